@@ -1,0 +1,109 @@
+# Picket: sensor, collector, and the command for people.
+#
+#   make            the three programs in build/
+#   make demo       the main job for real, from packets to Redis, in a minute
+#   make test       everything that is checked; SAN=address,undefined for sanitizers
+#   make help       all targets
+#
+# A room is a folder with its archive: sensor and collector use rules, rules uses
+# common. The link order below and tests/lint.sh keep it so. A program is a file
+# named in PROGRAMS; a unit test is any tests/unit/test_*.c, a fuzz target any
+# tests/fuzz/fuzz_*.c: nothing needs to be listed twice.
+
+SAN   ?=
+comma := ,
+BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+CC    ?= cc
+V     ?= 0
+Q     := $(if $(filter 0,$(V)),@,)
+
+prefix  ?= /usr/local
+DESTDIR ?=
+
+VERSION := 0.1.0
+
+LIBS := libpcap libndpi libhs hiredis yaml-0.1 libssl libcrypto jansson zlib libbrotlidec libzstd \
+        libidn2 libpsl libxxhash libisal libnghttp2 libcap-ng libseccomp libsystemd
+PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
+        -Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral \
+        $(if $(SAN),,-Wconversion)
+HARDEN := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
+        -I. -ffile-prefix-map=$(CURDIR)=. -DPICKET_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -MMD -MP
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+PROGRAMS := picket-sensor picket-collector picket
+MAIN_picket-sensor    := sensor/picket-sensor.c
+MAIN_picket-collector := collector/picket-collector.c
+MAIN_picket           := sensor/picket.c
+MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
+
+ROOMS := common rules sensor collector
+src_of = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+obj_of = $(patsubst %.c,$(BUILD)/%.o,$(call src_of,$(1)))
+# Upper rooms first: the linker resolves downwards only.
+ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/common.a
+
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: all help deps test demo check lint format install clean unit fuzz-replay system golden
+.DELETE_ON_ERROR:
+
+all: $(addprefix $(BUILD)/,$(PROGRAMS))
+
+help:
+	@sed -n 's/^#  \{1,\}make/  make/p' Makefile
+	@echo '  make install DESTDIR= prefix=   programs, man pages, units, examples'
+	@echo '  make unit | golden | system | fuzz-replay | lint   parts of make test'
+	@echo '  make format     lay the code out; make clean'
+
+# Rebuild when the flags change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS)' > $@
+FORCE:
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC    $<')
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+define room
+$(BUILD)/$(1).a: $(call obj_of,$(1))
+	@rm -f $$@
+	$(if $(Q),@echo '  AR    $$@')
+	$(Q)ar rcsD $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room,$(r))))
+
+define program
+$(BUILD)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(MAIN_$(1))) $(ARCHIVES)
+	$(if $(Q),@echo '  LINK  $$@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $$@ $$^ $(PKG_LIBS) -pthread -lm
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -pthread -lm
+
+# Without the fuzzer: main() replays the corpus folder it is given.
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(ARCHIVES)
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -pthread -lm
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+unit: $(UNIT)
+	$(Q)tests/run-unit.sh $(UNIT)
+
+fuzz-replay: $(FUZZ)
+	$(Q)set -e; for f in $(FUZZ); do "$$f" tests/fuzz/corpus/$${f##*/fuzz_}; done
+
+clean:
+	rm -rf build build-*

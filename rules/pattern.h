@@ -1,0 +1,33 @@
+/* Payload patterns over streams and datagrams, across segment boundaries: the
+ * door to Hyperscan. */
+#ifndef RULES_PATTERN_H
+#define RULES_PATTERN_H
+
+#include "common/err.h"
+#include "rules/ruleset.h"
+
+struct pattern_db;      /* compiled from one rule set, read-only, shared */
+struct pattern_scratch; /* per worker */
+struct pattern_stream;  /* per side of a stream, from the db's pool */
+
+typedef void pattern_hit_fn(void *owner, ruleset_ref ref, size_t end_offset);
+
+/* NULL without error text when the set holds no patterns. Bad patterns were
+ * refused when the rules were read; here a failure is the whole database's. */
+struct pattern_db *pattern_db_new(const struct ruleset *r, struct err *e);
+void pattern_db_free(struct pattern_db *db);
+struct pattern_scratch *pattern_scratch_new(const struct pattern_db *db, struct err *e);
+void pattern_scratch_free(struct pattern_scratch *s);
+
+void pattern_datagram(const struct pattern_db *db, struct pattern_scratch *s, const void *p, size_t n,
+		      pattern_hit_fn *hit, void *owner);
+size_t pattern_stream_bytes(const struct pattern_db *db); /* memory one costs, for the budget */
+struct pattern_stream *pattern_stream_open(const struct pattern_db *db);
+void pattern_stream_data(struct pattern_stream *st, struct pattern_scratch *s, const void *p, size_t n,
+			 pattern_hit_fn *hit, void *owner);
+void pattern_stream_close(struct pattern_stream *st, struct pattern_scratch *s);
+
+/* For the rule reader: can this pattern be used? (payload: regular expression; syntax and size) */
+bool pattern_check(const char *expression, struct err *e);
+
+#endif

@@ -1,0 +1,26 @@
+/* From files that people write to a rule set. Bad entries are reported with
+ * their place and all others still load. */
+#ifndef RULES_RULEFILE_H
+#define RULES_RULEFILE_H
+
+#include "common/diag.h"
+#include "rules/ruleset.h"
+
+/* What became of one file. */
+struct rulefile_count {
+	size_t read, loaded, refused, duplicate;
+};
+
+/* Reads one file into b: YAML by content or the ending .yaml/.yml; CSV with or
+ * without the header `type,value[,…]`; anything else as YAML. Other formats join
+ * here. False: the file could not be opened or read to its end (what was read
+ * is in b). */
+bool rulefile_read(struct ruleset_builder *b, const char *path, struct diags *d, struct rulefile_count *count);
+
+/* What a program wants: the files (each YAML, CSV or compiled; a folder means
+ * every such file in it) as one set, or NULL with an error in d. partial is set
+ * when some entries or files were left out. An empty set is an error unless
+ * allow_empty. A lone compiled file is mapped as it is. */
+struct ruleset *rulefile_load(const char *const *paths, size_t n, bool allow_empty, struct diags *d, bool *partial);
+
+#endif

@@ -1,0 +1,87 @@
+/* The rule set that sensors match with: built once, frozen, shared read-only by
+ * all workers, dropped whole. In memory it is the compiled file, byte for byte;
+ * loading YAML builds the same thing in an anonymous mapping. */
+#ifndef RULES_RULESET_H
+#define RULES_RULESET_H
+
+#include "common/addr.h"
+#include "common/err.h"
+#include "rules/indicator.h"
+#include "rules/where.h"
+
+/* ---- building ---- */
+
+struct ruleset_builder;
+struct ruleset;
+
+struct ruleset_builder *ruleset_builder_new(void);
+void ruleset_builder_free(struct ruleset_builder *b);
+
+/* Copies the set's head and returns its number for ruleset_add(). */
+uint32_t ruleset_add_set(struct ruleset_builder *b, const struct indicator_set *s);
+
+enum added { ADDED = 0, ADDED_DUPLICATE, ADDED_INVALID };
+
+/* Copies one indicator (canonicalises its value). ADDED_DUPLICATE: the same
+ * type, key and set is there already (the more severe one is kept).
+ * ADDED_INVALID: e says why. */
+enum added ruleset_add(struct ruleset_builder *b, uint32_t set, const struct indicator *i, struct err *e);
+
+/* An allowed value: an observable that equals it (domain: or lies below it) is
+ * not alerted on, unless a more specific indicator than the entry matches. */
+bool ruleset_allow(struct ruleset_builder *b, enum indicator_type t, const char *value, const char *reason,
+		   int64_t expires_us, struct err *e);
+
+size_t ruleset_builder_count(const struct ruleset_builder *b);
+struct ruleset *ruleset_build(struct ruleset_builder *b, struct err *e);
+
+/* ---- the compiled file ---- */
+
+/* Writes to a temporary name, fsync, rename. */
+bool ruleset_write(const struct ruleset *r, const char *path, struct err *e);
+/* Maps the file. verify: check its digest (all of it is read). */
+struct ruleset *ruleset_open(const char *path, bool verify, struct err *e);
+bool ruleset_is_compiled(const char *path); /* looks at the magic */
+void ruleset_free(struct ruleset *r);
+
+/* ---- asking ---- */
+
+indicator_mask ruleset_types(const struct ruleset *r); /* which types it holds at all */
+size_t ruleset_count(const struct ruleset *r, enum indicator_type t); /* INDICATOR_NONE: all */
+const char *ruleset_digest(const struct ruleset *r); /* 64 hex digits over the content */
+size_t ruleset_bytes(const struct ruleset *r);
+
+/* A hit: number of an indicator in this set, from 0. */
+typedef uint32_t ruleset_ref;
+#define RULESET_HITS_MAX 64 /* per lookup; more are counted in *dropped */
+
+struct ruleset_hits {
+	size_t n;
+	uint64_t dropped;
+	ruleset_ref ref[RULESET_HITS_MAX];
+};
+
+/* All indicators that an observable hits, appended to *hits: canonicalises for
+ * each type in where_types(w) that the set holds and looks up (names: every
+ * parent at a label boundary; addresses: every covering prefix; URLs: with and
+ * without scheme, then prefixes). Observes where limits, validity at now_us and
+ * the allow list (allowed ones are counted in *allowed when it is not NULL).
+ * Exact: fingerprint first, then the whole key. Never allocates. */
+void ruleset_match(const struct ruleset *r, enum where w, const void *value, size_t n, int64_t now_us,
+		   struct ruleset_hits *hits, uint64_t *allowed);
+
+/* The fast question for addresses on every packet: false means surely no ip or
+ * cidr indicator matches. addr is the 16-byte form. */
+bool ruleset_maybe_addr(const struct ruleset *r, const struct addr *a);
+
+/* An indicator as the author wrote it. Borrowed from the set. */
+struct indicator ruleset_indicator(const struct ruleset *r, ruleset_ref ref);
+struct indicator_set ruleset_set(const struct ruleset *r, ruleset_ref ref);
+size_t ruleset_set_count(const struct ruleset *r);
+struct indicator_set ruleset_set_at(const struct ruleset *r, size_t i);
+
+/* Payload patterns (payload_hex, payload), for the multi-pattern matcher. */
+size_t ruleset_pattern_count(const struct ruleset *r);
+ruleset_ref ruleset_pattern(const struct ruleset *r, size_t i, struct indicator *out);
+
+#endif

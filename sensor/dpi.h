@@ -1,0 +1,47 @@
+/* The seam to nDPI. The capturing process never calls nDPI: it hands copies of
+ * the first payload packets of the flows that need it to a process of its own
+ * over shared memory, and gets verdicts back. That process can crash, stall or
+ * run out of memory at its own cost: it is counted and started again. */
+#ifndef SENSOR_DPI_H
+#define SENSOR_DPI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "sensor/ledger.h"
+
+enum dpi_mode { DPI_OFF = 0, DPI_UNRECOGNISED, DPI_ALL, DPI_MODE_COUNT };
+
+#define DPI_PACKETS_TCP 12 /* payload packets per flow; more bring nothing (measured) */
+#define DPI_PACKETS_UDP 8
+#define DPI_PACKET_MAX 9216
+
+struct dpi;
+
+struct dpi_verdict {
+	uint32_t flow;     /* serial of the flow */
+	char protocol[32]; /* nDPI's name of the application, "Unknown" if none */
+	char master[32];   /* of the protocol below ("TLS" for "TLS.YouTube"), "" if the same */
+	uint64_t risks;    /* bit n = nDPI risk n: dpi_risk_name(n) */
+	bool final;        /* no more will come for this flow */
+};
+
+/* wait: dpi_collect() waits for every packet submitted (scan: the same output
+ * each time); otherwise it takes what is there. */
+struct dpi *dpi_open(bool wait, struct ledger *ledger, struct err *e);
+void dpi_close(struct dpi *d);
+
+/* ip: an IPv4 or IPv6 packet (copied and padded). False: not taken (counted). */
+bool dpi_submit(struct dpi *d, uint32_t flow, int64_t ts_us, const void *ip, size_t n, bool from_originator);
+/* Ends the flow: asks for a last verdict when nothing was decided, frees nDPI's state. */
+void dpi_end(struct dpi *d, uint32_t flow);
+/* Verdicts, in the order of submission; 0 when there are none (now). */
+size_t dpi_collect(struct dpi *d, struct dpi_verdict *out, size_t max);
+
+int dpi_pid(const struct dpi *d);           /* of the process; 0 = none */
+const char *dpi_risk_name(unsigned bit);    /* as nDPI writes it, NULL beyond the last; no nDPI call */
+bool dpi_protocol_known(const char *name);  /* for rule warnings: asks a table made at build or start */
+
+#endif

@@ -1,0 +1,73 @@
+/* The flow table: bounded, keyed hash, fair eviction. One per worker. */
+#ifndef SENSOR_FLOW_H
+#define SENSOR_FLOW_H
+
+#include "common/addr.h"
+#include "common/hash.h"
+#include "sensor/ledger.h"
+#include "sensor/packet.h"
+
+enum side { TO_SERVER = 0, TO_CLIENT = 1 }; /* from and to the originator */
+
+enum vlan_mode { VLAN_AUTO = 0, VLAN_STRICT, VLAN_IGNORE, VLAN_MODE_COUNT }; /* auto: not part of the key */
+
+/* The two endpoints in memory order, so that both directions give one key. */
+struct flow_key {
+	struct addr lo, hi;
+	uint16_t lo_port, hi_port;
+	uint16_t vlan;
+	uint8_t proto;
+	uint8_t zero;
+};
+
+/* 64 bytes: one cache line. */
+struct flow {
+	struct flow_key key; /* 40 */
+	uint32_t last_s;     /* seconds since 1970 of the last packet */
+	uint32_t state;      /* inspection state, 1-based index; 0 = none */
+	uint32_t serial;     /* number of the flow within the worker, from 1 */
+	uint32_t isn;        /* first sequence number + 1 of the first side seen, until there is state */
+	uint8_t flags;
+	uint8_t parser;   /* UDP: 1-based index of the parser that knows this flow; 255 = gave up */
+	uint8_t tries;    /* probing attempts */
+	uint8_t dpi_left; /* packets that nDPI may still see */
+	uint8_t packets[2]; /* per side, saturating */
+	uint16_t spare;
+};
+
+#define FLOW_ORIGIN_HI 0x01  /* the originator is the hi end */
+#define FLOW_ADDR_CHECKED 0x02 /* addresses were matched against set generation `spare` */
+#define FLOW_CLOSED 0x04     /* RST, or FIN on both sides */
+#define FLOW_FIN_LO 0x08
+#define FLOW_FIN_HI 0x10
+#define FLOW_UNTRACKED 0x20 /* never enters the table: a record on the caller's stack for overload */
+
+struct flow_table;
+
+/* Called when a flow leaves the table (expiry, eviction, close): give back its
+ * state. */
+typedef void flow_end_fn(void *owner, struct flow *f);
+
+struct flow_table *flow_table_new(size_t flows, enum vlan_mode vlan, const struct hash_key *key, struct ledger *ledger,
+				  flow_end_fn *end, void *owner);
+void flow_table_free(struct flow_table *t); /* ends every flow */
+
+/* The burst walk: key and hash of each packet, then prefetch, then lookup. */
+void flow_key_of(const struct flow_table *t, const struct layer *l, struct flow_key *key, uint64_t *hash);
+void flow_prefetch(const struct flow_table *t, uint64_t hash);
+
+/* Finds or creates. Never NULL: a full table evicts (unanswered one-packet flows
+ * first, then the longest idle of the bucket). The direction of a new flow: the
+ * SYN's sender; a SYN-ACK's receiver; else, when exactly one port is below 1024,
+ * the other end; else the first sender. */
+struct flow *flow_get(struct flow_table *t, const struct layer *l, const struct flow_key *key, uint64_t hash,
+		      int64_t ts_us, bool *is_new, enum side *side);
+
+/* Ends flows idle for longer than their time: call between bursts with the
+ * capture's clock; does a bounded slice of work per call. */
+void flow_expire(struct flow_table *t, int64_t now_us);
+
+size_t flow_count(const struct flow_table *t);
+size_t flow_table_bytes(const struct flow_table *t);
+
+#endif
