@@ -1,0 +1,65 @@
+#include "common/hash.h"
+
+#include <errno.h>
+#include <isa-l/crc.h>
+#include <openssl/evp.h>
+#include <sys/random.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "common/exits.h"
+#include "common/log.h"
+
+_Static_assert(sizeof(struct hash_key) >= XXH3_SECRET_SIZE_MIN, "the secret is large enough for XXH3");
+
+void hash_key_random(struct hash_key *k)
+{
+	size_t got = 0;
+	while (got < sizeof(k->secret)) {
+		ssize_t n = getrandom(k->secret + got, sizeof(k->secret) - got, 0);
+		if (n < 0 && errno != EINTR)
+			log_fatal(EXIT_ENVIRONMENT, "cannot draw random bytes from the kernel (getrandom)");
+		got += n > 0 ? (size_t)n : 0;
+	}
+}
+
+uint64_t hash64(const struct hash_key *k, const void *data, size_t n)
+{
+	return XXH3_64bits_withSecret(data, n, k->secret, sizeof(k->secret));
+}
+
+uint32_t hash_crc32c(uint32_t crc, const void *data, size_t n)
+{
+	union {
+		const void *in;
+		unsigned char *out;
+	} p = {.in = data}; /* ISA-L reads only, its prototype lacks the const */
+	while (n > INT32_MAX) {
+		crc = crc32_iscsi(p.out, INT32_MAX, crc);
+		p.out += INT32_MAX;
+		n -= INT32_MAX;
+	}
+	return n ? crc32_iscsi(p.out, (int)n, crc) : crc;
+}
+
+static void digest(const EVP_MD *md, unsigned char *out, const void *data, size_t n)
+{
+	if (!EVP_Digest(data, n, out, NULL, md, NULL))
+		log_fatal(EXIT_ENVIRONMENT, "OpenSSL cannot compute %s: is a FIPS provider in force?",
+			  EVP_MD_get0_name(md));
+}
+
+void hash_sha256(uint8_t out[static 32], const void *data, size_t n)
+{
+	digest(EVP_sha256(), out, data, n);
+}
+
+void hash_sha1(uint8_t out[static 20], const void *data, size_t n)
+{
+	digest(EVP_sha1(), out, data, n);
+}
+
+void hash_md5(uint8_t out[static 16], const void *data, size_t n)
+{
+	digest(EVP_md5(), out, data, n);
+}

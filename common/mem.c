@@ -1,0 +1,120 @@
+#include "common/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Size classes are powers of two from 64 bytes; the largest that is kept for
+ * reuse is 64 KiB. Larger blocks go back to malloc at once. A block is charged
+ * at the size of its class. */
+#define CLASS_SMALLEST 64u
+#define CLASS_COUNT    11
+
+static int class_of(size_t n)
+{
+	int c = 0;
+	for (size_t size = CLASS_SMALLEST; size < n; size <<= 1)
+		c++;
+	return c;
+}
+
+static size_t charge(size_t n)
+{
+	int c = class_of(n);
+	return c < CLASS_COUNT ? (size_t)CLASS_SMALLEST << c : n;
+}
+
+void mem_init(struct mem *m, size_t limit)
+{
+	*m = (struct mem){.limit = limit};
+}
+
+void mem_close(struct mem *m)
+{
+	for (int c = 0; c < CLASS_COUNT; c++) {
+		while (m->free_list[c]) {
+			void *next = *(void **)m->free_list[c];
+			free(m->free_list[c]);
+			m->free_list[c] = next;
+		}
+	}
+	assert(m->used == 0);
+}
+
+void *mem_alloc(struct mem *m, size_t n)
+{
+	size_t size = charge(n);
+	int c = class_of(n);
+	void *p = NULL;
+	if (size >= n && size <= m->limit && m->used <= m->limit - size) {
+		if (c < CLASS_COUNT && m->free_list[c]) {
+			p = m->free_list[c];
+			m->free_list[c] = *(void **)p;
+			memset(p, 0, n);
+		} else {
+			p = calloc(1, size);
+		}
+	}
+	if (!p) {
+		m->refused++;
+		return NULL;
+	}
+	m->used += size;
+	if (m->used > m->peak)
+		m->peak = m->used;
+	return p;
+}
+
+void mem_free(struct mem *m, void *p, size_t n)
+{
+	if (!p)
+		return;
+	int c = class_of(n);
+	m->used -= charge(n);
+	if (c < CLASS_COUNT) {
+		*(void **)p = m->free_list[c];
+		m->free_list[c] = p;
+	} else {
+		free(p);
+	}
+}
+
+#define CARRY_FIRST 256u
+
+_Bool carry_push(struct mem *m, struct carry *c, const void *data, size_t n, size_t max)
+{
+	if (n > max || c->n > max - n || max > UINT32_MAX / 2)
+		return 0;
+	if (!n)
+		return 1;
+	if (c->n + n > c->cap) {
+		size_t cap = c->cap ? c->cap : CARRY_FIRST;
+		while (cap < c->n + n)
+			cap *= 2;
+		uint8_t *p = mem_alloc(m, cap);
+		if (!p)
+			return 0;
+		if (c->n)
+			memcpy(p, c->p, c->n);
+		mem_free(m, c->p, c->cap);
+		c->p = p;
+		c->cap = (uint32_t)cap;
+	}
+	memcpy(c->p + c->n, data, n);
+	c->n += (uint32_t)n;
+	return 1;
+}
+
+void carry_shift(struct carry *c, size_t n)
+{
+	assert(n <= c->n);
+	c->n -= (uint32_t)n;
+	if (n && c->n)
+		memmove(c->p, c->p + n, c->n);
+}
+
+void carry_free(struct mem *m, struct carry *c)
+{
+	mem_free(m, c->p, c->cap);
+	*c = (struct carry){0};
+}
