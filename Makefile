@@ -99,7 +99,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/rep
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-unit: $(UNIT)
+unit: $(ARCHIVES) $(UNIT)
 	$(Q)tests/run-unit.sh $(UNIT)
 
 fuzz-replay: $(FUZZ)
