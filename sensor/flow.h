@@ -24,23 +24,27 @@ struct flow_key {
 struct flow {
 	struct flow_key key; /* 40 */
 	uint32_t last_s;     /* seconds since 1970 of the last packet */
-	uint32_t state;      /* inspection state, 1-based index; 0 = none */
-	uint32_t serial;     /* number of the flow within the worker, from 1 */
-	uint32_t isn;        /* first sequence number + 1 of the first side seen, until there is state */
+	union {
+		uint32_t state;     /* with FLOW_STATE: index of the inspection state */
+		uint32_t reply_isn; /* without: TCP sequence that the responder begins with, 0 = unknown */
+	};
+	uint32_t serial; /* number of the flow within the worker, from 1 */
+	uint32_t isn;    /* TCP sequence that the originator begins with, 0 = unknown */
 	uint8_t flags;
-	uint8_t parser;   /* UDP: 1-based index of the parser that knows this flow; 255 = gave up */
-	uint8_t tries;    /* probing attempts */
-	uint8_t dpi_left; /* packets that nDPI may still see */
-	uint8_t packets[2]; /* per side, saturating */
-	uint16_t spare;
+	uint8_t parser;      /* 1-based index into parsers[]: what the flow was recognised as; 0 = not (yet) */
+	uint8_t tries;       /* probing attempts on datagrams */
+	uint8_t dpi_seen;    /* packets that nDPI was given */
+	uint8_t packets[2];  /* per side, saturating */
+	uint16_t checked;    /* generation of the rule set that the addresses were matched against */
 };
 
 #define FLOW_ORIGIN_HI 0x01  /* the originator is the hi end */
-#define FLOW_ADDR_CHECKED 0x02 /* addresses were matched against set generation `spare` */
+#define FLOW_STATE 0x02     /* there is inspection state */
 #define FLOW_CLOSED 0x04     /* RST, or FIN on both sides */
 #define FLOW_FIN_LO 0x08
 #define FLOW_FIN_HI 0x10
-#define FLOW_UNTRACKED 0x20 /* never enters the table: a record on the caller's stack for overload */
+#define FLOW_DONE 0x20 /* inspection has ended: nothing more to find */
+#define FLOW_DPI 0x40  /* nDPI was given packets and has not said its last word */
 
 struct flow_table;
 

@@ -59,7 +59,8 @@ struct layer {
 struct packet {
 	int64_t ts_us;
 	uint32_t wire_n;
-	size_t layers; /* 0: not IP or undecodable: the ledger says which */
+	size_t layers;    /* 0: not IP or undecodable: the ledger says which */
+	bool reassembled; /* the payload is the decoder's memory: use it before the next decode_packet() */
 	struct layer layer[LAYERS_MAX];
 };
 
