@@ -15,9 +15,9 @@ enum vlan_mode { VLAN_AUTO = 0, VLAN_STRICT, VLAN_IGNORE, VLAN_MODE_COUNT }; /* 
 struct flow_key {
 	struct addr lo, hi;
 	uint16_t lo_port, hi_port;
-	uint16_t vlan;
+	uint16_t vlan; /* VLAN_STRICT: the outer tag and the low 4 bits of the second; else 0 */
 	uint8_t proto;
-	uint8_t zero;
+	uint8_t vlan_inner; /* VLAN_STRICT: the upper 8 bits of the second tag; else 0 */
 };
 
 /* 64 bytes: one cache line. */
@@ -26,42 +26,51 @@ struct flow {
 	uint32_t last_s;     /* seconds since 1970 of the last packet */
 	union {
 		uint32_t state;     /* with FLOW_STATE: index of the inspection state */
-		uint32_t reply_isn; /* without: TCP sequence that the responder begins with, 0 = unknown */
+		uint32_t reply_isn; /* without: TCP sequence that the responder begins with (behind its SYN) */
 	};
 	uint32_t serial; /* number of the flow within the worker, from 1 */
-	uint32_t isn;    /* TCP sequence that the originator begins with, 0 = unknown */
+	uint32_t isn;    /* TCP sequence that the originator begins with (behind its SYN), 0 = unknown */
 	uint8_t flags;
-	uint8_t parser;      /* 1-based index into parsers[]: what the flow was recognised as; 0 = not (yet) */
-	uint8_t tries;       /* probing attempts on datagrams */
-	uint8_t dpi_seen;    /* packets that nDPI was given */
-	uint8_t packets[2];  /* per side, saturating */
-	uint16_t checked;    /* generation of the rule set that the addresses were matched against */
+	uint8_t parser;     /* 1-based index into parsers[]: what the flow was recognised as; 0 = not (yet) */
+	uint8_t tries;      /* probing attempts on datagrams */
+	uint8_t dpi_seen;   /* packets that nDPI was given */
+	uint8_t packets[2]; /* per side, saturating */
+	uint16_t checked;   /* generation of the rule set that the addresses were matched against */
 };
 
-#define FLOW_ORIGIN_HI 0x01  /* the originator is the hi end */
-#define FLOW_STATE 0x02     /* there is inspection state */
-#define FLOW_CLOSED 0x04     /* RST, or FIN on both sides */
+#define FLOW_ORIGIN_HI 0x01 /* the originator is the hi end */
+#define FLOW_STATE     0x02 /* there is inspection state */
+/* RST, or FIN on both sides: the flow ends soon, and a SYN begins a new one.
+ * flow_get() sets it while there is no inspection state. With FLOW_STATE only the
+ * owner does, when stream_closed(): flow_get() cannot tell a decoy's sequence
+ * number from a true one. */
+#define FLOW_CLOSED 0x04
 #define FLOW_FIN_LO 0x08
 #define FLOW_FIN_HI 0x10
-#define FLOW_DONE 0x20 /* inspection has ended: nothing more to find */
-#define FLOW_DPI 0x40  /* nDPI was given packets and has not said its last word */
+#define FLOW_DONE   0x20 /* inspection has ended: nothing more to find */
+#define FLOW_DPI    0x40 /* nDPI was given packets and has not said its last word */
 
 struct flow_table;
 
-/* Called when a flow leaves the table (expiry, eviction, close): give back its
- * state. */
+/* Called when a flow leaves the table (expiry, eviction, port reuse, the table's
+ * end): give back its state. Must not call the table. */
 typedef void flow_end_fn(void *owner, struct flow *f);
 
+/* flows: how many at once. Memory comes with use, at most 96 bytes for each. */
 struct flow_table *flow_table_new(size_t flows, enum vlan_mode vlan, const struct hash_key *key, struct ledger *ledger,
 				  flow_end_fn *end, void *owner);
 void flow_table_free(struct flow_table *t); /* ends every flow */
 
-/* The burst walk: key and hash of each packet, then prefetch, then lookup. */
+/* The burst walk, each step for all packets of the burst before the next: key
+ * and hash (which also fetches the bucket), then flow_prefetch() of the record,
+ * then flow_get(). */
 void flow_key_of(const struct flow_table *t, const struct layer *l, struct flow_key *key, uint64_t *hash);
 void flow_prefetch(const struct flow_table *t, uint64_t hash);
 
-/* Finds or creates. Never NULL: a full table evicts (unanswered one-packet flows
- * first, then the longest idle of the bucket). The direction of a new flow: the
+/* Finds or creates. Never NULL: a full table evicts (unanswered one-packet
+ * and closed ones first, then the longest idle near its place). A flow that was
+ * idle for longer than its time, and a closed one that a SYN arrives for, ends here
+ * and a new one begins, whether flow_expire() passed by or not. The direction of a new flow: the
  * SYN's sender; a SYN-ACK's receiver; else, when exactly one port is below 1024,
  * the other end; else the first sender. */
 struct flow *flow_get(struct flow_table *t, const struct layer *l, const struct flow_key *key, uint64_t hash,
