@@ -1,15 +1,20 @@
 /* Payload patterns over streams and datagrams, across segment boundaries: the
- * door to Hyperscan. */
+ * door to Hyperscan.
+ *
+ * payload_hex is a run of bytes; payload is a regular expression in Hyperscan's
+ * subset of PCRE, over bytes ((?i), (?s) … inline). A pattern matches anywhere in
+ * the reassembled bytes of one side of a stream, or in one datagram. */
 #ifndef RULES_PATTERN_H
 #define RULES_PATTERN_H
 
 #include "common/err.h"
 #include "rules/ruleset.h"
 
-struct pattern_db;      /* compiled from one rule set, read-only, shared */
+struct pattern_db;	/* compiled from one rule set, read-only, shared */
 struct pattern_scratch; /* per worker */
-struct pattern_stream;  /* per side of a stream, from the db's pool */
+struct pattern_stream;	/* per side of a stream */
 
+/* May be called several times for one pattern and side. */
 typedef void pattern_hit_fn(void *owner, ruleset_ref ref, size_t end_offset);
 
 /* NULL without error text when the set holds no patterns. Bad patterns were
@@ -21,13 +26,16 @@ void pattern_scratch_free(struct pattern_scratch *s);
 
 void pattern_datagram(const struct pattern_db *db, struct pattern_scratch *s, const void *p, size_t n,
 		      pattern_hit_fn *hit, void *owner);
-size_t pattern_stream_bytes(const struct pattern_db *db); /* memory one costs, for the budget */
-struct pattern_stream *pattern_stream_open(const struct pattern_db *db);
-void pattern_stream_data(struct pattern_stream *st, struct pattern_scratch *s, const void *p, size_t n,
-			 pattern_hit_fn *hit, void *owner);
+size_t pattern_stream_bytes(const struct pattern_db *db); /* memory that one costs, for a budget */
+struct pattern_stream *pattern_stream_open(const struct pattern_db *db); /* NULL: no memory */
+void pattern_stream_data(struct pattern_stream *st, const struct pattern_db *db, struct pattern_scratch *s,
+			 const void *p, size_t n, pattern_hit_fn *hit, void *owner);
 void pattern_stream_close(struct pattern_stream *st, struct pattern_scratch *s);
 
-/* For the rule reader: can this pattern be used? (payload: regular expression; syntax and size) */
-bool pattern_check(const char *expression, struct err *e);
+/* For the rule reader: can this value be used? A regular expression that matches
+ * the empty string, is longer than PATTERN_TEXT_MAX or that Hyperscan refuses
+ * cannot; the sentence says why. */
+#define PATTERN_TEXT_MAX 4096
+bool pattern_check(const char *expression, size_t n, struct err *e);
 
 #endif

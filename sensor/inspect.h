@@ -17,6 +17,7 @@
 #include "sensor/ledger.h"
 
 struct parser;
+struct inspector;
 
 /* What a parser sees of its flow. */
 struct inspect {
@@ -30,7 +31,9 @@ struct inspect {
 	struct ledger *ledger;
 	const struct parser *parser; /* the current one */
 	void *state;                 /* its state */
-	void *owner;                 /* the worker: not for parsers */
+	struct bytes note;           /* of an expected connection: inspect_note() */
+	void *owner;                 /* struct detector: not for parsers */
+	struct inspector *inspector; /* not for parsers */
 };
 
 /* Reports an observable, as it stood on the wire. For an alert that follows from

@@ -1,0 +1,62 @@
+#include "sensor/armed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "rules/rulefile.h"
+
+#define NEEDS_DPI (INDICATOR_BIT(INDICATOR_PROTOCOL) | INDICATOR_BIT(INDICATOR_RISK))
+
+struct armed *armed_load(const char *const *paths, size_t n, bool allow_empty, uint16_t generation, struct diags *d)
+{
+	bool partial = false;
+	struct ruleset *rules = rulefile_load(paths, n, allow_empty, d, &partial);
+	if (!rules)
+		return NULL;
+	struct err e = {.text = ""};
+	struct armed *a = xcalloc(1, sizeof(*a));
+	a->rules = rules;
+	a->generation = generation;
+	a->partial = partial;
+	a->patterns = pattern_db_new(rules, &e);
+	if (!a->patterns && e.text[0]) {
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = paths[0]}, "patterns", "%s", e.text);
+		armed_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void armed_free(struct armed *a)
+{
+	if (!a)
+		return;
+	pattern_db_free(a->patterns);
+	ruleset_free(a->rules);
+	free(a);
+}
+
+void armed_describe(const struct armed *a, char *out, size_t n)
+{
+	struct buf b = {0};
+	const char *between = "";
+	buf_printf(&b, "%zu indicators (", ruleset_count(a->rules, INDICATOR_NONE));
+	for (int t = 1; t < INDICATOR_TYPE_COUNT; t++) {
+		size_t count = ruleset_count(a->rules, (enum indicator_type)t);
+		if (!count)
+			continue;
+		buf_printf(&b, "%s%s %zu", between, indicator_type_name((enum indicator_type)t), count);
+		between = ", ";
+	}
+	buf_printf(&b, ") of %zu sets, digest %.16s", ruleset_set_count(a->rules), ruleset_digest(a->rules));
+	snprintf(out, n, "%s", (const char *)b.p);
+	buf_free(&b);
+}
+
+enum dpi_mode armed_dpi_mode(const struct armed *a, enum dpi_mode configured)
+{
+	if (configured == DPI_UNRECOGNISED && (ruleset_types(a->rules) & NEEDS_DPI))
+		return DPI_ALL;
+	return configured;
+}

@@ -1,0 +1,32 @@
+/* What a sensor is armed with: a rule set and what was made from it. Built by
+ * the main thread, shared read-only by the workers, given back when the last of
+ * them has moved on to the next. */
+#ifndef SENSOR_ARMED_H
+#define SENSOR_ARMED_H
+
+#include <stdio.h>
+
+#include "common/diag.h"
+#include "rules/pattern.h"
+#include "rules/ruleset.h"
+#include "sensor/dpi.h"
+
+struct armed {
+	struct ruleset *rules;
+	struct pattern_db *patterns; /* NULL: the set holds none */
+	uint16_t generation;	     /* 1.. : flows remember which one their addresses were matched against */
+	bool partial;		     /* something of the files did not load */
+};
+
+/* Reads the files (rules/rulefile.h). NULL: findings are in d. */
+struct armed *armed_load(const char *const *paths, size_t n, bool allow_empty, uint16_t generation, struct diags *d);
+void armed_free(struct armed *a);
+
+/* "1,204 indicators (domain 1,000, ip 204), 3 sets, digest 1f2e…": for the first lines. */
+void armed_describe(const struct armed *a, char *out, size_t n);
+
+/* The mode that this set needs: protocol and risk indicators can only match when
+ * nDPI sees every flow. */
+enum dpi_mode armed_dpi_mode(const struct armed *a, enum dpi_mode configured);
+
+#endif

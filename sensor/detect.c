@@ -1,0 +1,102 @@
+#include "sensor/detect.h"
+
+#include <string.h>
+
+/* What the packet in hand adds to the flow: tags, ICMP type, the tunnel around it. */
+static void tell_packet(const struct detector *d, struct alert_flow *f)
+{
+	const struct layer *l = d->layer;
+	if (!l)
+		return;
+	f->icmp_type = l->icmp_type;
+	f->icmp_code = l->icmp_code;
+	f->vlan_n = l->vlan_n;
+	memcpy(f->vlan, l->vlan, sizeof(f->vlan));
+	if (d->outer) {
+		f->tunnelled = true;
+		f->tunnel_src = d->outer->src;
+		f->tunnel_dest = d->outer->dest;
+		f->tunnel_proto = tunnel_names[l->tunnel];
+	}
+}
+
+static struct alert_flow tell_flow(const struct inspect *in, const struct detector *d)
+{
+	struct alert_flow f = {
+	    .id = in->flow_id,
+	    .src = in->src,
+	    .dest = in->dest,
+	    .src_port = in->src_port,
+	    .dest_port = in->dest_port,
+	    .proto = in->proto,
+	    .iface = d->iface,
+	    .app_proto = in->parser ? in->parser->name : NULL,
+	    .direction = alert_direction(d->origin, &in->src, &in->dest),
+	};
+	tell_packet(d, &f);
+	return f;
+}
+
+void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *value, size_t n)
+{
+	struct detector *d = in->owner;
+	bool first = seen_add(d->seen, (uint32_t)in->flow_id, ref, (uint16_t)w);
+	ledger_count(d->ledger, first ? LEDGER_ALERTS : LEDGER_ALERT_REPEATS);
+	struct alert a = {
+	    .ts_us = in->ts_us,
+	    .flow = tell_flow(in, d),
+	    .indicator = ref,
+	    .where = w,
+	    .observable = {.p = value, .n = n},
+	};
+	if (first && in->parser && in->state && in->parser->describe)
+		in->parser->describe(in, &a.app);
+	if (a.app.n && !a.app.object)
+		a.app.object = in->parser->name;
+	d->alert(d->owner, &a, !first);
+}
+
+void observe(struct inspect *in, enum where w, const void *value, size_t n)
+{
+	struct detector *d = in->owner;
+	if (!wanted(in, w))
+		return;
+	ledger_count(d->ledger, LEDGER_TRANSACTIONS);
+	struct ruleset_hits hits;
+	hits.n = 0;
+	hits.dropped = 0;
+	uint64_t allowed = 0;
+	ruleset_match(d->rules, w, value, n, in->ts_us, &hits, &allowed);
+	ledger_add(d->ledger, LEDGER_ALERTS_ALLOWED, allowed);
+	ledger_add(d->ledger, LEDGER_HITS_DROPPED, hits.dropped);
+	for (size_t i = 0; i < hits.n; i++)
+		detect_hit(in, w, hits.ref[i], value, n);
+}
+
+static void detect_address(struct inspect *in, enum where w, const struct addr *a)
+{
+	struct detector *d = in->owner;
+	if (ruleset_maybe_addr(d->rules, a))
+		observe(in, w, a, sizeof(*a));
+}
+
+static void detect_endpoint(struct inspect *in, enum where w, const struct addr *a, uint16_t port)
+{
+	uint8_t endpoint[sizeof(*a) + 2];
+	if (!port || !wanted(in, w))
+		return;
+	memcpy(endpoint, a, sizeof(*a));
+	endpoint[sizeof(*a)] = (uint8_t)(port >> 8);
+	endpoint[sizeof(*a) + 1] = (uint8_t)port;
+	observe(in, w, endpoint, sizeof(endpoint));
+}
+
+void detect_addresses(struct inspect *in, bool outer)
+{
+	const struct detector *d = in->owner;
+	bool arp = d->layer && d->layer->arp;
+	detect_address(in, arp ? WHERE_ARP_SENDER : outer ? WHERE_IP_OUTER_SRC : WHERE_IP_SRC, &in->src);
+	detect_address(in, arp ? WHERE_ARP_TARGET : outer ? WHERE_IP_OUTER_DEST : WHERE_IP_DEST, &in->dest);
+	detect_endpoint(in, WHERE_IP_ENDPOINT_SRC, &in->src, in->src_port);
+	detect_endpoint(in, WHERE_IP_ENDPOINT_DEST, &in->dest, in->dest_port);
+}

@@ -1,0 +1,35 @@
+/* From an observable to an alert: look it up, drop what this flow has alerted on
+ * already, put the alert together and hand it on. One per worker. */
+#ifndef SENSOR_DETECT_H
+#define SENSOR_DETECT_H
+
+#include "rules/alert.h"
+#include "sensor/inspect.h"
+#include "sensor/packet.h"
+#include "sensor/seen.h"
+
+/* Takes an alert; everything in it is borrowed for the call. repeat: the same
+ * indicator, flow and place as an earlier one: to be counted, not told again. */
+typedef void detect_alert_fn(void *owner, const struct alert *a, bool repeat);
+
+struct detector {
+	const struct ruleset *rules;
+	const struct alert_origin *origin;
+	struct ledger *ledger;
+	struct seen *seen;
+	const char *iface;
+	detect_alert_fn *alert;
+	void *owner;
+	/* The packet in hand; NULL when a flow is told of without one (its end). */
+	const struct layer *layer;
+	const struct layer *outer; /* the layer around it, NULL if none */
+};
+
+/* Matches the flow's two addresses and endpoints. outer: this layer is the
+ * wrapping of a tunnel. */
+void detect_addresses(struct inspect *in, bool outer);
+
+/* A hit that was found elsewhere (payload patterns). */
+void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *value, size_t n);
+
+#endif

@@ -1,0 +1,572 @@
+/* Which parser a flow belongs to, and feeding it.
+ *
+ * A stream is recognised by its bytes, never by its ports: while no parser has
+ * said yes, the first bytes of both sides are kept (PROBE_MAX each) and shown to
+ * every parser over TCP. The side that spoke first is replayed first. Datagrams
+ * are shown to the parsers until one says yes; DATAGRAM_TRIES datagrams that
+ * nobody knows end the search.
+ *
+ * Only flows with payload have state here: a SYN flood costs no memory beyond
+ * the flow table. */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "sensor/expect.h"
+#include "sensor/inspector.h"
+#include "sensor/stream.h"
+
+#define DATAGRAM_TRIES    6
+#define AGAIN_MAX         4                   /* STARTTLS inside CONNECT inside … */
+#define EARLY_MAX         (PROBE_MAX + 65536) /* kept per side: PROBE_MAX and the segment that passed it */
+#define PATTERN_BYTES_MAX (64u << 20)         /* for the pattern matcher's streams */
+
+/* The inspection state of one flow. */
+struct conn {
+	struct stream stream;
+	const struct parser *parser;
+	void *state;
+	struct carry early[2]; /* while probing */
+	bool ruled_out[2];     /* every parser said no to this side */
+	bool given_up[2];      /* the parser wants no more of this side */
+	bool closed[2];
+	bool spoke;
+	enum side first;
+	uint8_t again;
+	struct pattern_stream *pattern[2];
+	struct expected *expected; /* in mem; NULL for most */
+};
+
+struct inspector {
+	struct mem mem;
+	struct ledger *ledger;
+	struct detector *detector;
+	struct expect *expect;
+	indicator_mask want;
+	const struct pattern_db *patterns;
+	struct pattern_scratch *scratch;
+	size_t pattern_bytes;
+	uint32_t worker;
+	struct conn **conn; /* by flow->state */
+	uint32_t *unused;   /* slots of conn that are free */
+	uint32_t slots, slots_cap, unused_n;
+};
+
+/* What the stream's callbacks need. */
+struct feed {
+	struct inspector *ins;
+	struct flow *flow;
+	struct conn *conn;
+	struct inspect in;
+};
+
+struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct ledger *ledger, struct detector *d)
+{
+	struct inspector *ins = xcalloc(1, sizeof(*ins));
+	mem_init(&ins->mem, memory_bytes);
+	ins->ledger = ledger;
+	ins->detector = d;
+	ins->worker = worker;
+	ins->expect = expect_new();
+	return ins;
+}
+
+void inspector_free(struct inspector *ins)
+{
+	if (!ins)
+		return;
+	expect_free(ins->expect);
+	mem_close(&ins->mem);
+	free(ins->conn);
+	free(ins->unused);
+	free(ins);
+}
+
+static void patterns_close(struct inspector *ins, struct conn *c)
+{
+	for (int side = 0; side < 2; side++) {
+		if (!c->pattern[side])
+			continue;
+		pattern_stream_close(c->pattern[side], ins->scratch);
+		ins->pattern_bytes -= pattern_stream_bytes(ins->patterns);
+		c->pattern[side] = NULL;
+	}
+}
+
+void inspector_rules(struct inspector *ins, indicator_mask want, const struct pattern_db *patterns,
+		     struct pattern_scratch *scratch)
+{
+	for (uint32_t i = 0; i < ins->slots; i++)
+		if (ins->conn[i])
+			patterns_close(ins, ins->conn[i]);
+	ins->want = want;
+	ins->patterns = patterns;
+	ins->scratch = scratch;
+}
+
+size_t inspector_memory(const struct inspector *ins)
+{
+	return ins->mem.used;
+}
+
+const char *inspector_parser_name(const struct flow *f)
+{
+	return f->parser ? parsers[f->parser - 1]->name : NULL;
+}
+
+struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64_t ts_us)
+{
+	const struct flow_key *k = &f->key;
+	bool hi = f->flags & FLOW_ORIGIN_HI;
+	return (struct inspect){
+	    .ts_us = ts_us,
+	    .src = hi ? k->hi : k->lo,
+	    .dest = hi ? k->lo : k->hi,
+	    .src_port = hi ? k->hi_port : k->lo_port,
+	    .dest_port = hi ? k->lo_port : k->hi_port,
+	    .proto = k->proto,
+	    .flow_id = (uint64_t)ins->worker << 32 | f->serial,
+	    .want = ins->want,
+	    .mem = &ins->mem,
+	    .ledger = ins->ledger,
+	    .parser = f->parser ? parsers[f->parser - 1] : NULL,
+	    .owner = ins->detector,
+	    .inspector = ins,
+	};
+}
+
+/* ---- connections ---- */
+
+static uint32_t slot_take(struct inspector *ins)
+{
+	if (ins->unused_n)
+		return ins->unused[--ins->unused_n];
+	if (ins->slots == ins->slots_cap) {
+		ins->slots_cap = ins->slots_cap ? ins->slots_cap * 2 : 1024;
+		ins->conn = xrealloc(ins->conn, ins->slots_cap * sizeof(*ins->conn));
+		ins->unused = xrealloc(ins->unused, ins->slots_cap * sizeof(*ins->unused));
+	}
+	return ins->slots++;
+}
+
+/* The flow's state, made now if need be; NULL when memory is short. */
+static struct conn *conn_get(struct inspector *ins, struct flow *f)
+{
+	if (f->flags & FLOW_STATE)
+		return ins->conn[f->state];
+	struct conn *c = mem_alloc(&ins->mem, sizeof(*c));
+	if (!c) {
+		ledger_count(ins->ledger, LEDGER_PARSER_MEMORY);
+		return NULL;
+	}
+	c->stream.half[TO_SERVER] = (struct stream_half){.next = f->isn, .known = f->isn != 0};
+	c->stream.half[TO_CLIENT] = (struct stream_half){.next = f->reply_isn, .known = f->reply_isn != 0};
+	f->state = slot_take(ins);
+	f->flags |= FLOW_STATE;
+	ins->conn[f->state] = c;
+	return c;
+}
+
+static void parser_leave(struct inspect *in, struct conn *c)
+{
+	if (!c->parser)
+		return;
+	if (c->state && c->parser->drop)
+		c->parser->drop(in);
+	mem_free(in->mem, c->state, c->parser->state_size);
+	c->parser = NULL;
+	c->state = in->state = NULL;
+}
+
+static void conn_free(struct inspector *ins, struct flow *f, struct inspect *in)
+{
+	struct conn *c = ins->conn[f->state];
+	parser_leave(in, c);
+	stream_drop(&c->stream, &ins->mem);
+	patterns_close(ins, c);
+	carry_free(&ins->mem, &c->early[0]);
+	carry_free(&ins->mem, &c->early[1]);
+	mem_free(&ins->mem, c->expected, sizeof(*c->expected));
+	mem_free(&ins->mem, c, sizeof(*c));
+	ins->conn[f->state] = NULL;
+	ins->unused[ins->unused_n++] = f->state;
+	f->flags &= (uint8_t)~FLOW_STATE;
+	f->state = 0; /* reply_isn: unknown */
+	f->isn = 0;
+}
+
+/* ---- feeding a parser ---- */
+
+static uint8_t parser_number(const struct parser *p)
+{
+	for (uint8_t i = 0; parsers[i]; i++)
+		if (parsers[i] == p)
+			return (uint8_t)(i + 1);
+	return 0;
+}
+
+/* Nothing more is looked for on this flow but payload patterns. */
+static void feed_done(struct feed *fd)
+{
+	parser_leave(&fd->in, fd->conn);
+	carry_free(fd->in.mem, &fd->conn->early[0]);
+	carry_free(fd->in.mem, &fd->conn->early[1]);
+	fd->flow->flags |= FLOW_DONE;
+}
+
+static bool parser_enter(struct feed *fd, const struct parser *p)
+{
+	struct conn *c = fd->conn;
+	if (p->state_size && !(c->state = mem_alloc(fd->in.mem, p->state_size))) {
+		ledger_count(fd->in.ledger, LEDGER_PARSER_MEMORY);
+		feed_done(fd);
+		return false;
+	}
+	c->parser = fd->in.parser = p;
+	fd->in.state = c->state;
+	fd->in.note = c->expected ? (struct bytes){c->expected->note, c->expected->note_n} : (struct bytes){0};
+	fd->flow->parser = parser_number(p);
+	return true;
+}
+
+static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size_t n);
+
+/* The protocol changes here: both sides are probed anew. */
+static void feed_again(struct feed *fd, enum side side, const uint8_t *p, size_t n)
+{
+	struct conn *c = fd->conn;
+	parser_leave(&fd->in, c);
+	if (c->again++ == AGAIN_MAX) {
+		feed_done(fd);
+		return;
+	}
+	memset(c->ruled_out, 0, sizeof(c->ruled_out));
+	memset(c->given_up, 0, sizeof(c->given_up));
+	c->spoke = false;
+	if (n)
+		probe_stream(fd, side, p, n);
+}
+
+/* False when the flow has left this parser. */
+static bool feed_verdict(struct feed *fd, enum verdict v)
+{
+	if (v == INSPECT_MORE)
+		return true;
+	if (v == INSPECT_ERROR)
+		ledger_count(fd->in.ledger, LEDGER_PARSER_ERROR);
+	feed_done(fd);
+	return false;
+}
+
+static void feed_parser(struct feed *fd, enum side side, const uint8_t *p, size_t n)
+{
+	if (!n || fd->conn->given_up[side])
+		return;
+	size_t used = n;
+	enum verdict v = fd->conn->parser->stream(&fd->in, side, p, n, &used);
+	if (v == INSPECT_AGAIN)
+		feed_again(fd, side, p + used, n - used);
+	else
+		feed_verdict(fd, v);
+}
+
+/* Found: the bytes kept so far go to the parser, those of the side that spoke
+ * first ahead. The parser may leave on the way (done, or another protocol). */
+static void replay_early(struct feed *fd)
+{
+	struct conn *c = fd->conn;
+	struct carry early[2] = {c->early[0], c->early[1]};
+	c->early[0] = c->early[1] = (struct carry){0};
+	for (int i = 0; i < 2; i++) {
+		enum side side = (enum side)(c->first ^ (unsigned)i);
+		if (!early[side].n || (fd->flow->flags & FLOW_DONE))
+			continue;
+		if (c->parser)
+			feed_parser(fd, side, early[side].p, early[side].n);
+		else
+			probe_stream(fd, side, early[side].p, early[side].n);
+	}
+	carry_free(fd->in.mem, &early[0]);
+	carry_free(fd->in.mem, &early[1]);
+}
+
+/* ---- probing ---- */
+
+static enum probe probe_all(const struct inspect *in, unsigned over, enum side side, const uint8_t *p, size_t n,
+			    const struct parser **found)
+{
+	enum probe answer = PROBE_NO;
+	for (size_t i = 0; parsers[i]; i++) {
+		if (!(parsers[i]->over & over) || !parsers[i]->probe)
+			continue;
+		enum probe one = parsers[i]->probe(in, side, p, n);
+		if (one == PROBE_YES) {
+			*found = parsers[i];
+			return PROBE_YES;
+		}
+		if (one == PROBE_MORE)
+			answer = PROBE_MORE;
+	}
+	return answer;
+}
+
+static void unrecognised(struct feed *fd)
+{
+	ledger_count(fd->in.ledger, LEDGER_UNRECOGNISED);
+	feed_done(fd);
+}
+
+/* The first bytes of a side, and then every further one. The common flow is
+ * recognised by its first segment: nothing is copied for it. */
+static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size_t n)
+{
+	struct conn *c = fd->conn;
+	struct carry *early = &c->early[side];
+	bool waiting = c->early[0].n || c->early[1].n;
+	if (!c->spoke) {
+		c->spoke = true;
+		c->first = side;
+	}
+	if (waiting && !carry_push(fd->in.mem, early, p, n, EARLY_MAX)) {
+		unrecognised(fd);
+		return;
+	}
+	const struct parser *found = NULL;
+	enum probe answer = PROBE_NO;
+	if (!c->ruled_out[side])
+		answer = probe_all(&fd->in, OVER_TCP, side, waiting ? early->p : p, waiting ? early->n : n, &found);
+	if (answer == PROBE_YES) {
+		if (!parser_enter(fd, found))
+			return;
+		if (waiting)
+			replay_early(fd);
+		else
+			feed_parser(fd, side, p, n);
+		return;
+	}
+	if (!waiting && !carry_push(fd->in.mem, early, p, n, EARLY_MAX)) {
+		unrecognised(fd);
+		return;
+	}
+	c->ruled_out[side] |= answer == PROBE_NO || early->n >= PROBE_MAX;
+	if (c->ruled_out[0] && c->ruled_out[1])
+		unrecognised(fd);
+}
+
+/* ---- streams ---- */
+
+static void pattern_found(void *owner, ruleset_ref ref, size_t end_offset)
+{
+	struct feed *fd = owner;
+	(void)end_offset;
+	detect_hit(&fd->in, WHERE_PAYLOAD, ref, NULL, 0);
+}
+
+static void pattern_feed(struct feed *fd, enum side side, const uint8_t *p, size_t n)
+{
+	struct inspector *ins = fd->ins;
+	if (!ins->patterns)
+		return;
+	struct pattern_stream **st = &fd->conn->pattern[side];
+	size_t cost = pattern_stream_bytes(ins->patterns);
+	if (!*st && ins->pattern_bytes + cost <= PATTERN_BYTES_MAX && (*st = pattern_stream_open(ins->patterns)))
+		ins->pattern_bytes += cost;
+	if (*st)
+		pattern_stream_data(*st, ins->patterns, ins->scratch, p, n, pattern_found, fd);
+	else
+		pattern_datagram(ins->patterns, ins->scratch, p, n, pattern_found, fd);
+}
+
+static void on_data(void *owner, enum side side, const uint8_t *p, size_t n)
+{
+	struct feed *fd = owner;
+	pattern_feed(fd, side, p, n);
+	if (fd->flow->flags & FLOW_DONE)
+		return;
+	if (fd->conn->parser)
+		feed_parser(fd, side, p, n);
+	else
+		probe_stream(fd, side, p, n);
+}
+
+static void on_gap(void *owner, enum side side, uint32_t lost)
+{
+	struct feed *fd = owner;
+	struct conn *c = fd->conn;
+	if (fd->flow->flags & FLOW_DONE)
+		return;
+	if (!c->parser) {
+		/* What is kept cannot be continued: the bytes behind the gap are probed anew. */
+		carry_free(fd->in.mem, &c->early[side]);
+		return;
+	}
+	ledger_count(fd->in.ledger, LEDGER_PARSER_GAP);
+	if (c->parser->gap)
+		feed_verdict(fd, c->parser->gap(&fd->in, side, lost));
+	else
+		c->given_up[side] = true;
+}
+
+static void on_close(void *owner, enum side side)
+{
+	struct feed *fd = owner;
+	struct conn *c = fd->conn;
+	if (c->closed[side])
+		return;
+	c->closed[side] = true;
+	if (c->parser && c->parser->close && !c->given_up[side])
+		c->parser->close(&fd->in, side);
+}
+
+static struct feed feed_for(struct inspector *ins, struct flow *f, struct conn *c, int64_t ts_us)
+{
+	struct feed fd = {.ins = ins, .flow = f, .conn = c, .in = inspector_view(ins, f, ts_us)};
+	fd.in.parser = c ? c->parser : NULL;
+	fd.in.state = c ? c->state : NULL;
+	if (c && c->expected)
+		fd.in.note = (struct bytes){c->expected->note, c->expected->note_n};
+	return fd;
+}
+
+static struct stream_sink sink_of(struct feed *fd)
+{
+	return (struct stream_sink){.owner = fd, .data = on_data, .gap = on_gap, .close = on_close};
+}
+
+/* A connection that another one announced goes to its parser unprobed. */
+static void enter_expected(struct feed *fd)
+{
+	struct expected x;
+	if (!expect_take(fd->ins->expect, &fd->in, &x))
+		return;
+	fd->conn->expected = mem_alloc(fd->in.mem, sizeof(x));
+	if (fd->conn->expected)
+		*fd->conn->expected = x;
+	parser_enter(fd, x.parser);
+}
+
+/* Sequence numbers of the handshake, so that the first segment may come late. */
+static void note_handshake(struct flow *f, enum side side, const struct layer *l)
+{
+	if ((f->flags & FLOW_STATE) || !(l->tcp_flags & TCP_SYN))
+		return;
+	if (side == TO_SERVER)
+		f->isn = l->tcp_seq + 1;
+	else
+		f->reply_isn = l->tcp_seq + 1;
+}
+
+static bool stream_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
+{
+	bool opening = l->tcp_flags & TCP_SYN;
+	if ((f->flags & FLOW_DONE) && !ins->patterns)
+		return false;
+	if (opening && !l->payload_wire_n)
+		note_handshake(f, side, l);
+	if (!(f->flags & FLOW_STATE) && !l->payload_wire_n)
+		return false;
+	bool fresh = !(f->flags & FLOW_STATE);
+	struct conn *c = conn_get(ins, f);
+	if (!c)
+		return false;
+	struct feed fd = feed_for(ins, f, c, ts_us);
+	if (fresh)
+		enter_expected(&fd);
+	struct stream_sink sink = sink_of(&fd);
+	stream_segment(&c->stream, side, l, &ins->mem, ins->ledger, &sink);
+	if ((f->flags & FLOW_DONE) && !ins->patterns)
+		conn_free(ins, f, &fd.in);
+	return l->payload_n > 0;
+}
+
+/* ---- datagrams ---- */
+
+static const struct parser *probe_datagram(struct inspector *ins, struct flow *f, enum side side, const struct layer *l,
+					   int64_t ts_us)
+{
+	const struct parser *found = NULL;
+	struct inspect in = inspector_view(ins, f, ts_us);
+	in.parser = NULL;
+	if (probe_all(&in, OVER_UDP, side, l->payload, l->payload_n, &found) == PROBE_YES) {
+		f->parser = parser_number(found);
+		return found;
+	}
+	if (++f->tries == DATAGRAM_TRIES) {
+		f->flags |= FLOW_DONE;
+		ledger_count(ins->ledger, LEDGER_UNRECOGNISED);
+	}
+	return NULL;
+}
+
+static bool datagram_state(struct feed *fd)
+{
+	const struct parser *p = parsers[fd->flow->parser - 1];
+	fd->in.parser = p;
+	if (!p->state_size)
+		return true;
+	if (!(fd->conn = conn_get(fd->ins, fd->flow)))
+		return false;
+	if (!fd->conn->parser)
+		return parser_enter(fd, p);
+	fd->in.state = fd->conn->state;
+	return true;
+}
+
+static bool datagram_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
+{
+	struct feed fd = feed_for(ins, f, NULL, ts_us);
+	if (ins->patterns && l->payload_n)
+		pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
+	if ((f->flags & FLOW_DONE) || !l->payload_n)
+		return false;
+	if (!f->parser && !probe_datagram(ins, f, side, l, ts_us))
+		return true;
+	if (!datagram_state(&fd))
+		return true;
+	enum verdict v = fd.in.parser->datagram(&fd.in, side, l->payload, l->payload_n);
+	if (v == INSPECT_ERROR)
+		ledger_count(ins->ledger, LEDGER_PARSER_ERROR);
+	if (v == INSPECT_DONE) {
+		f->flags |= FLOW_DONE;
+		if (fd.conn)
+			conn_free(ins, f, &fd.in);
+	}
+	return true;
+}
+
+bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
+{
+	if (l->proto == IPPROTO_TCP)
+		return stream_packet(ins, f, side, l, ts_us);
+	if (l->proto == IPPROTO_UDP)
+		return datagram_packet(ins, f, side, l, ts_us);
+	return false;
+}
+
+void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us)
+{
+	if (!(f->flags & FLOW_STATE))
+		return;
+	struct conn *c = ins->conn[f->state];
+	struct feed fd = feed_for(ins, f, c, ts_us);
+	struct stream_sink sink = sink_of(&fd);
+	if (f->key.proto == IPPROTO_TCP)
+		stream_flush(&c->stream, &ins->mem, ins->ledger, &sink);
+	on_close(&fd, TO_SERVER);
+	on_close(&fd, TO_CLIENT);
+	conn_free(ins, f, &fd.in);
+}
+
+/* ---- for parsers ---- */
+
+void inspect_expect(struct inspect *in, const struct addr *a, uint16_t port, const struct parser *p, const void *note,
+		    size_t n)
+{
+	expect_add(in->inspector->expect, a, port, in->ts_us, p, note, n);
+}
+
+struct bytes inspect_note(const struct inspect *in)
+{
+	return in->note;
+}

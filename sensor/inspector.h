@@ -1,0 +1,34 @@
+/* Drives the parsers (sensor/inspect.h): finds out which one a flow belongs to,
+ * feeds it, and ends it. One per worker. */
+#ifndef SENSOR_INSPECTOR_H
+#define SENSOR_INSPECTOR_H
+
+#include "rules/pattern.h"
+#include "sensor/detect.h"
+#include "sensor/inspect.h"
+
+struct inspector;
+
+/* memory_bytes bounds everything that flows make us keep. The detector is borrowed. */
+struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct ledger *ledger, struct detector *d);
+void inspector_free(struct inspector *ins); /* after the flow table was freed */
+
+/* A rule set takes effect: which types are wanted from now on, and the patterns
+ * (NULL if none; borrowed until the next call). */
+void inspector_rules(struct inspector *ins, indicator_mask want, const struct pattern_db *patterns,
+		     struct pattern_scratch *scratch);
+
+/* The flow as parsers and detect see it, for a moment outside of inspection. */
+struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64_t ts_us);
+
+/* One packet's innermost layer of an inspected flow. True when its payload went
+ * to a parser or to probing. */
+bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us);
+
+/* The flow leaves the table: what waits is flushed, its state given back. */
+void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us);
+
+const char *inspector_parser_name(const struct flow *f); /* NULL if not recognised */
+size_t inspector_memory(const struct inspector *ins);	  /* bytes in use */
+
+#endif

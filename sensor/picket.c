@@ -1,0 +1,54 @@
+/* picket: everything a person types. The one file that sees both the sensor and
+ * the collector; it only chooses who answers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/cli.h"
+#include "common/exits.h"
+#include "common/log.h"
+#include "sensor/dpi.h"
+#include "sensor/scan.h"
+
+struct command {
+	const char *name, *help;
+	int (*main)(int argc, char **argv); /* argv[0] is the command's own name */
+};
+
+static const struct command commands[] = {
+    {"scan", "match capture files against indicators, without any set-up", scan_main},
+    {"alerts", "list, show, follow and judge the alerts in Redis", cli_alerts},
+    {"sensors", "the sensors and how they are", cli_sensors},
+    {"status", "the posture in one page", cli_status},
+};
+
+static void print_help(FILE *to)
+{
+	fputs("usage: picket COMMAND [option…]\n\n", to);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+	fputs("\npicket COMMAND --help says more. The daemons are picket-sensor and picket-collector.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], DPI_WORKER_ARGUMENT) == 0)
+		return dpi_worker_main(argc, argv);
+	log_open("picket", LOG_LEVEL_INFO);
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+		puts("picket " PICKET_VERSION);
+		return EXIT_OK;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].main(argc - 1, argv + 1);
+	fprintf(stderr, "picket: there is no command \"%s\"; see picket --help\n", argv[1]);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,291 @@
+/* The packet's whole story: worker_packet(). A burst is decoded and its flow
+ * buckets are prefetched before the first packet is looked up, because the flow
+ * table is far larger than the caches (31 ns instead of 45 at 10 k flows, 43
+ * instead of 150 at 1 M, measured on a prototype). */
+#include "sensor/worker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "sensor/classify.h"
+#include "sensor/inspector.h"
+
+#define FLOWS_DEFAULT  (1u << 20)
+#define MEMORY_DEFAULT ((size_t)256 << 20)
+#define PUBLISH_US     1000000
+
+struct worker {
+	struct capture *capture;
+	struct decoder *decoder;
+	struct flow_table *flows;
+	struct inspector *inspector;
+	struct detector detector;
+	struct dpi *dpi;
+	struct classifier *classifier;
+	enum dpi_mode dpi_configured;
+	struct ledger ledger;
+	uint16_t generation;
+	struct pattern_scratch *scratch;
+	int64_t now_us; /* the capture's clock */
+	bool live;
+
+	_Atomic(const struct armed *) next; /* to be taken at the next burst */
+	_Atomic uint16_t reached;           /* generation in use */
+	pthread_mutex_t lock;               /* of `published` */
+	struct ledger published;
+	int64_t published_us;
+
+	/* The burst in hand. */
+	struct packet packet[BURST_MAX];
+	struct flow_key key[BURST_MAX];
+	uint64_t hash[BURST_MAX];
+};
+
+static void flow_ends(void *owner, struct flow *f)
+{
+	struct worker *w = owner;
+	w->detector.layer = w->detector.outer = NULL;
+	inspector_end(w->inspector, f, w->now_us);
+	classify_end(w->classifier, f);
+}
+
+/* ---- a packet ---- */
+
+static void match_addresses(struct worker *w, struct flow *f, bool outer)
+{
+	f->checked = w->generation;
+	struct inspect in = inspector_view(w->inspector, f, w->now_us);
+	detect_addresses(&in, outer);
+}
+
+/* The wrapping of a tunnel: a flow of its own, of which only addresses matter. */
+static void outer_layer(struct worker *w, const struct packet *p, size_t i)
+{
+	const struct layer *l = &p->layer[i];
+	struct flow_key key;
+	uint64_t hash;
+	enum side side;
+	bool is_new;
+	flow_key_of(w->flows, l, &key, &hash);
+	struct flow *f = flow_get(w->flows, l, &key, hash, w->now_us, &is_new, &side);
+	w->detector.layer = l;
+	w->detector.outer = i ? &p->layer[i - 1] : NULL;
+	if (f->checked != w->generation)
+		match_addresses(w, f, true);
+}
+
+static void worker_packet(struct worker *w, const struct packet *p, const struct flow_key *key, uint64_t hash)
+{
+	size_t inner = p->layers - 1;
+	const struct layer *l = &p->layer[inner];
+	enum side side;
+	bool is_new;
+	w->now_us = p->ts_us;
+	for (size_t i = 0; i < inner; i++)
+		outer_layer(w, p, i);
+	struct flow *f = flow_get(w->flows, l, key, hash, w->now_us, &is_new, &side);
+	w->detector.layer = l;
+	w->detector.outer = inner ? &p->layer[inner - 1] : NULL;
+	if (f->checked != w->generation)
+		match_addresses(w, f, false);
+	bool inspected = false;
+	if (!l->fragment && !l->arp) {
+		inspected = inspector_packet(w->inspector, f, side, l, p->ts_us);
+		classify_packet(w->classifier, f, side, l, p->ts_us);
+	}
+	ledger_count(&w->ledger, l->arp        ? LEDGER_END_ARP
+				 : l->fragment ? LEDGER_END_FRAGMENT
+				 : inspected   ? LEDGER_END_INSPECTED
+					       : LEDGER_END_FLOW);
+}
+
+/* ---- a burst ---- */
+
+static void run_decoded(struct worker *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct packet *p = &w->packet[i];
+		flow_key_of(w->flows, &p->layer[p->layers - 1], &w->key[i], &w->hash[i]);
+		flow_prefetch(w->flows, w->hash[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		worker_packet(w, &w->packet[i], &w->key[i], w->hash[i]);
+	w->detector.layer = w->detector.outer = NULL;
+}
+
+static void run_burst(struct worker *w, const struct burst *b)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		const struct raw_packet *raw = &b->packet[i];
+		ledger_count(&w->ledger, LEDGER_RECEIVED);
+		ledger_add(&w->ledger, LEDGER_BYTES, raw->wire_n);
+		if (raw->n < raw->wire_n)
+			ledger_count(&w->ledger, LEDGER_CAPTURE_CUT);
+		if (!decode_packet(w->decoder, raw, &w->packet[n]))
+			continue;
+		/* A reassembled payload lives until the next decode: stop here. */
+		if (w->packet[n++].reassembled) {
+			run_decoded(w, n);
+			n = 0;
+		}
+	}
+	run_decoded(w, n);
+}
+
+/* ---- rule sets ---- */
+
+static bool take_rules(struct worker *w, const struct armed *a, struct err *e)
+{
+	struct pattern_scratch *scratch = NULL;
+	if (a->patterns && !(scratch = pattern_scratch_new(a->patterns, e)))
+		return false;
+	inspector_rules(w->inspector, ruleset_types(a->rules), a->patterns, scratch);
+	pattern_scratch_free(w->scratch);
+	w->scratch = scratch;
+	w->detector.rules = a->rules;
+	w->generation = a->generation;
+	seen_clear(w->detector.seen);
+	classifier_mode(w->classifier, armed_dpi_mode(a, w->dpi_configured));
+	atomic_store(&w->reached, a->generation);
+	return true;
+}
+
+void worker_arm(struct worker *w, const struct armed *next)
+{
+	atomic_store(&w->next, next);
+}
+
+uint16_t worker_generation(const struct worker *w)
+{
+	return atomic_load(&w->reached);
+}
+
+/* ---- life ---- */
+
+struct worker *worker_new(const struct worker_conf *conf, struct capture *capture, const struct armed *armed,
+			  struct err *e)
+{
+	struct worker *w = xcalloc(1, sizeof(*w));
+	struct hash_key key;
+	hash_key_random(&key);
+	pthread_mutex_init(&w->lock, NULL);
+	w->capture = capture;
+	w->dpi_configured = conf->dpi;
+	w->detector = (struct detector){
+	    .origin = conf->origin,
+	    .ledger = &w->ledger,
+	    .seen = seen_new(),
+	    .iface = capture_name(capture),
+	    .alert = conf->alert,
+	    .owner = conf->owner,
+	};
+	w->decoder = decoder_new(&conf->decode, &w->ledger);
+	w->inspector = inspector_new(conf->memory_bytes ? conf->memory_bytes : MEMORY_DEFAULT, conf->number, &w->ledger,
+				     &w->detector);
+	if (conf->dpi != DPI_OFF && !(w->dpi = dpi_open(conf->dpi_wait, &w->ledger, e))) {
+		worker_free(w);
+		return NULL;
+	}
+	w->classifier = classifier_new(w->dpi, w->inspector, &w->ledger);
+	w->flows = flow_table_new(conf->flows ? conf->flows : FLOWS_DEFAULT, conf->vlan, &key, &w->ledger, flow_ends,
+				  w);
+	if (!take_rules(w, armed, e)) {
+		worker_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+/* The kernel's and the card's losses; files have none. */
+static void count_drops(struct worker *w)
+{
+	struct capture_stats s;
+	if (!capture_stats(w->capture, &s))
+		return;
+	w->ledger.v[LEDGER_DROP_KERNEL] = s.dropped_kernel;
+	w->ledger.v[LEDGER_DROP_INTERFACE] = s.dropped_interface;
+}
+
+static void publish(struct worker *w)
+{
+	count_drops(w);
+	pthread_mutex_lock(&w->lock);
+	w->published = w->ledger;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* What is done between bursts, never per packet. */
+static bool between_bursts(struct worker *w, struct err *e)
+{
+	classify_collect(w->classifier, w->now_us);
+	flow_expire(w->flows, w->now_us);
+	int64_t mono_us = clock_mono_us();
+	if (mono_us - w->published_us >= PUBLISH_US) {
+		w->published_us = mono_us;
+		publish(w);
+	}
+	const struct armed *next = atomic_exchange(&w->next, NULL);
+	return !next || take_rules(w, next, e);
+}
+
+enum capture_result worker_step(struct worker *w, int wait_ms, struct err *e)
+{
+	struct burst burst;
+	burst.n = 0;
+	enum capture_result r = capture_read(w->capture, &burst, wait_ms, e);
+	if (r == CAPTURE_PACKETS)
+		run_burst(w, &burst);
+	else if (r == CAPTURE_IDLE)
+		w->now_us = clock_wall_us();
+	return between_bursts(w, e) ? r : CAPTURE_FAILED;
+}
+
+void worker_ledger(struct worker *w, struct ledger *out)
+{
+	pthread_mutex_lock(&w->lock);
+	*out = w->published;
+	pthread_mutex_unlock(&w->lock);
+}
+
+struct worker_figures worker_figures(const struct worker *w)
+{
+	return (struct worker_figures){
+	    .flows = flow_count(w->flows),
+	    .flow_bytes = flow_table_bytes(w->flows),
+	    .parser_bytes = inspector_memory(w->inspector),
+	    .dpi_pid = w->dpi ? dpi_pid(w->dpi) : 0,
+	};
+}
+
+void worker_finish(struct worker *w)
+{
+	flow_table_free(w->flows);
+	w->flows = NULL;
+	classify_collect(w->classifier, w->now_us);
+	if (capture_cut(w->capture))
+		ledger_count(&w->ledger, LEDGER_FILE_CUT);
+	publish(w);
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	if (w->flows)
+		flow_table_free(w->flows);
+	classifier_free(w->classifier);
+	if (w->dpi)
+		dpi_close(w->dpi);
+	inspector_free(w->inspector);
+	pattern_scratch_free(w->scratch);
+	decoder_free(w->decoder);
+	seen_free(w->detector.seen);
+	capture_close(w->capture);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
