@@ -12,7 +12,10 @@
  *   HELLO   u64 epoch, u8 role, u8 n, n bytes id, u8 m, m bytes software version
  *   WELCOME u64 high-water mark of (id, epoch): the sensor sends from mark + 1
  *   DATA    u64 sequence of the first record, u32 count, then per record
- *           u32 length and the record (rules/alert.h draws it)
+ *           u32 length and the record (rules/alert.h draws it). Length 0: the
+ *           number of a record that the spool has lost. It moves the mark and
+ *           counts for nothing: the loss record at the first number of such a
+ *           run has told how many alerts went.
  *   ACK     u64 sequence: everything up to it stands in Redis
  *   REWIND  u64 sequence: send again from this one
  *   STATUS  the sensor's posture as JSON (heartbeat, ledger, set digest); not acknowledged
