@@ -86,7 +86,7 @@ struct indicator_set {
 struct indicator {
 	enum indicator_type type;
 	const char *value; /* exactly as the author wrote it */
-	const char *id;    /* the author's, or made from type and value */
+	const char *id;    /* the author's; NULL = made from type and value */
 	enum severity severity;
 	uint8_t confidence; /* 0..100 */
 	enum tlp tlp;
@@ -99,5 +99,11 @@ struct indicator {
 	const char *file;                      /* where the line stands: for `picket why` */
 	unsigned line;
 };
+
+/* The id of an indicator whose author gave none: a UUID version 5 (RFC 4122
+ * section 4.3) over "type:value" in Picket's own namespace, so it is the same
+ * wherever the set is loaded. */
+#define INDICATOR_ID_LEN 37
+char *indicator_make_id(enum indicator_type t, const char *value, char out[static INDICATOR_ID_LEN]);
 
 #endif

@@ -22,13 +22,16 @@ uint32_t ruleset_add_set(struct ruleset_builder *b, const struct indicator_set *
 
 enum added { ADDED = 0, ADDED_DUPLICATE, ADDED_INVALID };
 
-/* Copies one indicator (canonicalises its value). ADDED_DUPLICATE: the same
- * type, key and set is there already (the more severe one is kept).
- * ADDED_INVALID: e says why. */
+/* Copies one indicator (canonicalises its value). An id of NULL or "" is made
+ * from type and value when asked for, and costs nothing. ADDED_DUPLICATE: the
+ * same set, type, written value, match and where are there already (the more
+ * severe one is kept; another spelling of the same value is an indicator of its
+ * own, because alerts show what the author wrote). ADDED_INVALID: e says why. */
 enum added ruleset_add(struct ruleset_builder *b, uint32_t set, const struct indicator *i, struct err *e);
 
 /* An allowed value: an observable that equals it (domain: or lies below it) is
- * not alerted on, unless a more specific indicator than the entry matches. */
+ * not alerted on, unless a more specific indicator than the entry matches: a
+ * longer name, a longer prefix. */
 bool ruleset_allow(struct ruleset_builder *b, enum indicator_type t, const char *value, const char *reason,
 		   int64_t expires_us, struct err *e);
 
@@ -64,9 +67,11 @@ struct ruleset_hits {
 /* All indicators that an observable hits, appended to *hits: canonicalises for
  * each type in where_types(w) that the set holds and looks up (names: every
  * parent at a label boundary; addresses: every covering prefix; URLs: with and
- * without scheme, then prefixes). Observes where limits, validity at now_us and
+ * without scheme, then prefixes). Observes where limits, validity of indicator
+ * and set at now_us (until: exclusive) and
  * the allow list (allowed ones are counted in *allowed when it is not NULL).
- * Exact: fingerprint first, then the whole key. Never allocates. */
+ * Exact: fingerprint first, then the whole key. Never allocates, but for a
+ * name with bytes above 127, which libidn2 turns into its ASCII form. */
 void ruleset_match(const struct ruleset *r, enum where w, const void *value, size_t n, int64_t now_us,
 		   struct ruleset_hits *hits, uint64_t *allowed);
 
@@ -74,13 +79,22 @@ void ruleset_match(const struct ruleset *r, enum where w, const void *value, siz
  * cidr indicator matches. addr is the 16-byte form. */
 bool ruleset_maybe_addr(const struct ruleset *r, const struct addr *a);
 
-/* An indicator as the author wrote it. Borrowed from the set. */
-struct indicator ruleset_indicator(const struct ruleset *r, ruleset_ref ref);
+/* An indicator as the author wrote it. Most strings are borrowed from the set;
+ * what the set need not store because it follows from the rest (the text of an
+ * address or a hash, an id made from type and value) is spelled into room. */
+#define RULESET_VALUE_ROOM 72
+struct ruleset_room {
+	char value[RULESET_VALUE_ROOM], id[INDICATOR_ID_LEN];
+};
+struct indicator ruleset_indicator_in(const struct ruleset *r, ruleset_ref ref, struct ruleset_room *room);
+/* The same with a room that lives until the end of the enclosing block. */
+#define ruleset_indicator(r, ref) ruleset_indicator_in((r), (ref), &(struct ruleset_room){.value = ""})
 struct indicator_set ruleset_set(const struct ruleset *r, ruleset_ref ref);
 size_t ruleset_set_count(const struct ruleset *r);
 struct indicator_set ruleset_set_at(const struct ruleset *r, size_t i);
 
-/* Payload patterns (payload_hex, payload), for the multi-pattern matcher. */
+/* Payload patterns (payload_hex, payload), for the multi-pattern matcher.
+ * out->value is borrowed from the set; out->id is NULL unless its author gave one. */
 size_t ruleset_pattern_count(const struct ruleset *r);
 ruleset_ref ruleset_pattern(const struct ruleset *r, size_t i, struct indicator *out);
 
