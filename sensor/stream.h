@@ -1,7 +1,7 @@
 /* One TCP connection's bytes in order: reordering, overlap, gaps, within a
  * budget. Policy: the first copy of a byte counts; an overlap with other bytes
- * is counted (stream.conflict) and told to the owner. In-order data is handed on
- * from the packet itself, without a copy. */
+ * is counted (stream.conflict). In-order data is handed on from the packet
+ * itself, without a copy. */
 #ifndef SENSOR_STREAM_H
 #define SENSOR_STREAM_H
 
@@ -12,21 +12,30 @@
 struct segment; /* kept out-of-order data */
 
 struct stream_half {
-	uint32_t next; /* sequence number expected next */
-	bool known;    /* next is valid */
-	bool closed;   /* FIN delivered, or RST */
-	bool fin_seen;
+	uint32_t next;  /* sequence number expected next */
+	uint32_t acked; /* the highest that the other side acknowledged */
 	uint32_t fin_at;
-	struct segment *waiting; /* by sequence number */
 	uint32_t waiting_bytes, waiting_n;
-	uint64_t delivered; /* bytes handed on so far */
+	struct segment *waiting, *last; /* by sequence number, without overlap */
+	uint64_t delivered;             /* bytes handed on so far */
+	bool known;                     /* next is valid */
+	bool soft;                      /* next was guessed from an acknowledgement: data may correct it */
+	bool confirmed;                 /* a SYN-ACK answered: no other SYN counts */
+	bool started;                   /* data was seen */
+	bool syn_data;                  /* what waits came with the SYN: nobody said yet whether it was taken */
+	bool fin_seen;                  /* fin_at is valid */
+	bool closed;                    /* FIN delivered, or RST */
+	bool good_checksum;             /* this side sends good ones, so a bad one is no offloading */
+	bool acked_known;
+	uint8_t unheard; /* segments since the other side last acknowledged, saturating */
 };
 
 struct stream {
 	struct stream_half half[2]; /* by the side that sends: TO_SERVER, TO_CLIENT */
 };
 
-/* What the owner gets, in order, per side. gap: `lost` bytes will never come. */
+/* What the owner gets, in order, per side. gap: `lost` bytes will never come.
+ * p is borrowed for the call. None of them may call stream_*() on this stream. */
 struct stream_sink {
 	void *owner;
 	void (*data)(void *owner, enum side side, const uint8_t *p, size_t n);
@@ -34,13 +43,26 @@ struct stream_sink {
 	void (*close)(void *owner, enum side side); /* FIN or RST reached in order */
 };
 
-/* Takes one segment of the side. Mid-stream flows begin with the first segment
- * seen; after a SYN, with its number + 1. A gap is given up when the waiting
- * bytes pass 256 KiB or 64 segments, when the other side acknowledged beyond it,
- * or at stream_flush(). */
+/* Before the first segment of a side, when its SYN went by earlier: next is the
+ * sequence number behind the SYN (flow->isn, flow->reply_isn). */
+void stream_begin(struct stream *s, enum side side, uint32_t next);
+
+/* Takes one segment of the side. Without stream_begin() a side begins behind its
+ * SYN; mid-stream with the first data seen, or where the other side's
+ * acknowledgement says. A gap is given up when the waiting bytes pass 512 KiB or
+ * 256 segments, when the budget refuses, when the other side acknowledged beyond
+ * it, or at stream_flush(). */
 void stream_segment(struct stream *s, enum side side, const struct layer *l, struct mem *mem, struct ledger *ledger,
 		    const struct stream_sink *sink);
+
+/* The flow ends: hands on what waits, with its gaps; closes sides that sent FIN. */
 void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, const struct stream_sink *sink);
 void stream_drop(struct stream *s, struct mem *mem); /* no more deliveries */
+
+/* Both sides have ended: the owner marks the flow FLOW_CLOSED. */
+static inline bool stream_closed(const struct stream *s)
+{
+	return s->half[TO_SERVER].closed && s->half[TO_CLIENT].closed;
+}
 
 #endif

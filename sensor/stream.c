@@ -1,0 +1,539 @@
+/* TCP reassembly (RFC 9293), seen from the side: what the receiver's application
+ * will read is not known, only guessed, and people who want to hide rely on
+ * wrong guesses. The decisions, and what they are for:
+ *
+ *   first copy wins      Nothing that was handed on can be taken back, so the same
+ *                        rule holds for what waits. Waiting bytes are compared:
+ *                        other bytes are counted as conflicts.
+ *   bad checksum         Ignored once the side has sent a good one: a receiver
+ *                        drops it. A side that sends only bad ones has its
+ *                        checksums made by the network card; it is believed.
+ *   RST                  Only with exactly the number that the receiver expects (RFC
+ *                        5961, 3.2), or answering a SYN. Others are decoys: ignored.
+ *   FIN                  Closes when the other side acknowledged it, if we hear the
+ *                        other side at all. Data behind a FIN proves it a decoy.
+ *   SYN                  The SYN that a SYN-ACK answers counts; until then the last.
+ *                        A SYN on a running connection is ignored (challenge ACK).
+ *   data in a SYN        Held until the SYN-ACK says whether it was taken (RFC
+ *                        7413); otherwise the sender repeats it, maybe differently.
+ *   far ahead            More than AHEAD_MAX beyond what was acknowledged is in no
+ *                        window: ignored. When the other side is not heard, AHEAD_BLIND.
+ *   behind               A retransmission, a keep-alive (RFC 9293, 3.8.4): ignored.
+ *   hole, acknowledged   The receiver has the bytes, we lost them: given up at once.
+ *   hole, too much waits Given up: the rest is worth more than the order. So is a
+ *                        hole when memory is short.
+ *
+ * Not done: time stamps (PAWS), TTL, and the receiver's exact window. A decoy with
+ * the right number, a good checksum and a TTL that does not reach the receiver is
+ * believed; its bytes show as a conflict only while they wait. */
+#include "sensor/stream.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define WAITING_BYTES_MAX (512u << 10)
+#define WAITING_MAX       256u
+#define AHEAD_MAX         (16 << 20) /* bytes in flight beyond the last acknowledgement */
+#define AHEAD_BLIND       (1 << 30)  /* the largest window there is: 65535 << 14 (RFC 7323, 2.3) */
+#define UNHEARD_MAX       64         /* segments after which the other side counts as not captured */
+#define SOFT_BACK_MAX     (1 << 20)  /* data may begin so far before a guessed number */
+
+struct segment {
+	struct segment *next;
+	uint32_t seq, n;
+	bool lost; /* cut by the capture: no bytes behind, a gap when its turn comes */
+	uint8_t bytes[];
+};
+
+/* Where this half's walk happens. */
+struct walk {
+	struct stream_half *h;
+	enum side side;
+	struct mem *mem;
+	struct ledger *ledger;
+	const struct stream_sink *sink;
+};
+
+/* A run of sequence space with the bytes of it that were captured. */
+struct run {
+	uint32_t seq, n;
+	const uint8_t *p;
+	uint32_t have; /* <= n */
+};
+
+static int32_t seq_diff(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b);
+}
+
+/* ---- handing on ---- */
+
+static void hand_gap(struct walk *w, uint32_t n)
+{
+	w->h->next += n;
+	ledger_count(w->ledger, LEDGER_STREAM_GAP);
+	ledger_add(w->ledger, LEDGER_STREAM_GAP_BYTES, n);
+	w->sink->gap(w->sink->owner, w->side, n);
+}
+
+static void hand_data(struct walk *w, const uint8_t *p, uint32_t n)
+{
+	w->h->next += n;
+	w->h->delivered += n;
+	w->sink->data(w->sink->owner, w->side, p, n);
+}
+
+static void hand_run(struct walk *w, const uint8_t *p, uint32_t have, uint32_t n)
+{
+	if (have)
+		hand_data(w, p, have);
+	if (n > have)
+		hand_gap(w, n - have);
+}
+
+static size_t segment_size(const struct segment *g)
+{
+	return sizeof(*g) + (g->lost ? 0 : g->n);
+}
+
+static struct segment *pop(struct stream_half *h)
+{
+	struct segment *g = h->waiting;
+	h->waiting = g->next;
+	if (!h->waiting)
+		h->last = NULL;
+	h->waiting_n--;
+	h->waiting_bytes -= g->lost ? 0 : g->n;
+	return g;
+}
+
+/* Hands on what waits and is due. */
+static void drain(struct walk *w)
+{
+	struct stream_half *h = w->h;
+	while (h->waiting && h->waiting->seq == h->next && !h->syn_data) {
+		struct segment *g = pop(h);
+		hand_run(w, g->bytes, g->lost ? 0 : g->n, g->n);
+		mem_free(w->mem, g, segment_size(g));
+	}
+}
+
+/* The bytes before the first that waits will not come. */
+static void give_up_hole(struct walk *w)
+{
+	w->h->syn_data = false;
+	if (w->h->waiting->seq != w->h->next)
+		hand_gap(w, w->h->waiting->seq - w->h->next);
+	drain(w);
+}
+
+static void drop_waiting(struct stream_half *h, struct mem *mem)
+{
+	while (h->waiting) {
+		struct segment *g = pop(h);
+		mem_free(mem, g, segment_size(g));
+	}
+}
+
+static void close_half(struct walk *w)
+{
+	if (w->h->closed)
+		return;
+	w->h->closed = true;
+	w->sink->close(w->sink->owner, w->side);
+}
+
+static void flush_half(struct walk *w)
+{
+	while (w->h->waiting)
+		give_up_hole(w);
+}
+
+/* ---- keeping what came early ---- */
+
+static void run_skip(struct run *r, uint32_t n)
+{
+	uint32_t have = n < r->have ? n : r->have;
+	r->seq += n;
+	r->n -= n;
+	r->p = r->have ? r->p + have : r->p;
+	r->have -= have;
+}
+
+/* A new element behind `after` (NULL: in front). */
+static bool keep_piece(struct walk *w, struct segment *after, uint32_t seq, const uint8_t *p, uint32_t n,
+		       struct segment **made)
+{
+	struct stream_half *h = w->h;
+	struct segment *g = mem_alloc(w->mem, sizeof(*g) + (p ? n : 0));
+	if (!g)
+		return false;
+	*g = (struct segment){.seq = seq, .n = n, .lost = !p};
+	if (p)
+		memcpy(g->bytes, p, n);
+	g->next = after ? after->next : h->waiting;
+	*(after ? &after->next : &h->waiting) = g;
+	if (!g->next)
+		h->last = g;
+	h->waiting_n++;
+	h->waiting_bytes += p ? n : 0;
+	*made = g;
+	return true;
+}
+
+/* Keeps the first n of a run: what was captured, then what was not. */
+static bool keep(struct walk *w, struct segment **after, const struct run *r, uint32_t n)
+{
+	uint32_t have = n < r->have ? n : r->have;
+	if (have && !keep_piece(w, *after, r->seq, r->p, have, after))
+		return false;
+	return n == have || keep_piece(w, *after, r->seq + have, NULL, n - have, after);
+}
+
+/* Puts a run among those that wait, around what is there. On false r is what
+ * found no memory. */
+static bool keep_around(struct walk *w, struct run *r)
+{
+	struct segment *last = w->h->last, *after = NULL;
+	if (last && seq_diff(r->seq, last->seq + last->n) >= 0)
+		after = last;
+	while (r->n) {
+		struct segment *g = after ? after->next : w->h->waiting;
+		if (g && seq_diff(r->seq, g->seq) >= 0) {
+			int32_t covered = seq_diff(g->seq + g->n, r->seq);
+			if (covered > 0)
+				run_skip(r, (uint32_t)covered < r->n ? (uint32_t)covered : r->n);
+			after = g;
+			continue;
+		}
+		uint32_t n = g && g->seq - r->seq < r->n ? g->seq - r->seq : r->n;
+		if (!keep(w, &after, r, n))
+			return false;
+		run_skip(r, n);
+	}
+	return true;
+}
+
+/* Does the run repeat what waits, with the same bytes? */
+static void compare_waiting(struct walk *w, const struct run *r)
+{
+	bool overlap = false, conflict = false;
+	for (const struct segment *g = w->h->waiting; g && seq_diff(g->seq, r->seq + r->n) < 0; g = g->next) {
+		uint32_t from = seq_diff(g->seq, r->seq) > 0 ? g->seq : r->seq;
+		uint32_t to = seq_diff(g->seq + g->n, r->seq + r->n) < 0 ? g->seq + g->n : r->seq + r->n;
+		if (seq_diff(to, from) <= 0)
+			continue;
+		overlap = true;
+		uint32_t at = from - r->seq;
+		if (g->lost || at >= r->have)
+			continue;
+		uint32_t n = to - from < r->have - at ? to - from : r->have - at;
+		conflict |= memcmp(g->bytes + (from - g->seq), r->p + at, n) != 0;
+	}
+	if (conflict)
+		ledger_count(w->ledger, LEDGER_STREAM_CONFLICT);
+	else if (overlap)
+		ledger_count(w->ledger, LEDGER_STREAM_OVERLAP);
+}
+
+/* Hands on from the packet itself whatever is due; r keeps the rest. */
+static void hand_due(struct walk *w, struct run *r)
+{
+	struct stream_half *h = w->h;
+	while (r->n) {
+		int32_t ahead = seq_diff(r->seq, h->next);
+		if (ahead > 0 || h->syn_data)
+			return;
+		if (ahead < 0) {
+			uint32_t done = (uint32_t)-ahead;
+			run_skip(r, done < r->n ? done : r->n);
+			continue;
+		}
+		uint32_t n = h->waiting && h->waiting->seq - r->seq < r->n ? h->waiting->seq - r->seq : r->n;
+		struct run due = *r;
+		assert(n); /* what waits at `next` was drained */
+		run_skip(r, n);
+		hand_run(w, due.p, due.have < n ? due.have : n, n);
+		drain(w);
+	}
+}
+
+static void keep_rest(struct walk *w, struct run *r)
+{
+	ledger_count(w->ledger, LEDGER_STREAM_REORDER);
+	if (!keep_around(w, r)) {
+		ledger_count(w->ledger, LEDGER_STREAM_LIMIT);
+		flush_half(w);
+		if (r->n && seq_diff(r->seq, w->h->next) > 0)
+			hand_gap(w, r->seq - w->h->next);
+		hand_due(w, r);
+	}
+	while (w->h->waiting && (w->h->waiting_bytes > WAITING_BYTES_MAX || w->h->waiting_n > WAITING_MAX)) {
+		ledger_count(w->ledger, LEDGER_STREAM_LIMIT);
+		give_up_hole(w);
+	}
+}
+
+/* ---- numbers ---- */
+
+/* A side that is not captured, or no more, says nothing about what is in flight. */
+static bool heard(const struct stream_half *h)
+{
+	return h->acked_known && h->unheard < UNHEARD_MAX;
+}
+
+static bool in_window(const struct stream_half *h, uint32_t seq)
+{
+	int32_t ahead = seq_diff(seq, h->next);
+	if (!heard(h))
+		return ahead <= AHEAD_BLIND && ahead >= -AHEAD_BLIND;
+	int32_t acked = seq_diff(h->acked, h->next);
+	int32_t limit = acked > 0 && acked < AHEAD_BLIND ? acked + AHEAD_MAX : AHEAD_MAX;
+	return ahead <= limit && ahead >= -AHEAD_BLIND;
+}
+
+static void begin(struct stream_half *h, uint32_t next, bool soft)
+{
+	h->next = next;
+	h->known = true;
+	h->soft = soft;
+}
+
+void stream_begin(struct stream *s, enum side side, uint32_t next)
+{
+	begin(&s->half[side], next, false);
+}
+
+/* The first data behind a guessed number may correct it: an acknowledgement was
+ * captured before what it acknowledges, or a keep-alive was one byte behind. */
+static void settle(struct stream_half *h, uint32_t seq)
+{
+	int32_t ahead = seq_diff(seq, h->next);
+	if (h->soft && (ahead == 1 || (ahead < 0 && ahead >= -SOFT_BACK_MAX)))
+		h->next = seq;
+	h->soft = false;
+}
+
+/* A number that a handshake says, before there was data. */
+static void begin_anew(struct walk *w, uint32_t next)
+{
+	drop_waiting(w->h, w->mem);
+	w->h->syn_data = false;
+	begin(w->h, next, false);
+}
+
+/* Which SYN was answered: the numbers of the others do not count. */
+static void take_syn_ack(struct walk *answered, uint32_t ack)
+{
+	struct stream_half *h = answered->h;
+	if (h->started)
+		return;
+	h->confirmed = true;
+	uint32_t taken = ack - h->next;
+	if (h->known && h->syn_data && taken && taken <= h->last->seq + h->last->n - h->next)
+		return; /* with data of it: note_ack() hands it on */
+	begin_anew(answered, ack);
+}
+
+/* False: the segment is not to be looked at any further. */
+static bool take_syn(struct walk *w, struct walk *other, const struct layer *l)
+{
+	struct stream_half *h = w->h;
+	uint32_t next = l->tcp_seq + 1;
+	if (h->known && !h->soft && (h->started || h->confirmed)) {
+		if (next != h->next && !h->started)
+			ledger_count(w->ledger, LEDGER_STREAM_OUT_OF_WINDOW);
+		return false;
+	}
+	begin_anew(w, next);
+	if (l->tcp_flags & TCP_ACK) {
+		h->confirmed = true;
+		take_syn_ack(other, l->tcp_ack);
+	}
+	return true;
+}
+
+/* Holds what came with a SYN. */
+static void take_syn_data(struct walk *w, struct run *r)
+{
+	w->h->syn_data = true;
+	if (!keep_around(w, r)) {
+		ledger_count(w->ledger, LEDGER_STREAM_LIMIT);
+		drop_waiting(w->h, w->mem);
+		w->h->syn_data = false;
+	}
+}
+
+/* Was what came with the SYN taken? seen: the number that tells, from the other
+ * side's acknowledgement or the sender's own next data. */
+static void judge_syn_data(struct walk *w, uint32_t seen)
+{
+	if (!w->h->syn_data)
+		return;
+	w->h->syn_data = false;
+	if (seq_diff(seen, w->h->next) <= 0)
+		drop_waiting(w->h, w->mem);
+	drain(w);
+}
+
+/* w is the half that is acknowledged. */
+static void note_ack(struct walk *w, uint32_t ack)
+{
+	struct stream_half *h = w->h;
+	h->unheard = 0;
+	if (!h->known)
+		begin(h, ack, true);
+	if (!h->acked_known || seq_diff(ack, h->acked) > 0)
+		h->acked = ack;
+	h->acked_known = true;
+	judge_syn_data(w, ack);
+}
+
+/* What the other side acknowledged and we do not have is lost to us. */
+static void give_up_acknowledged(struct walk *w)
+{
+	struct stream_half *h = w->h;
+	if (!h->acked_known || h->closed)
+		return;
+	while (h->waiting && seq_diff(h->acked, h->waiting->seq) >= 0)
+		give_up_hole(w);
+	if (h->fin_seen && !h->waiting && seq_diff(h->acked, h->fin_at) > 0 && seq_diff(h->fin_at, h->next) > 0)
+		hand_gap(w, h->fin_at - h->next);
+}
+
+/* ---- ends ---- */
+
+static void note_fin(struct stream_half *h, uint32_t at)
+{
+	if (!h->fin_seen || at == h->next || seq_diff(at, h->fin_at) < 0) {
+		h->fin_seen = true;
+		h->fin_at = at;
+	}
+}
+
+static void close_if_due(struct walk *w)
+{
+	struct stream_half *h = w->h;
+	if (!h->fin_seen || h->next != h->fin_at || h->waiting)
+		return;
+	if (!heard(h) || seq_diff(h->acked, h->fin_at) > 0)
+		close_half(w);
+}
+
+static bool reset_counts(const struct stream_half *h, const struct stream_half *other, const struct layer *l)
+{
+	if (!h->known) /* a refused SYN is all that it can be */
+		return (l->tcp_flags & TCP_ACK) && other->known && l->tcp_ack == other->next;
+	return l->tcp_seq == h->next || (h->acked_known && l->tcp_seq == h->acked) ||
+	       (h->fin_seen && l->tcp_seq == h->fin_at + 1);
+}
+
+static void take_reset(struct walk *w, struct walk *other, const struct layer *l)
+{
+	if (!reset_counts(w->h, other->h, l)) {
+		ledger_count(w->ledger, LEDGER_STREAM_OUT_OF_WINDOW);
+		return;
+	}
+	flush_half(w);
+	flush_half(other);
+	close_half(w);
+	close_half(other);
+}
+
+/* ---- a segment ---- */
+
+static void take_data(struct walk *w, struct run *r)
+{
+	struct stream_half *h = w->h;
+	settle(h, r->seq);
+	h->started = true;
+	if (h->unheard < UINT8_MAX)
+		h->unheard++;
+	judge_syn_data(w, r->seq);
+	int32_t ahead = seq_diff(r->seq, h->next);
+	if (ahead < 0 && seq_diff(r->seq + r->n, h->next) > 0)
+		ledger_count(w->ledger, LEDGER_STREAM_OVERLAP);
+	if (h->fin_seen && seq_diff(r->seq + r->n, h->fin_at) > 0) {
+		h->fin_seen = false;
+		ledger_count(w->ledger, LEDGER_STREAM_OUT_OF_WINDOW);
+	}
+	compare_waiting(w, r);
+	hand_due(w, r);
+	if (r->n)
+		keep_rest(w, r);
+}
+
+/* False: a receiver would drop it. */
+static bool checksum_counts(struct walk *w, const struct layer *l)
+{
+	if (!l->bad_checksum) {
+		w->h->good_checksum = true;
+		return true;
+	}
+	if (w->h->good_checksum)
+		ledger_count(w->ledger, LEDGER_STREAM_CHECKSUM);
+	return !w->h->good_checksum;
+}
+
+static bool number_counts(struct walk *w, uint32_t seq, bool content)
+{
+	if (!w->h->known)
+		begin(w->h, seq, !content);
+	if (in_window(w->h, seq))
+		return true;
+	ledger_count(w->ledger, LEDGER_STREAM_OUT_OF_WINDOW);
+	return false;
+}
+
+void stream_segment(struct stream *s, enum side side, const struct layer *l, struct mem *mem, struct ledger *ledger,
+		    const struct stream_sink *sink)
+{
+	enum side across = side == TO_SERVER ? TO_CLIENT : TO_SERVER;
+	struct walk w = {&s->half[side], side, mem, ledger, sink}, o = {&s->half[across], across, mem, ledger, sink};
+	if (stream_closed(s) || !checksum_counts(&w, l))
+		return;
+	if (l->tcp_flags & TCP_RST) {
+		take_reset(&w, &o, l);
+		return;
+	}
+	bool syn = (l->tcp_flags & TCP_SYN) != 0;
+	if (syn && !take_syn(&w, &o, l))
+		return;
+	uint32_t n = l->payload_wire_n > l->payload_n ? l->payload_wire_n : l->payload_n;
+	if (n > AHEAD_MAX)
+		n = l->payload_n;
+	struct run r = {.seq = l->tcp_seq + syn, .n = n, .p = l->payload, .have = l->payload_n};
+	uint32_t end = r.seq + n;
+	if (!number_counts(&w, r.seq, n || (l->tcp_flags & TCP_FIN)))
+		return;
+	if (l->tcp_flags & TCP_ACK)
+		note_ack(&o, l->tcp_ack);
+	if (n && syn)
+		take_syn_data(&w, &r);
+	else if (n && !w.h->closed)
+		take_data(&w, &r);
+	if ((l->tcp_flags & TCP_FIN) && seq_diff(end, w.h->next) >= 0)
+		note_fin(w.h, end);
+	close_if_due(&w);
+	give_up_acknowledged(&o);
+	close_if_due(&o);
+}
+
+void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, const struct stream_sink *sink)
+{
+	for (enum side side = TO_SERVER; side <= TO_CLIENT; side++) {
+		struct walk w = {&s->half[side], side, mem, ledger, sink};
+		flush_half(&w);
+		if (!w.h->fin_seen || w.h->closed)
+			continue;
+		if (seq_diff(w.h->fin_at, w.h->next) > 0)
+			hand_gap(&w, w.h->fin_at - w.h->next);
+		close_half(&w);
+	}
+}
+
+void stream_drop(struct stream *s, struct mem *mem)
+{
+	drop_waiting(&s->half[TO_SERVER], mem);
+	drop_waiting(&s->half[TO_CLIENT], mem);
+}
