@@ -21,6 +21,7 @@ prefix  ?= /usr/local
 DESTDIR ?=
 
 VERSION := 0.1.0
+.DEFAULT_GOAL := all
 
 LIBS := libpcap libndpi libhs hiredis yaml-0.1 libssl libcrypto jansson zlib libbrotlidec libzstd \
         libidn2 libpsl libxxhash libisal libnghttp2 libcap-ng libseccomp libsystemd
@@ -51,7 +52,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all help deps test demo check lint format install clean unit fuzz-replay system golden
+.PHONY: all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -99,11 +100,56 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/rep
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
+# What a person calls: brings in what is missing, then does the work in a second
+# make, which then finds the libraries.
+deps:
+	$(Q)deploy/deps.sh build
+
+test:
+	$(Q)deploy/deps.sh test
+	$(Q)$(MAKE) --no-print-directory check
+
+demo:
+	$(Q)deploy/deps.sh demo
+	$(Q)$(MAKE) --no-print-directory -j2 all
+	$(Q)deploy/demo/demo.sh $(BUILD)
+
+# The parts of make test, in the order in which they fail most cheaply.
+check: lint
+	$(Q)$(MAKE) --no-print-directory -j2 all unit-built
+	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden system cases
+	@echo 'make test: all passed'
+
+lint:
+	$(Q)tests/lint.sh
+
+unit-built: $(ARCHIVES) $(UNIT) $(FUZZ)
+
 unit: $(ARCHIVES) $(UNIT)
 	$(Q)tests/run-unit.sh $(UNIT)
 
 fuzz-replay: $(FUZZ)
 	$(Q)set -e; for f in $(FUZZ); do "$$f" tests/fuzz/corpus/$${f##*/fuzz_}; done
+
+golden: all
+	$(Q)tests/golden.sh $(BUILD)
+
+system: all
+	$(Q)set -e; for t in tests/system/test_*.sh; do "$$t" $(BUILD); done
+
+# Scored against real captures when they are there.
+cases: all
+	$(Q)tests/cases.sh $(BUILD)
+
+format:
+	clang-format -i $(wildcard $(addsuffix /*.[ch],$(ROOMS)) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+
+install: all
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/man/man5 \
+		$(DESTDIR)$(prefix)/share/man/man8 $(DESTDIR)$(prefix)/share/doc/picket/examples
+	install -m 755 $(addprefix $(BUILD)/,$(PROGRAMS)) $(DESTDIR)$(prefix)/bin
+	for n in 1 5 8; do install -m 644 $(CURDIR)/deploy/man/*.$$n $(DESTDIR)$(prefix)/share/man/man$$n; done
+	install -m 644 deploy/*.yaml README.md collector/redis-schema.md rules/README.md $(DESTDIR)$(prefix)/share/doc/picket/examples
 
 clean:
 	rm -rf build build-*

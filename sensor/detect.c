@@ -53,7 +53,8 @@ void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *v
 		in->parser->describe(in, &a.app);
 	if (a.app.n && !a.app.object)
 		a.app.object = in->parser->name;
-	d->alert(d->owner, &a, !first);
+	if (!d->alert(d->owner, d->rules, &a, !first))
+		ledger_count(d->ledger, LEDGER_ALERTS_LOST);
 }
 
 void observe(struct inspect *in, enum where w, const void *value, size_t n)

@@ -8,9 +8,10 @@
 #include "sensor/packet.h"
 #include "sensor/seen.h"
 
-/* Takes an alert; everything in it is borrowed for the call. repeat: the same
- * indicator, flow and place as an earlier one: to be counted, not told again. */
-typedef void detect_alert_fn(void *owner, const struct alert *a, bool repeat);
+/* Takes an alert raised with set r; everything in it is borrowed for the call.
+ * repeat: the same indicator, flow and place as an earlier one: to be counted,
+ * not told again. False: it could not be kept (counted as lost). */
+typedef bool detect_alert_fn(void *owner, const struct ruleset *r, const struct alert *a, bool repeat);
 
 struct detector {
 	const struct ruleset *rules;

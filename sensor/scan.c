@@ -89,23 +89,24 @@ static void print_text(const struct alert *a, const struct indicator *i, const c
 	       *colour ? "\033[0m" : "", indicator_type_name(i->type), value, where_name(a->where), id, src, dest);
 }
 
-static void take_alert(void *owner, const struct alert *a, bool repeat)
+static bool take_alert(void *owner, const struct ruleset *r, const struct alert *a, bool repeat)
 {
 	struct scan *s = owner;
 	if (repeat)
-		return;
-	struct indicator i = ruleset_indicator(s->armed->rules, a->indicator);
+		return true;
+	struct indicator i = ruleset_indicator(r, a->indicator);
 	s->alerts++;
 	s->failing += (int)i.severity >= s->fail_on;
 	if (s->text) {
-		print_text(a, &i, ruleset_set(s->armed->rules, a->indicator).id);
-		return;
+		print_text(a, &i, ruleset_set(r, a->indicator).id);
+		return true;
 	}
 	struct buf line = {0};
-	alert_json(&line, a, s->armed->rules, &s->origin);
+	alert_json(&line, a, r, &s->origin);
 	buf_u8(&line, '\n');
 	fwrite(line.p, 1, line.n, stdout);
 	buf_free(&line);
+	return true;
 }
 
 /* ---- files ---- */

@@ -30,8 +30,8 @@ struct worker {
 	struct ledger ledger;
 	uint16_t generation;
 	struct pattern_scratch *scratch;
-	int64_t now_us; /* the capture's clock */
-	bool live;
+	int64_t now_us;		     /* the capture's clock */
+	struct capture_stats before; /* of captures that are closed */
 
 	_Atomic(const struct armed *) next; /* to be taken at the next burst */
 	_Atomic uint16_t reached;           /* generation in use */
@@ -207,8 +207,18 @@ static void count_drops(struct worker *w)
 	struct capture_stats s;
 	if (!capture_stats(w->capture, &s))
 		return;
-	w->ledger.v[LEDGER_DROP_KERNEL] = s.dropped_kernel;
-	w->ledger.v[LEDGER_DROP_INTERFACE] = s.dropped_interface;
+	w->ledger.v[LEDGER_DROP_KERNEL] = w->before.dropped_kernel + s.dropped_kernel;
+	w->ledger.v[LEDGER_DROP_INTERFACE] = w->before.dropped_interface + s.dropped_interface;
+}
+
+void worker_capture(struct worker *w, struct capture *capture)
+{
+	count_drops(w);
+	w->before.dropped_kernel = w->ledger.v[LEDGER_DROP_KERNEL];
+	w->before.dropped_interface = w->ledger.v[LEDGER_DROP_INTERFACE];
+	capture_close(w->capture);
+	w->capture = capture;
+	w->detector.iface = capture_name(capture);
 }
 
 static void publish(struct worker *w)

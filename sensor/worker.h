@@ -31,6 +31,9 @@ struct worker *worker_new(const struct worker_conf *conf, struct capture *captur
 /* One burst: waits up to wait_ms for packets (live), takes them all the way. */
 enum capture_result worker_step(struct worker *w, int wait_ms, struct err *e);
 
+/* Goes on with another capture (the interface came back); the old one is closed. */
+void worker_capture(struct worker *w, struct capture *capture);
+
 /* From the next burst on this set. The old one may be freed when worker_generation()
  * has become the new one's. The only call that another thread may make, beside
  * worker_generation() and worker_ledger(). */

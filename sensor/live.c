@@ -1,0 +1,191 @@
+#include "sensor/live.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+
+#define STEP_MS 100
+#define REOPEN_S 1
+#define ARM_MS 10000
+
+struct lane {
+	struct live *live;
+	struct worker *worker;
+	struct capture_live want;
+	struct producer producer;
+	pthread_t thread;
+	bool started;
+	atomic_bool up;
+};
+
+struct live {
+	atomic_bool stop;
+	unsigned n;
+	struct lane *lane;
+};
+
+bool producer_alert(void *owner, const struct ruleset *r, const struct alert *a, bool repeat)
+{
+	const struct producer *p = owner;
+	struct buf json = {0}, record = {0};
+	if (!repeat)
+		alert_json(&json, a, r, p->origin);
+	alert_record(&record, a, r, p->origin, (struct bytes){json.p, json.n});
+	bool kept;
+	while (!(kept = output_record(p->output, p->number, record.p, record.n)) && p->may_wait)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	buf_free(&json);
+	buf_free(&record);
+	return kept;
+}
+
+/* The interface went away: tries once a second until it is back. */
+static void reopen(struct lane *l, const struct err *why)
+{
+	atomic_store(&l->up, false);
+	log_errorx("%s; trying again every second", why->text);
+	while (!atomic_load(&l->live->stop)) {
+		struct err e;
+		struct capture *c = capture_open_live(&l->want, &e);
+		if (c) {
+			worker_capture(l->worker, c);
+			log_info("capturing on %s again", l->want.interface);
+			atomic_store(&l->up, true);
+			return;
+		}
+		/* The dead capture gives nothing, but rule sets are still taken over. */
+		worker_step(l->worker, 0, &e);
+		sleep(REOPEN_S);
+	}
+}
+
+static void *run_lane(void *arg)
+{
+	struct lane *l = arg;
+	struct err e;
+	while (!atomic_load_explicit(&l->live->stop, memory_order_relaxed))
+		if (worker_step(l->worker, STEP_MS, &e) == CAPTURE_FAILED)
+			reopen(l, &e);
+	worker_finish(l->worker);
+	return NULL;
+}
+
+static bool open_lane(struct lane *l, const struct worker_conf *base, const struct armed *armed, struct err *e)
+{
+	struct capture *c = capture_open_live(&l->want, e);
+	if (!c)
+		return false;
+	char text[512];
+	capture_describe(c, text, sizeof(text));
+	log_info("worker %u captures on %s", l->producer.number, text);
+	struct worker_conf conf = *base;
+	conf.number = l->producer.number;
+	conf.alert = producer_alert;
+	conf.owner = &l->producer;
+	l->worker = worker_new(&conf, c, armed, e);
+	atomic_store(&l->up, l->worker != NULL);
+	return l->worker != NULL;
+}
+
+unsigned live_workers(const struct sensor_conf *c)
+{
+	return (unsigned)(c->interfaces.n * (size_t)c->workers);
+}
+
+static void lanes_free(struct live *l)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		worker_free(l->lane[i].worker);
+	free(l->lane);
+	free(l);
+}
+
+static void plan_lane(struct live *l, unsigned i, const struct sensor_conf *c, const struct alert_origin *origin,
+		      struct output *out)
+{
+	unsigned per = (unsigned)c->workers;
+	l->lane[i] = (struct lane){
+	    .live = l,
+	    .want = {.interface = c->interfaces.v[i / per],
+		     .filter = c->filter,
+		     .snaplen = (int)c->snaplen,
+		     .ring_bytes = c->ring_bytes,
+		     .promiscuous = c->promiscuous,
+		     .fanout_group = per > 1 ? (int)(((unsigned)getpid() + i / per) & 0xffff) : 0},
+	    .producer = {.output = out, .number = i, .origin = origin},
+	};
+}
+
+struct live *live_start(const struct sensor_conf *c, const struct worker_conf *base, struct output *out,
+			const struct armed *armed, struct err *e)
+{
+	struct live *l = xcalloc(1, sizeof(*l));
+	l->n = live_workers(c);
+	l->lane = xcalloc(l->n, sizeof(*l->lane));
+	for (unsigned i = 0; i < l->n; i++)
+		plan_lane(l, i, c, base->origin, out);
+	for (unsigned i = 0; i < l->n; i++) {
+		if (open_lane(&l->lane[i], base, armed, e))
+			continue;
+		lanes_free(l);
+		return NULL;
+	}
+	for (unsigned i = 0; i < l->n; i++) {
+		l->lane[i].started = pthread_create(&l->lane[i].thread, NULL, run_lane, &l->lane[i]) == 0;
+		if (l->lane[i].started)
+			continue;
+		err_set(e, "cannot start a thread for worker %u", i);
+		struct ledger sum;
+		live_stop(l, &sum);
+		return NULL;
+	}
+	return l;
+}
+
+unsigned live_captures_up(struct live *l)
+{
+	unsigned up = 0;
+	for (unsigned i = 0; i < l->n; i++)
+		up += atomic_load(&l->lane[i].up);
+	return up;
+}
+
+bool live_arm(struct live *l, const struct armed *next)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		worker_arm(l->lane[i].worker, next);
+	for (unsigned waited_ms = 0; waited_ms < ARM_MS; waited_ms++) {
+		unsigned reached = 0;
+		for (unsigned i = 0; i < l->n; i++)
+			reached += worker_generation(l->lane[i].worker) == next->generation;
+		if (reached == l->n)
+			return true;
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	return false;
+}
+
+void live_ledger(struct live *l, struct ledger *sum)
+{
+	*sum = (struct ledger){0};
+	for (unsigned i = 0; i < l->n; i++) {
+		struct ledger one;
+		worker_ledger(l->lane[i].worker, &one);
+		ledger_sum(sum, &one);
+	}
+}
+
+void live_stop(struct live *l, struct ledger *sum)
+{
+	atomic_store(&l->stop, true);
+	for (unsigned i = 0; i < l->n; i++)
+		if (l->lane[i].started)
+			pthread_join(l->lane[i].thread, NULL);
+	live_ledger(l, sum);
+	lanes_free(l);
+}

@@ -1,0 +1,442 @@
+/* picket-sensor: captures, inspects, matches, and forwards alerts. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/exits.h"
+#include "common/log.h"
+#include "sensor/live.h"
+#include "sensor/status.h"
+
+#define STATUS_S 5
+#define FILE_LEAVE_MS 600000 /* a file was read: the collector is waited for */
+
+struct sensor {
+	const char *conf_path;
+	struct diags d;
+	struct sensor_conf conf;
+	bool check, dump;
+	const char *file; /* -r */
+	enum log_level level;
+	char host[FRAME_ID_MAX + 1];
+
+	struct prefix *home;
+	struct alert_origin origin;
+	struct worker_conf worker;
+	struct armed *armed;
+	struct output *output;
+	struct live *live;
+	struct ledger ledger;
+	int64_t started_us;
+};
+
+static const char usage[] =
+    "usage: picket-sensor [-c FILE] [-i INTERFACE | -r CAPTURE] [option…] [BPF filter]\n"
+    "\n"
+    "  -c, --config FILE      configuration (YAML); see --dump-config and picket-sensor.yaml(5)\n"
+    "  -i, --interface IF     capture from this interface; may be given again\n"
+    "  -r, --read FILE        read a capture file instead; - is standard input\n"
+    "  -R, --rules FILE       rule file or folder, added to rules.files; may be given again\n"
+    "  -o, --output FILE      alerts as JSON lines to FILE; - is standard output\n"
+    "      --set KEY=VALUE    set a configuration key\n"
+    "  -T, --test             check configuration and rules, print every problem, exit\n"
+    "      --dump-config      print every key with its value and meaning, exit\n"
+    "  -v, -q                 more, less on standard error\n"
+    "      --version, --help\n"
+    "\n"
+    "Signals: HUP reads the rules again, USR1 prints the packet ledger, TERM and INT flush and leave.\n"
+    "Exit code: 0 ok, 2 usage, 3 configuration or rules invalid, 4 environment (permission, interface, disk),\n"
+    "5 a file was cut short or part of the rules did not load.\n";
+
+/* ---- the command line ---- */
+
+enum { OPT_SET = 256, OPT_DUMP, OPT_VERSION };
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},  {"interface", required_argument, NULL, 'i'},
+    {"read", required_argument, NULL, 'r'},    {"rules", required_argument, NULL, 'R'},
+    {"output", required_argument, NULL, 'o'},  {"set", required_argument, NULL, OPT_SET},
+    {"test", no_argument, NULL, 'T'},	       {"dump-config", no_argument, NULL, OPT_DUMP},
+    {"version", no_argument, NULL, OPT_VERSION}, {"help", no_argument, NULL, 'h'},
+    {"verbose", no_argument, NULL, 'v'},       {"quiet", no_argument, NULL, 'q'},
+    {NULL, 0, NULL, 0},
+};
+#define SHORT_OPTIONS "c:i:r:R:o:Tvqh"
+
+static void list_add(struct conf_list *l, const char *word)
+{
+	l->v = xrealloc(l->v, (l->n + 1) * sizeof(*l->v));
+	l->v[l->n++] = xstrdup(word);
+}
+
+static void list_clear(struct conf_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+	*l = (struct conf_list){0};
+}
+
+static void replace(char **at, const char *word)
+{
+	free(*at);
+	*at = xstrdup(word);
+}
+
+/* `key=value` of --set. */
+static bool set_key(struct sensor *s, const char *word)
+{
+	const char *eq = strchr(word, '=');
+	if (!eq) {
+		diag_add(&s->d, DIAG_ERROR, (struct diag_place){.file = "--set"}, "usage", "\"%s\": expected KEY=VALUE", word);
+		return false;
+	}
+	char *key = xstrndup(word, (size_t)(eq - word));
+	bool ok = conf_set(sensor_keys, sensor_keys_n, key, eq + 1, &s->conf, &s->d);
+	free(key);
+	return ok;
+}
+
+/* First round: what decides how the configuration is read. A negative result: go on. */
+static int first_round(struct sensor *s, int argc, char **argv)
+{
+	int opt;
+	while ((opt = getopt_long(argc, argv, SHORT_OPTIONS, options, NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(usage, stdout);
+			return EXIT_OK;
+		}
+		if (opt == OPT_VERSION) {
+			puts("picket-sensor " PICKET_VERSION);
+			return EXIT_OK;
+		}
+		if (opt == '?')
+			return EXIT_USAGE;
+		if (opt == 'c')
+			s->conf_path = optarg;
+		s->check |= opt == 'T';
+		s->dump |= opt == OPT_DUMP;
+		s->level = opt == 'v' ? LOG_LEVEL_DEBUG : opt == 'q' ? LOG_LEVEL_WARN : s->level;
+	}
+	return -1;
+}
+
+/* Second round: what the command line puts in the configuration's place. */
+static bool second_round(struct sensor *s, int argc, char **argv)
+{
+	int opt;
+	bool ok = true, interfaces = false;
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, SHORT_OPTIONS, options, NULL)) != -1) {
+		if (opt == 'i') {
+			if (!interfaces)
+				list_clear(&s->conf.interfaces);
+			interfaces = true;
+			list_add(&s->conf.interfaces, optarg);
+		}
+		if (opt == 'R')
+			list_add(&s->conf.rules, optarg);
+		if (opt == 'r')
+			s->file = optarg;
+		if (opt == 'o')
+			replace(&s->conf.json_path, optarg);
+		if (opt == OPT_SET)
+			ok &= set_key(s, optarg);
+	}
+	struct buf filter = {0};
+	for (int i = optind; i < argc; i++)
+		buf_printf(&filter, "%s%s", i > optind ? " " : "", argv[i]);
+	if (filter.n)
+		replace(&s->conf.filter, (const char *)filter.p);
+	buf_free(&filter);
+	return ok;
+}
+
+static bool read_conf(struct sensor *s, int argc, char **argv)
+{
+	bool ok = conf_load(sensor_keys, sensor_keys_n, s->conf_path, &s->conf, &s->d);
+	ok &= second_round(s, argc, argv);
+	if (!*s->conf.id) {
+		gethostname(s->host, sizeof(s->host) - 1);
+		replace(&s->conf.id, s->host);
+	}
+	return ok && sensor_conf_check(&s->conf, &s->d);
+}
+
+static void print_findings(struct sensor *s)
+{
+	diag_print(&s->d, stderr);
+	diag_free(&s->d);
+}
+
+/* ---- rules ---- */
+
+static struct armed *read_rules(struct sensor *s, uint16_t generation)
+{
+	const struct sensor_conf *c = &s->conf;
+	if (!c->rules.n && !c->allow_empty) {
+		diag_add(&s->d, DIAG_ERROR, (struct diag_place){.file = "rules.files"}, "no-rules",
+			 "no rule file is configured: the sensor would match nothing; give rules.files or --rules, or "
+			 "set rules.allow_empty");
+		return NULL;
+	}
+	return armed_load((const char *const *)c->rules.v, c->rules.n, c->allow_empty, generation, &s->d);
+}
+
+/* The first lines: what was decided, and what cannot work. */
+static void tell_rules(const struct sensor *s)
+{
+	char text[1024];
+	armed_describe(s->armed, text, sizeof(text));
+	log_info("armed with %s", text);
+	if (!ruleset_count(s->armed->rules, INDICATOR_NONE))
+		log_warnx("the rule set is EMPTY: nothing will be matched");
+	if (s->armed->partial)
+		log_warnx("part of the rules did NOT load (see above): matching with the rest");
+	enum dpi_mode needs = armed_dpi_mode(s->armed, DPI_UNRECOGNISED);
+	if (s->conf.dpi == DPI_OFF && needs == DPI_ALL)
+		log_warnx("dpi.mode is off: the protocol and risk indicators of this set can NOT match");
+	if (s->conf.dpi == DPI_UNRECOGNISED && needs == DPI_ALL)
+		log_info("the set holds protocol or risk indicators: nDPI sees every flow");
+}
+
+static void reload(struct sensor *s)
+{
+	struct armed *next = read_rules(s, (uint16_t)(s->armed->generation % 65535 + 1));
+	print_findings(s);
+	if (!next) {
+		log_errorx("the new rules are refused, see above; the set loaded before stays");
+		return;
+	}
+	if (!live_arm(s->live, next)) {
+		log_errorx("a worker did not take the new rules within ten seconds; the old set's memory is kept");
+	} else {
+		armed_free(s->armed);
+	}
+	s->armed = next;
+	tell_rules(s);
+}
+
+/* ---- start ---- */
+
+static void fill_ports(uint16_t *out, const struct conf_list *l)
+{
+	for (size_t i = 0; i < l->n && i < 4; i++)
+		out[i] = (uint16_t)strtoul(l->v[i], NULL, 10);
+}
+
+static void plan(struct sensor *s)
+{
+	const struct sensor_conf *c = &s->conf;
+	size_t home_n;
+	s->home = sensor_conf_home(c, &home_n);
+	s->origin = (struct alert_origin){
+	    .sensor_id = c->id, .site = c->site, .tenant = c->tenant, .home = s->home, .home_n = home_n};
+	s->worker = (struct worker_conf){
+	    .decode = {.defrag_bytes = (size_t)c->defrag_bytes, .checksums = c->checksums},
+	    .flows = (size_t)c->flows,
+	    .memory_bytes = (size_t)c->memory_bytes,
+	    .vlan = (enum vlan_mode)c->vlan,
+	    .dpi = (enum dpi_mode)c->dpi,
+	    .origin = &s->origin,
+	};
+	fill_ports(s->worker.decode.vxlan_ports, &c->vxlan_ports);
+	fill_ports(s->worker.decode.geneve_ports, &c->geneve_ports);
+}
+
+static const char *or_null(const char *text)
+{
+	return text && *text ? text : NULL;
+}
+
+static bool start_output(struct sensor *s, unsigned producers, struct err *e)
+{
+	const struct sensor_conf *c = &s->conf;
+	struct output_conf o = {
+	    .json_path = or_null(c->json_path),
+	    .spool_dir = c->collectors.n ? or_null(c->spool_dir) : NULL,
+	    .spool_bytes = c->spool_bytes,
+	    .horizon_ms = c->horizon_ms,
+	    .horizon_bytes = c->horizon_bytes,
+	    .fsync = c->fsync,
+	    .collectors = c->collectors,
+	    .tls_cert = or_null(c->tls_cert),
+	    .tls_key = or_null(c->tls_key),
+	    .tls_ca = or_null(c->tls_ca),
+	    .tls_crl = or_null(c->tls_crl),
+	    .sensor_id = c->id,
+	};
+	if (!o.json_path && !c->collectors.n)
+		return err_set(e, "nowhere to send alerts: give -o FILE (- is standard output) or collector.address");
+	s->output = output_start(&o, producers, e);
+	return s->output != NULL;
+}
+
+/* ---- running ---- */
+
+static void tell_status(struct sensor *s)
+{
+	struct output_stats stats;
+	struct buf json = {0};
+	output_stats(s->output, &stats);
+	if (s->live)
+		live_ledger(s->live, &s->ledger);
+	struct status status = {
+	    .conf = &s->conf,
+	    .id = s->conf.id,
+	    .armed = s->armed,
+	    .captures = s->live ? live_workers(&s->conf) : 1,
+	    .captures_up = s->live ? live_captures_up(s->live) : 1,
+	    .ledger = &s->ledger,
+	    .output = &stats,
+	    .started_us = s->started_us,
+	};
+	status_json(&json, &status);
+	output_status(s->output, (const char *)json.p, json.n);
+	buf_free(&json);
+}
+
+static void block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void run_live(struct sensor *s, const sigset_t *set)
+{
+	struct timespec wait = {.tv_sec = STATUS_S};
+	sd_notify(0, "READY=1");
+	for (int sig = 0; sig != SIGTERM && sig != SIGINT;) {
+		tell_status(s);
+		sd_notify(0, "WATCHDOG=1");
+		sig = sigtimedwait(set, NULL, &wait);
+		if (sig == SIGHUP)
+			reload(s);
+		if (sig == SIGUSR1) {
+			live_ledger(s->live, &s->ledger);
+			ledger_print(&s->ledger, stderr);
+		}
+	}
+	sd_notify(0, "STOPPING=1");
+	log_info("leaving: what is queued is written out, the spool keeps what no collector has acknowledged");
+}
+
+static int sensor_live(struct sensor *s, const sigset_t *set)
+{
+	struct err e;
+	if (!start_output(s, live_workers(&s->conf), &e) ||
+	    !(s->live = live_start(&s->conf, &s->worker, s->output, s->armed, &e))) {
+		log_errorx("%s", e.text);
+		if (s->output)
+			output_stop(s->output, 0);
+		return EXIT_ENVIRONMENT;
+	}
+	run_live(s, set);
+	struct live *live = s->live;
+	s->live = NULL;
+	live_stop(live, &s->ledger);
+	tell_status(s);
+	output_stop(s->output, s->conf.leave_ms);
+	return EXIT_OK;
+}
+
+/* A capture file through the same walk; SIGTERM and SIGINT end it early. */
+static enum capture_result read_file(struct sensor *s, struct worker *w, struct err *e)
+{
+	enum capture_result r;
+	sigset_t pending;
+	while ((r = worker_step(w, 0, e)) == CAPTURE_PACKETS) {
+		sigpending(&pending);
+		if (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT))
+			break;
+	}
+	worker_finish(w);
+	worker_ledger(w, &s->ledger);
+	return r;
+}
+
+static int sensor_file(struct sensor *s)
+{
+	struct err e = {.text = ""};
+	struct producer producer = {.origin = &s->origin, .may_wait = true};
+	struct capture *c = capture_open_file(s->file, s->conf.filter, &e);
+	struct worker *w = NULL;
+	s->worker.alert = producer_alert;
+	s->worker.owner = &producer;
+	s->worker.dpi_wait = true;
+	if (c && start_output(s, 1, &e))
+		w = worker_new(&s->worker, c, s->armed, &e);
+	if (!w) {
+		log_errorx("%s", e.text);
+		if (s->output)
+			output_stop(s->output, 0);
+		return EXIT_ENVIRONMENT;
+	}
+	producer.output = s->output;
+	enum capture_result r = read_file(s, w, &e);
+	if (e.text[0])
+		log_warnx("%s", e.text);
+	worker_free(w);
+	tell_status(s);
+	output_stop(s->output, s->conf.collectors.n ? FILE_LEAVE_MS : 0);
+	if (s->level >= LOG_LEVEL_INFO)
+		ledger_print(&s->ledger, stderr);
+	return r == CAPTURE_EOF && !e.text[0] ? EXIT_OK : EXIT_PARTIAL;
+}
+
+static int sensor_run(struct sensor *s)
+{
+	if (!s->file && !s->conf.interfaces.n) {
+		log_errorx("nothing to capture from: give -i INTERFACE, capture.interface or -r FILE");
+		return EXIT_USAGE;
+	}
+	sigset_t set;
+	block_signals(&set);
+	tell_rules(s);
+	plan(s);
+	int code = s->file ? sensor_file(s) : sensor_live(s, &set);
+	return code == EXIT_OK && s->armed->partial && s->file ? EXIT_PARTIAL : code;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], DPI_WORKER_ARGUMENT) == 0)
+		return dpi_worker_main(argc, argv);
+	struct sensor s = {.level = LOG_LEVEL_INFO, .started_us = clock_wall_us()};
+	int code = first_round(&s, argc, argv);
+	if (code >= 0)
+		return code;
+	log_open("picket-sensor", s.level);
+	bool ok = read_conf(&s, argc, argv);
+	if (ok && s.dump) {
+		conf_dump(sensor_keys, sensor_keys_n, &s.conf, stdout);
+		code = EXIT_OK;
+	} else {
+		s.armed = ok || s.check ? read_rules(&s, 1) : NULL;
+		print_findings(&s);
+		if (!ok || !s.armed)
+			code = EXIT_INVALID;
+		else if (s.check)
+			code = s.armed->partial ? EXIT_INVALID : EXIT_OK;
+		else
+			code = sensor_run(&s);
+	}
+	if (s.check && code == EXIT_OK)
+		log_info("configuration and rules are valid");
+	print_findings(&s);
+	armed_free(s.armed);
+	free(s.home);
+	conf_free(sensor_keys, sensor_keys_n, &s.conf);
+	return code;
+}
