@@ -9,9 +9,9 @@
 #include "common/buf.h"
 #include "common/log.h"
 
-#define STEP_MS 100
+#define STEP_MS  100
 #define REOPEN_S 1
-#define ARM_MS 10000
+#define ARM_MS   10000
 
 struct lane {
 	struct live *live;

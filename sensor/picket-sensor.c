@@ -14,7 +14,7 @@
 #include "sensor/live.h"
 #include "sensor/status.h"
 
-#define STATUS_S 5
+#define STATUS_S      5
 #define FILE_LEAVE_MS 600000 /* a file was read: the collector is waited for */
 
 struct sensor {
@@ -59,12 +59,18 @@ static const char usage[] =
 enum { OPT_SET = 256, OPT_DUMP, OPT_VERSION };
 
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},  {"interface", required_argument, NULL, 'i'},
-    {"read", required_argument, NULL, 'r'},    {"rules", required_argument, NULL, 'R'},
-    {"output", required_argument, NULL, 'o'},  {"set", required_argument, NULL, OPT_SET},
-    {"test", no_argument, NULL, 'T'},	       {"dump-config", no_argument, NULL, OPT_DUMP},
-    {"version", no_argument, NULL, OPT_VERSION}, {"help", no_argument, NULL, 'h'},
-    {"verbose", no_argument, NULL, 'v'},       {"quiet", no_argument, NULL, 'q'},
+    {"config", required_argument, NULL, 'c'},
+    {"interface", required_argument, NULL, 'i'},
+    {"read", required_argument, NULL, 'r'},
+    {"rules", required_argument, NULL, 'R'},
+    {"output", required_argument, NULL, 'o'},
+    {"set", required_argument, NULL, OPT_SET},
+    {"test", no_argument, NULL, 'T'},
+    {"dump-config", no_argument, NULL, OPT_DUMP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"quiet", no_argument, NULL, 'q'},
     {NULL, 0, NULL, 0},
 };
 #define SHORT_OPTIONS "c:i:r:R:o:Tvqh"
@@ -94,7 +100,8 @@ static bool set_key(struct sensor *s, const char *word)
 {
 	const char *eq = strchr(word, '=');
 	if (!eq) {
-		diag_add(&s->d, DIAG_ERROR, (struct diag_place){.file = "--set"}, "usage", "\"%s\": expected KEY=VALUE", word);
+		diag_add(&s->d, DIAG_ERROR, (struct diag_place){.file = "--set"}, "usage", "\"%s\": expected KEY=VALUE",
+			 word);
 		return false;
 	}
 	char *key = xstrndup(word, (size_t)(eq - word));

@@ -12,7 +12,7 @@ static const char *const dpi_modes[] = {"off", "unrecognised", "all", NULL};
 static const char *const fsync_modes[] = {"batch", "interval", "none", NULL};
 
 #define AT(field) offsetof(struct sensor_conf, field)
-#define TB ((int64_t)1 << 40)
+#define TB        ((int64_t)1 << 40)
 
 const struct conf_key sensor_keys[] = {
     {"sensor.id", CONF_STRING, AT(id), .fallback = "",
@@ -37,7 +37,8 @@ const struct conf_key sensor_keys[] = {
      .help = "Workers per interface; the kernel spreads the flows over them (PACKET_FANOUT)."},
 
     {"decode.vlan", CONF_CHOICE, AT(vlan), .choices = vlan_modes, .fallback = "auto",
-     .help = "VLAN tags as part of a flow: auto (no: asymmetric tags are common), strict, ignore (not reported either)."},
+     .help =
+	 "VLAN tags as part of a flow: auto (no: asymmetric tags are common), strict, ignore (not reported either)."},
     {"decode.checksums", CONF_BOOL, AT(checksums), .fallback = "false",
      .help = "Verify checksums and count the wrong ones; packets are never dropped for it (offloading makes many)."},
     {"decode.vxlan_ports", CONF_STRING_LIST, AT(vxlan_ports), .fallback = "",
@@ -45,8 +46,9 @@ const struct conf_key sensor_keys[] = {
     {"decode.geneve_ports", CONF_STRING_LIST, AT(geneve_ports), .fallback = "",
      .help = "UDP ports of GENEVE, four at most; empty: 6081."},
     {"dpi.mode", CONF_CHOICE, AT(dpi), .choices = dpi_modes, .fallback = "unrecognised",
-     .help = "Flows that nDPI sees: off, unrecognised (those that no parser knows), all. A rule set with protocol or risk "
-	     "indicators makes unrecognised mean all."},
+     .help =
+	 "Flows that nDPI sees: off, unrecognised (those that no parser knows), all. A rule set with protocol or risk "
+	 "indicators makes unrecognised mean all."},
 
     {"limits.flows", CONF_INT, AT(flows), .min = 1024, .max = 1 << 28, .fallback = "1048576",
      .help = "Flows per worker, 80 bytes each."},

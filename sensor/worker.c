@@ -30,7 +30,7 @@ struct worker {
 	struct ledger ledger;
 	uint16_t generation;
 	struct pattern_scratch *scratch;
-	int64_t now_us;		     /* the capture's clock */
+	int64_t now_us;              /* the capture's clock */
 	struct capture_stats before; /* of captures that are closed */
 
 	_Atomic(const struct armed *) next; /* to be taken at the next burst */
