@@ -3,5 +3,6 @@
 #include "sensor/parsers.h"
 
 const struct parser *const parsers[] = {
+    &parser_http1,
     NULL,
 };
