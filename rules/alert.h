@@ -34,6 +34,7 @@ struct alert_flow {
 	struct addr src, dest;
 	uint16_t src_port, dest_port; /* 0 for what has none */
 	uint8_t proto;                /* IP protocol number */
+	bool ipv6;                    /* the packets were IPv6: ::ffff:a.b.c.d in them is shown so */
 	uint8_t icmp_type, icmp_code;
 	uint8_t vlan_n;
 	uint16_t vlan[4];
@@ -86,6 +87,9 @@ void alert_json(struct buf *out, const struct alert *a, const struct ruleset *r,
  * indicator's fold asks for, each length-prefixed: never ports, never time. */
 enum record_kind { RECORD_ALERT = 0, RECORD_LOSS, RECORD_KIND_COUNT };
 
+/* FIELD_SRC, _DEST and _ENDPOINT (the internal end) are text as addr_format()
+ * writes it, FIELD_SET_VERSION is decimal; all others are names or the text that
+ * was given. */
 enum record_field {
 	FIELD_SET = 1, FIELD_SET_VERSION, FIELD_INDICATOR, FIELD_TYPE, FIELD_VALUE, FIELD_WHERE, FIELD_SRC, FIELD_DEST,
 	FIELD_ENDPOINT, FIELD_APP, FIELD_TLP, FIELD_PRODUCER, FIELD_EXERCISE, FIELD_TENANT, FIELD_REASON,

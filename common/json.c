@@ -1,0 +1,205 @@
+/* The only file that includes jansson. struct json is jansson's json_t behind
+ * another name: nothing is copied, nothing added to a value.
+ *
+ * jansson keeps whole trees, so what is read is bounded by the caller's max, and
+ * its own limit of 2,048 levels bounds recursion. */
+#include "common/json.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/exits.h"
+#include "common/log.h"
+#include "common/text.h"
+
+#define PATH_PART_MAX 128
+
+static json_t *in(struct json *v)
+{
+	return (json_t *)(void *)v;
+}
+
+static const json_t *in_const(const struct json *v)
+{
+	return (const json_t *)(const void *)v;
+}
+
+static struct json *made(json_t *v)
+{
+	if (!v)
+		log_fatal(EXIT_ENVIRONMENT, "out of memory while JSON was built");
+	return (struct json *)(void *)v;
+}
+
+static const struct json *seen(const json_t *v)
+{
+	return (const struct json *)(const void *)v;
+}
+
+struct json *json_map(void)
+{
+	return made(json_object());
+}
+
+struct json *json_list(void)
+{
+	return made(json_array());
+}
+
+void json_drop(struct json *v)
+{
+	json_decref(in(v));
+}
+
+void json_put(struct json *to, const char *key, struct json *v)
+{
+	int failed = key ? json_object_set_new(in(to), key, in(v)) : json_array_append_new(in(to), in(v));
+	if (failed)
+		log_fatal(EXIT_ENVIRONMENT, "out of memory while JSON was built");
+}
+
+void json_put_text(struct json *to, const char *key, const char *text)
+{
+	if (text)
+		json_put_bytes(to, key, text, strlen(text), SIZE_MAX);
+}
+
+void json_put_bytes(struct json *to, const char *key, const void *p, size_t n, size_t max)
+{
+	char small[512];
+	size_t cap = n > SIZE_MAX / 3 || 3 * n > max ? max : 3 * n; /* U+FFFD is three bytes */
+	char *text = cap <= sizeof(small) ? small : xmalloc(cap);
+	size_t used = n ? text_utf8(text, cap, p, n) : 0;
+	json_put(to, key, made(json_stringn_nocheck(text, used)));
+	if (text != small)
+		free(text);
+}
+
+void json_put_int(struct json *to, const char *key, int64_t v)
+{
+	json_put(to, key, made(json_integer(v)));
+}
+
+void json_put_bool(struct json *to, const char *key, bool v)
+{
+	json_put(to, key, made(json_boolean(v)));
+}
+
+void json_put_null(struct json *to, const char *key)
+{
+	json_put(to, key, made(json_null()));
+}
+
+struct json *json_below(struct json *map, const char *key)
+{
+	return (struct json *)(void *)json_object_get(in(map), key);
+}
+
+/* jansson escapes C0 only. DEL and C1 stand in strings only and are never split
+ * between two calls, because a call holds whole characters. */
+static int write_chunk(const char *p, size_t n, void *owner)
+{
+	struct buf *out = owner;
+	size_t from = 0;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)p[i], next = i + 1 < n ? (unsigned char)p[i + 1] : 0;
+		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+		if (c != 0x7f && !c1)
+			continue;
+		buf_add(out, p + from, i - from);
+		buf_printf(out, "\\u00%02x", c1 ? next : c);
+		i += c1;
+		from = i + 1;
+	}
+	buf_add(out, p + from, n - from);
+	return 0;
+}
+
+void json_write(const struct json *v, struct buf *out)
+{
+	if (json_dump_callback(in_const(v), write_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY))
+		log_fatal(EXIT_ENVIRONMENT, "out of memory while JSON was written");
+}
+
+struct json *json_read(const void *text, size_t n, size_t max, struct err *e)
+{
+	json_error_t why;
+	if (n > max) {
+		err_set(e, "JSON of %zu bytes; at most %zu are read", n, max);
+		return NULL;
+	}
+	json_t *v = json_loadb(n ? text : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+	if (!v) {
+		char clean[JSON_ERROR_TEXT_LENGTH * 4];
+		text_clean(clean, sizeof(clean), why.text, strlen(why.text));
+		err_set(e, "%d:%d: not JSON: %s", why.line, why.column, clean);
+	}
+	return (struct json *)(void *)v;
+}
+
+enum json_kind json_kind(const struct json *v)
+{
+	static const enum json_kind kinds[] = {
+	    [JSON_OBJECT] = JSON_KIND_MAP,     [JSON_ARRAY] = JSON_KIND_LIST,  [JSON_STRING] = JSON_KIND_TEXT,
+	    [JSON_INTEGER] = JSON_KIND_NUMBER, [JSON_REAL] = JSON_KIND_NUMBER, [JSON_TRUE] = JSON_KIND_BOOL,
+	    [JSON_FALSE] = JSON_KIND_BOOL,     [JSON_NULL] = JSON_KIND_NULL,
+	};
+	return v ? kinds[json_typeof(in_const(v))] : JSON_KIND_NONE;
+}
+
+const struct json *json_at(const struct json *v, const char *path)
+{
+	while (v) {
+		char part[PATH_PART_MAX];
+		size_t n = strcspn(path, ".");
+		if (n >= sizeof(part))
+			return NULL;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		v = seen(json_object_get(in_const(v), part));
+		if (!path[n])
+			break;
+		path += n + 1;
+	}
+	return v;
+}
+
+size_t json_count(const struct json *v)
+{
+	return json_kind(v) == JSON_KIND_MAP ? json_object_size(in_const(v)) : json_array_size(in_const(v));
+}
+
+const struct json *json_item(const struct json *list, size_t i)
+{
+	return seen(json_array_get(in_const(list), i));
+}
+
+void json_each(const struct json *map, void (*fn)(void *owner, const char *key, const struct json *v), void *owner)
+{
+	union {
+		const struct json *is;
+		json_t *walked; /* jansson's iterator takes no const, and changes nothing */
+	} m = {.is = map};
+	if (json_kind(map) != JSON_KIND_MAP)
+		return;
+	for (void *i = json_object_iter(m.walked); i; i = json_object_iter_next(m.walked, i))
+		fn(owner, json_object_iter_key(i), seen(json_object_iter_value(i)));
+}
+
+const char *json_text(const struct json *v, size_t *n)
+{
+	if (n)
+		*n = json_string_length(in_const(v));
+	return json_string_value(in_const(v));
+}
+
+int64_t json_int(const struct json *v, int64_t otherwise)
+{
+	return v && json_is_integer(in_const(v)) ? json_integer_value(in_const(v)) : otherwise;
+}
+
+bool json_bool(const struct json *v, bool otherwise)
+{
+	return json_kind(v) == JSON_KIND_BOOL ? json_is_true(in_const(v)) : otherwise;
+}
