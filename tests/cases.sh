@@ -1,0 +1,28 @@
+#!/bin/sh
+# Scores picket scan against real captures with hits that independent tools agree
+# on, when they are there: recall and precision per type.
+#
+#   cases.sh BUILD [FOLDER]
+set -eu
+build=$1
+top=${2:-../shared}
+[ -d "$top/cases" ] || { echo "cases: $top/cases is not here: skipped"; exit 0; }
+command -v python3 >/dev/null || { echo "cases: no python3: skipped"; exit 0; }
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+scan_one() {
+	"$1/picket" scan --quiet --json --rules "$3/indicators.csv" "$3"/case.pcap* >"$2/${3##*/}.jsonl" 2>"$2/${3##*/}.err"
+	code=$?
+	case $code in 0 | 5) ;; *) echo "cases: ${3##*/}: exit code $code: $(tail -n 1 "$2/${3##*/}.err")" ;; esac
+}
+if [ "${PICKET_CASES_ONE:-}" ]; then
+	scan_one "$build" "$PICKET_CASES_OUT" "$PICKET_CASES_ONE"
+	exit 0
+fi
+for c in "$top"/cases/*/; do printf '%s\n' "${c%/}"; done |
+	xargs -P "$(nproc)" -I{} env PICKET_CASES_ONE={} PICKET_CASES_OUT="$out" sh "$0" "$build" "$top"
+for tier in 1 2; do
+	echo "cases: tier $tier"
+	python3 "$top/tools/score.py" --root "$top/cases" --alerts "$out" --tier "$tier" --list "${PICKET_CASES_LIST:-0}"
+done
