@@ -12,8 +12,9 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 scan_one() {
-	"$1/picket" scan --quiet --json --rules "$3/indicators.csv" "$3"/case.pcap* >"$2/${3##*/}.jsonl" 2>"$2/${3##*/}.err"
-	code=$?
+	code=0
+	"$1/picket" scan --quiet --json --rules "$3/indicators.csv" "$3"/case.pcap* >"$2/${3##*/}.jsonl" \
+		2>"$2/${3##*/}.err" || code=$?
 	case $code in 0 | 5) ;; *) echo "cases: ${3##*/}: exit code $code: $(tail -n 1 "$2/${3##*/}.err")" ;; esac
 }
 if [ "${PICKET_CASES_ONE:-}" ]; then
