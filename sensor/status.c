@@ -1,0 +1,58 @@
+#include "sensor/status.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+
+static void put_list(struct json *j, const char *key, const struct conf_list *l)
+{
+	struct buf b = {0};
+	for (size_t i = 0; i < l->n; i++)
+		buf_printf(&b, "%s%s", i ? "," : "", l->v[i]);
+	json_put_bytes(j, key, b.p, b.n, 1024);
+	buf_free(&b);
+}
+
+static void put_time(struct json *j, const char *key, int64_t us)
+{
+	char text[CLOCK_TEXT_LEN];
+	clock_format(us, text);
+	json_put_text(j, key, text);
+}
+
+static void put_rules(struct json *j, const struct armed *a)
+{
+	json_put_text(j, "set_digest", ruleset_digest(a->rules));
+	json_put_int(j, "set_indicators", (int64_t)ruleset_count(a->rules, INDICATOR_NONE));
+	json_put_text(j, "set_state",
+		      a->partial				     ? "partial"
+		      : ruleset_count(a->rules, INDICATOR_NONE) == 0 ? "empty"
+								     : "complete");
+}
+
+static void put_output(struct json *j, const struct output_stats *o)
+{
+	json_put_int(j, "spool_records", (int64_t)o->spool_records);
+	json_put_int(j, "spool_bytes", (int64_t)o->spool_bytes);
+	json_put_int(j, "spool_waiting", (int64_t)(o->spool_records - o->spool_acked));
+	json_put_int(j, "spool_lost", (int64_t)o->spool_lost);
+	json_put_int(j, "queue_lost", (int64_t)o->lost_queue);
+	json_put_int(j, "reconnects", (int64_t)o->reconnects);
+}
+
+void status_json(struct buf *out, const struct status *s)
+{
+	struct json *j = json_map();
+	json_put_text(j, "version", PICKET_VERSION);
+	json_put_text(j, "site", s->conf->site);
+	put_time(j, "time", clock_wall_us());
+	put_time(j, "started", s->started_us);
+	put_list(j, "interfaces", &s->conf->interfaces);
+	json_put_text(j, "capture", !s->captures_up ? "down" : s->captures_up < s->captures ? "partly up" : "up");
+	put_rules(j, s->armed);
+	put_output(j, s->output);
+	for (int i = 0; i < LEDGER_COUNT; i++)
+		if (i != LEDGER_END_COUNT)
+			json_put_int(j, ledger_name((enum ledger_id)i), (int64_t)s->ledger->v[i]);
+	json_write(j, out);
+	json_drop(j);
+}
