@@ -24,7 +24,7 @@ static void put_rules(struct json *j, const struct armed *a)
 	json_put_text(j, "set_digest", ruleset_digest(a->rules));
 	json_put_int(j, "set_indicators", (int64_t)ruleset_count(a->rules, INDICATOR_NONE));
 	json_put_text(j, "set_state",
-		      a->partial				     ? "partial"
+		      a->partial                                     ? "partial"
 		      : ruleset_count(a->rules, INDICATOR_NONE) == 0 ? "empty"
 								     : "complete");
 }
@@ -51,8 +51,7 @@ void status_json(struct buf *out, const struct status *s)
 	put_rules(j, s->armed);
 	put_output(j, s->output);
 	for (int i = 0; i < LEDGER_COUNT; i++)
-		if (i != LEDGER_END_COUNT)
-			json_put_int(j, ledger_name((enum ledger_id)i), (int64_t)s->ledger->v[i]);
+		json_put_int(j, ledger_name((enum ledger_id)i), (int64_t)s->ledger->v[i]);
 	json_write(j, out);
 	json_drop(j);
 }
