@@ -77,12 +77,12 @@ const struct conf_key sensor_keys[] = {
     {"collector.address", CONF_STRING_LIST, AT(collectors), .fallback = "",
      .help = "Collectors in order of preference: host:port, [v6]:port, unix:/path. Empty: none, alerts go to "
 	     "output.json only."},
-    {"collector.cert", CONF_STRING, AT(tls_cert), .fallback = "",
+    {"tls.cert", CONF_STRING, AT(tls_cert), .fallback = "",
      .help = "This sensor's certificate (PEM, URI picket://<org>/sensor/<id>). Empty: plaintext, to unix sockets and "
 	     "loopback only."},
-    {"collector.key", CONF_STRING, AT(tls_key), .fallback = "", .help = "Its private key (PEM)."},
-    {"collector.ca", CONF_STRING, AT(tls_ca), .fallback = "", .help = "The CA of the collectors (PEM)."},
-    {"collector.crl", CONF_STRING, AT(tls_crl), .fallback = "", .help = "Its revocation list (PEM)."},
+    {"tls.key", CONF_STRING, AT(tls_key), .fallback = "", .help = "Its private key (PEM)."},
+    {"tls.ca", CONF_STRING, AT(tls_ca), .fallback = "", .help = "The CA of the collectors (PEM)."},
+    {"tls.crl", CONF_STRING, AT(tls_crl), .fallback = "", .help = "Its revocation list (PEM)."},
     {"collector.leave", CONF_DURATION_MS, AT(leave_ms), .min = 0, .max = 600000, .fallback = "2s",
      .help = "How long a sensor that stops waits for the collector to acknowledge; the spool keeps the rest."},
 };
@@ -121,8 +121,8 @@ static bool check_tls(const struct sensor_conf *c, struct diags *d)
 	bool any = *c->tls_cert || *c->tls_key || *c->tls_ca, all = *c->tls_cert && *c->tls_key && *c->tls_ca;
 	if (!any || all)
 		return true;
-	diag_add(d, DIAG_ERROR, (struct diag_place){.file = "collector.cert"}, "incomplete",
-		 "collector.cert, collector.key and collector.ca belong together: give all three or none");
+	diag_add(d, DIAG_ERROR, (struct diag_place){.file = "tls.cert"}, "incomplete",
+		 "tls.cert, tls.key and tls.ca belong together: give all three or none");
 	return false;
 }
 

@@ -130,7 +130,8 @@ run() { if [ -n "$live" ]; then in_internet "$@"; else "$@"; fi; }
 port=8460
 if [ -z "$live" ]; then port=$((20000 + RANDOM % 20000)); fi
 cat >"$dir/collector.yaml" <<YAML
-listen: {address: "127.0.0.1:$port", cert: $dir/ca/collector-1.crt, key: $dir/ca/collector-1.key, ca: $dir/ca/sensor-ca.crt, crl: $dir/ca/sensor-ca.crl}
+listen: {address: "127.0.0.1:$port"}
+tls: {cert: $dir/ca/collector-1.crt, key: $dir/ca/collector-1.key, ca: $dir/ca/sensor-ca.crt, crl: $dir/ca/sensor-ca.crl}
 redis: {address: "$redis"}
 YAML
 run "$build/picket-collector" -c "$dir/collector.yaml" 2>"$dir/collector.log" &
@@ -154,7 +155,8 @@ sensor: {id: sensor-1, site: demo}
 home: {networks: [192.0.2.0/24]}
 rules: {files: [$dir/rules.yaml, $dir/certificate.csv]}
 spool: {dir: $dir/spool}
-collector: {address: "127.0.0.1:$port", cert: $dir/ca/sensor-1.crt, key: $dir/ca/sensor-1.key, ca: $dir/ca/collector-ca.crt, crl: $dir/ca/collector-ca.crl}
+collector: {address: "127.0.0.1:$port"}
+tls: {cert: $dir/ca/sensor-1.crt, key: $dir/ca/sensor-1.key, ca: $dir/ca/collector-ca.crt, crl: $dir/ca/collector-ca.crl}
 YAML
 if [ -n "$live" ]; then
 	say "2. A sensor on a live wire, and real programs that talk across it"
