@@ -3,6 +3,10 @@
 #include "sensor/parsers.h"
 
 const struct parser *const parsers[] = {
+    &parser_mdns,
+    &parser_llmnr,
+    &parser_dns_udp,
+    &parser_dns_tcp,
     &parser_http1,
     NULL,
 };
