@@ -1,6 +1,6 @@
-/* Packets from an interface (libpcap, TPACKET_V3), a capture file (classic pcap
- * through our own mapped reader; pcapng and odd ones through libpcap; either may
- * be gzip'd or zstd'd) or standard input ("-"). */
+/* Packets from an interface (libpcap, TPACKET_V3), a capture file (pcap and
+ * pcapng through our own reader, mixed link types included; either may be gzip'd
+ * or zstd'd), or standard input ("-"). */
 #ifndef SENSOR_CAPTURE_H
 #define SENSOR_CAPTURE_H
 
@@ -32,7 +32,8 @@ enum capture_result {
 enum capture_result capture_read(struct capture *c, struct burst *burst, int wait_ms, struct err *e);
 
 struct capture_stats {
-	uint64_t received, dropped_kernel, dropped_interface; /* since open; wrap-arounds are taken out */
+	uint64_t received; /* without the dropped ones; since open, as all: wrap-arounds are taken out */
+	uint64_t dropped_kernel, dropped_interface;
 };
 bool capture_stats(struct capture *c, struct capture_stats *out);
 const char *capture_name(const struct capture *c); /* interface or path: in_iface of alerts */

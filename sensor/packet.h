@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "sensor/ledger.h"
 
 #define BURST_MAX 32
 
@@ -25,7 +26,8 @@ struct burst {
 
 enum tunnel {
 	TUNNEL_NONE = 0, TUNNEL_GRE, TUNNEL_ERSPAN, TUNNEL_IPIP, TUNNEL_6IN4, TUNNEL_VXLAN, TUNNEL_GENEVE, TUNNEL_GTP,
-	TUNNEL_TEREDO, TUNNEL_CAPWAP, TUNNEL_L2TP, TUNNEL_TZSP, TUNNEL_COUNT
+	TUNNEL_TEREDO, TUNNEL_CAPWAP, TUNNEL_L2TP, TUNNEL_TZSP, TUNNEL_ETHERIP, TUNNEL_MPLS, /* in IP or UDP */
+	TUNNEL_COUNT
 };
 extern const char *const tunnel_names[TUNNEL_COUNT];
 
@@ -60,6 +62,8 @@ struct packet {
 	int64_t ts_us;
 	uint32_t wire_n;
 	size_t layers;    /* 0: not IP or undecodable: the ledger says which */
+	enum ledger_id end; /* how it ends when decoding knows: ARP, fragment, transport header cut or
+			     * impossible, too deep; LEDGER_END_COUNT = the caller decides */
 	bool reassembled; /* the payload is the decoder's memory: use it before the next decode_packet() */
 	struct layer layer[LAYERS_MAX];
 };
