@@ -1,0 +1,207 @@
+/* Folding must give the same groups whether records come one by one or in a
+ * heap: counts add, times are minimum and maximum, the severity is the highest.
+ * Only the episode needs care: a gap is measured from the newest event so far to
+ * a record's first event, so a record that lies beyond reopen_after from the
+ * delta's newest event begins a second delta of the same key, and the script
+ * takes the deltas in order. Within one delta no later record can open an
+ * episode, whatever Redis has stored; the first one can, and opened_us keeps its
+ * time. */
+#include "collector/fold.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_KEEP (256u << 10) /* an idle session gives the rest back */
+#define JSON_SLACK 128          /* room for the next last event to grow in place */
+
+/* The fields that can change a group key: when they are the same bytes as those
+ * of a record already checked, the key is right without hashing. */
+static const enum record_field key_fields[] = {FIELD_TENANT,   FIELD_SET,  FIELD_INDICATOR, FIELD_WHERE,
+					       FIELD_ENDPOINT, FIELD_FOLD, FIELD_SRC,       FIELD_DEST};
+
+void fold_init(struct fold *f, const struct hash_key *hash, int64_t reopen_after_us, size_t deltas_max)
+{
+	*f = (struct fold){.hash = hash, .reopen_after_us = reopen_after_us, .deltas_max = deltas_max};
+	if (!f->deltas_max || f->deltas_max > FOLD_DELTAS_MAX)
+		f->deltas_max = FOLD_DELTAS_MAX;
+	f->delta = xcalloc(f->deltas_max, sizeof(*f->delta));
+	f->peer = xcalloc(FOLD_PEERS_MAX, sizeof(*f->peer));
+	f->key_slot = xcalloc(FOLD_KEY_SLOTS, sizeof(*f->key_slot));
+	f->peer_slot = xcalloc(FOLD_PEER_SLOTS, sizeof(*f->peer_slot));
+}
+
+void fold_free(struct fold *f)
+{
+	free(f->delta);
+	free(f->peer);
+	free(f->key_slot);
+	free(f->peer_slot);
+	buf_free(&f->arena);
+	*f = (struct fold){0};
+}
+
+void fold_reset(struct fold *f)
+{
+	if (f->n)
+		memset(f->key_slot, 0, FOLD_KEY_SLOTS * sizeof(*f->key_slot));
+	if (f->peers)
+		memset(f->peer_slot, 0, FOLD_PEER_SLOTS * sizeof(*f->peer_slot));
+	f->n = f->peers = f->arena.n = 0;
+	if (f->arena.cap > ARENA_KEEP)
+		buf_free(&f->arena);
+}
+
+struct bytes fold_bytes(const struct fold *f, struct span s)
+{
+	return (struct bytes){.p = s.n ? f->arena.p + s.at : NULL, .n = s.n};
+}
+
+static struct span keep(struct fold *f, struct bytes b)
+{
+	struct span s = {.at = (uint32_t)f->arena.n, .n = (uint32_t)b.n};
+	if (b.n)
+		buf_add(&f->arena, b.p, b.n);
+	return s;
+}
+
+static uint16_t *key_slot(struct fold *f, const uint8_t key[16])
+{
+	size_t i = (size_t)hash64(f->hash, key, 16) % FOLD_KEY_SLOTS;
+	while (f->key_slot[i] && memcmp(f->delta[f->key_slot[i] - 1].key, key, 16) != 0)
+		i = (i + 1) % FOLD_KEY_SLOTS;
+	return &f->key_slot[i];
+}
+
+static bool same_identity(const struct fold *f, const struct delta *d, const struct record *r)
+{
+	for (size_t i = 0; i < sizeof(key_fields) / sizeof(*key_fields); i++) {
+		struct bytes had = fold_bytes(f, d->field[key_fields[i]]), has = r->field[key_fields[i]];
+		if (had.n != has.n || (has.n && memcmp(had.p, has.p, has.n) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* The slot where the record belongs by its fields. Losses carry no identity to
+ * check: they never touch a group. */
+static uint16_t *true_slot(struct fold *f, const struct record *r, uint8_t key[16], bool *lied)
+{
+	memcpy(key, r->key, 16);
+	uint16_t *slot = key_slot(f, key);
+	if (r->kind != RECORD_ALERT || (*slot && same_identity(f, &f->delta[*slot - 1], r)))
+		return slot;
+	record_key(r, key);
+	*lied = memcmp(key, r->key, 16) != 0;
+	return *lied ? key_slot(f, key) : slot;
+}
+
+static bool room_for(const struct fold *f, const struct record *r, bool new_delta)
+{
+	size_t bytes = r->field[FIELD_JSON].n + JSON_SLACK;
+	for (size_t i = 0; new_delta && i < FIELD_COUNT; i++)
+		bytes += r->field[i].n;
+	if (!f->n)
+		return true;
+	return (!new_delta || f->n < f->deltas_max) && f->arena.n + bytes <= FOLD_BYTES_MAX &&
+	       f->peers + r->peers <= FOLD_PEERS_MAX;
+}
+
+static struct delta *delta_new(struct fold *f, const struct record *r, const uint8_t key[16], int64_t first_us)
+{
+	struct delta *d = &f->delta[f->n++];
+	*d = (struct delta){.kind = r->kind, .severity = r->severity, .opened_us = first_us, .first_us = first_us};
+	memcpy(d->key, key, 16);
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (i != FIELD_PEER)
+			d->field[i] = keep(f, r->field[i]);
+	return d;
+}
+
+/* The event that is kept as the last one is the newest by event time. */
+static void keep_last_json(struct fold *f, struct delta *d, struct bytes json)
+{
+	if (!json.n)
+		return;
+	if (json.n > d->last_json_cap) {
+		d->last_json = (struct span){.at = (uint32_t)f->arena.n};
+		d->last_json_cap = (uint32_t)json.n + JSON_SLACK;
+		buf_reserve(&f->arena, d->last_json_cap);
+		f->arena.n += d->last_json_cap;
+	}
+	memcpy(f->arena.p + d->last_json.at, json.p, json.n);
+	d->last_json.n = (uint32_t)json.n;
+}
+
+static void add_peer(struct fold *f, struct delta *d, struct bytes addr)
+{
+	uint16_t owner = (uint16_t)(d - f->delta);
+	uint8_t id[18] = {(uint8_t)(owner >> 8), (uint8_t)owner};
+	if (addr.n != 16)
+		return;
+	memcpy(id + 2, addr.p, 16);
+	size_t i = (size_t)hash64(f->hash, id, sizeof(id)) % FOLD_PEER_SLOTS;
+	for (; f->peer_slot[i]; i = (i + 1) % FOLD_PEER_SLOTS) {
+		const struct fold_peer *p = &f->peer[f->peer_slot[i] - 1];
+		if (p->delta == owner && memcmp(p->addr, addr.p, 16) == 0)
+			return;
+	}
+	struct fold_peer *p = &f->peer[f->peers++];
+	*p = (struct fold_peer){.delta = owner, .next = d->first_peer};
+	memcpy(p->addr, addr.p, 16);
+	f->peer_slot[i] = d->first_peer = (uint16_t)f->peers;
+}
+
+/* A sensor whose clock runs ahead must not hold a group open for ever or hide
+ * the events of all others: no event is later than its arrival. */
+static int64_t clamp(int64_t us, int64_t now_us, int64_t *skew_us)
+{
+	if (us <= now_us)
+		return us < 0 ? 0 : us;
+	if (us - now_us >= SKEW_NOTED_US && us - now_us > *skew_us)
+		*skew_us = us - now_us;
+	return now_us;
+}
+
+enum fold_result fold_add(struct fold *f, const struct record *r, int64_t now_us)
+{
+	uint8_t key[16];
+	bool lied = false;
+	int64_t skew_us = 0, last_us = clamp(r->last_us, now_us, &skew_us);
+	int64_t first_us = clamp(r->first_us < r->last_us ? r->first_us : r->last_us, now_us, &skew_us);
+	uint16_t *slot = true_slot(f, r, key, &lied);
+	struct delta *d = *slot ? &f->delta[*slot - 1] : NULL;
+	bool fresh = !d || d->kind != r->kind || first_us - d->last_us > f->reopen_after_us;
+	if (!room_for(f, r, fresh))
+		return FOLD_FULL;
+	if (fresh) {
+		d = delta_new(f, r, key, first_us);
+		*slot = (uint16_t)f->n;
+	} else if (last_us >= d->last_us) {
+		keep_last_json(f, d, r->field[FIELD_JSON]);
+	}
+	d->n += r->n;
+	if (r->severity > d->severity)
+		d->severity = r->severity;
+	if (first_us < d->first_us)
+		d->first_us = first_us;
+	if (last_us > d->last_us)
+		d->last_us = last_us;
+	if (skew_us > d->skew_us)
+		d->skew_us = skew_us;
+	for (size_t i = 0; i < r->peers; i++)
+		add_peer(f, d, r->peer[i]);
+	f->records++;
+	f->lies += lied;
+	return FOLD_ADDED;
+}
+
+enum fold_result fold_add_unreadable(struct fold *f, int64_t now_us)
+{
+	static const char reason[] = "unreadable record";
+	struct record r = {.kind = RECORD_LOSS, .n = 1, .first_us = now_us, .last_us = now_us};
+	r.field[FIELD_REASON] = (struct bytes){(const uint8_t *)reason, sizeof(reason) - 1};
+	if (fold_add(f, &r, now_us) == FOLD_FULL)
+		return FOLD_FULL;
+	f->unreadable++;
+	return FOLD_ADDED;
+}

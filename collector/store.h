@@ -1,0 +1,97 @@
+/* What the collector keeps, and where: Redis, and nothing else. The store hides
+ * which Redis holds a group (one partition, {p0}, on a single Redis), whether it
+ * is reachable and how a script is called. Keys: collector/redis-schema.md. */
+#ifndef COLLECTOR_STORE_H
+#define COLLECTOR_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collector/fold.h"
+#include "collector/store_redis.h"
+#include "common/err.h"
+
+#define STORE_SCHEMA     "1"
+#define STORE_PREFIX     "picket:{p0}:"
+#define STORE_FIELDS_MAX 128 /* of one sensor's status */
+
+enum durability { DURABILITY_MEMORY = 0, DURABILITY_REPLICA, DURABILITY_DISK, DURABILITY_COUNT };
+extern const char *const durability_names[DURABILITY_COUNT + 1];
+
+struct store_conf {
+	struct redis_target redis;
+	int64_t timeout_ms; /* without a reply for so long the connection is given up */
+	int durability;     /* enum durability */
+	int64_t replicas;   /* that must have it, for DURABILITY_REPLICA */
+	int64_t stream_max, top_max;
+	int64_t open_retention_ms, closed_retention_ms;
+};
+
+enum store_state {
+	STORE_DOWN = 0, /* not connected; comes again by itself */
+	STORE_CHECKING, /* connected, not yet known to be fit */
+	STORE_HOLDING,  /* it refused a write: waiting a moment */
+	STORE_READY,
+	STORE_STATE_COUNT
+};
+
+enum store_result {
+	STORE_OK = 0,
+	STORE_BEHIND, /* the mark is another than prev: somebody else wrote, or Redis went back */
+	STORE_FAILED, /* nothing is known; drop the session */
+	STORE_RESULT_COUNT
+};
+
+struct store_stats {
+	uint64_t flushes, deltas, alerts, transitions, behind, failed, conflicts, reconnects, swept;
+};
+
+struct store;
+
+struct store *store_new(const struct store_conf *c);
+void store_free(struct store *s);                                  /* waiting callers are told STORE_FAILED */
+void store_configure(struct store *s, const struct store_conf *c); /* what can change while it runs */
+
+/* To be called when its socket is ready and at least every 100 ms: connects,
+ * sends, reads, calls back, gives up on a Redis that does not answer, sweeps. */
+void store_work(struct store *s);
+int store_fd(const struct store *s); /* -1 = none at the moment; may change in store_work() */
+bool store_wants_write(const struct store *s);
+enum store_state store_state(const struct store *s);
+size_t store_waiting(const struct store *s); /* calls under way */
+/* Why Redis is not used: text for people; "" when it is. *unfit: it was reached
+ * and is not fit (evicting policy, wrong schema), so waiting does not help. */
+const char *store_trouble(const struct store *s, bool *unfit);
+/* "Redis 7.0.15, noeviction, append-only file on" once it is known. */
+const char *store_summary(const struct store *s);
+const struct store_stats *store_stats(const struct store *s);
+
+/* Called once for each call: from store_work() or store_free(), or, when Redis is
+ * away, with STORE_FAILED before the call returns. */
+struct store_done {
+	void (*call)(void *arg, enum store_result result, uint64_t mark);
+	void *arg;
+};
+
+/* The mark of (sensor, epoch): 0 when there is none. */
+void store_mark(struct store *s, const char *sensor, uint64_t epoch, struct store_done done);
+
+struct store_flush {
+	const char *sensor;
+	uint64_t epoch, prev, hi; /* the fold holds the records prev+1 .. hi */
+	const struct fold *fold;  /* read before the call returns */
+};
+void store_flush(struct store *s, const struct store_flush *f, struct store_done done);
+
+/* Replaces a sensor's status by these fields. Not answered, not repeated. */
+struct store_field {
+	struct bytes name, value;
+};
+void store_posture(struct store *s, const char *sensor, const struct store_field *f, size_t n);
+
+/* Looks at the reply of a flush as Redis sent it. */
+enum store_result store_flush_result(const struct reply *r, uint64_t hi, struct store_stats *stats, uint64_t *mark,
+				     char conflict[static 128]);
+
+#endif

@@ -1,0 +1,460 @@
+/* The scripts and the store against a real redis-server (skipped, with a line
+ * that says so, when there is none). */
+#include "tests/unit/collector_help.h"
+
+#include "collector/store.h"
+#include "collector/store_script.h"
+#include "common/clock.h"
+#include "common/text.h"
+
+#define HOUR (3600 * SEC)
+
+static struct test_redis redis;
+static struct hash_key hash;
+
+struct result {
+	enum store_result result;
+	uint64_t mark;
+	bool over;
+};
+
+static void on_done(void *arg, enum store_result result, uint64_t mark)
+{
+	struct result *r = arg;
+	*r = (struct result){result, mark, true};
+}
+
+static struct store *open_store(void)
+{
+	struct store_conf c = {.timeout_ms = 2000,
+			       .stream_max = 1000,
+			       .top_max = 10,
+			       .open_retention_ms = 90ll * 86400000,
+			       .closed_retention_ms = 30ll * 86400000};
+	redis_target_parse(redis.address, &c.redis, NULL);
+	struct store *s = store_new(&c);
+	for (int i = 0; i < 500 && store_state(s) != STORE_READY; i++) {
+		store_work(s);
+		usleep(2000);
+	}
+	return s;
+}
+
+static void wait_for(struct store *s, struct result *r)
+{
+	for (int i = 0; i < 2000 && !r->over; i++) {
+		store_work(s);
+		usleep(500);
+	}
+	assert_true(r->over);
+}
+
+static struct result flush_as(struct store *s, const char *sensor, uint64_t prev, uint64_t hi, const struct made *m,
+			      size_t n)
+{
+	struct fold f;
+	struct result r = {0};
+	fold_init(&f, &hash, HOUR, 0);
+	for (size_t i = 0; i < n; i++) {
+		struct addr peer;
+		struct record rec = made_record(&m[i], &peer);
+		assert_int_equal(fold_add(&f, &rec, clock_wall_us()), FOLD_ADDED);
+	}
+	store_flush(s, &(struct store_flush){sensor, 5, prev, hi, &f}, (struct store_done){on_done, &r});
+	fold_free(&f);
+	wait_for(s, &r);
+	return r;
+}
+
+static const char *key_of(const struct made *m)
+{
+	static char key[64];
+	struct addr peer;
+	struct record r = made_record(m, &peer);
+	char hex[33];
+	text_hex(hex, r.key, 16);
+	snprintf(key, sizeof(key), "picket:{p0}:alert:%s", hex);
+	return key;
+}
+
+static const char *field(const struct made *m, const char *name)
+{
+	char command[256];
+	snprintf(command, sizeof(command), "HGET %s %s", key_of(m), name);
+	return ask(&redis, command);
+}
+
+/* The op and reason of the newest stream entry. */
+static const char *last_op(void)
+{
+	static char op[128];
+	const char *argv[] = {"XREVRANGE", "picket:{p0}:alerts", "+", "-", "COUNT", "1"};
+	size_t len[] = {9, 18, 1, 1, 5, 1};
+	struct reply *r = redis_call(redis.redis, 6, argv, len, 2000, NULL);
+	const struct reply *fields = reply_at(reply_at(r, 0), 1);
+	op[0] = 0;
+	for (size_t i = 0; i + 1 < reply_count(fields); i += 2) {
+		struct bytes name, value;
+		if (!reply_text(reply_at(fields, i), &name) || !reply_text(reply_at(fields, i + 1), &value))
+			continue;
+		if (name.n == 2 && !memcmp(name.p, "op", 2))
+			snprintf(op, sizeof(op), "%.*s", (int)value.n, (const char *)value.p);
+		if (name.n == 6 && !memcmp(name.p, "reason", 6))
+			snprintf(op + strlen(op), sizeof(op) - strlen(op), " %.*s", (int)value.n,
+				 (const char *)value.p);
+	}
+	reply_free(r);
+	return op;
+}
+
+static int fresh(void **state)
+{
+	if (!redis.redis)
+		skip();
+	ask(&redis, "FLUSHALL");
+	ask(&redis, "CONFIG SET maxmemory 0");
+	ask(&redis, "CONFIG SET maxmemory-policy noeviction");
+	*state = open_store();
+	return store_state(*state) == STORE_READY ? 0 : -1;
+}
+
+static int done(void **state)
+{
+	store_free(*state);
+	return 0;
+}
+
+static void counts_and_fields(void **state)
+{
+	struct made m[] = {{.first_us = T0},
+			   {.first_us = T0 + SEC, .peer = "203.0.113.10", .n = 4, .json = "{\"x\":2}"},
+			   {.indicator = "D-2", .severity = SEVERITY_HIGH}};
+	struct result r = flush_as(*state, "tok-03", 0, 3, m, 3);
+	assert_int_equal(r.result, STORE_OK);
+	assert_int_equal(r.mark, 3);
+	assert_string_equal(field(&m[0], "n"), "5");
+	assert_string_equal(field(&m[0], "sensor:tok-03"), "5");
+	assert_string_equal(field(&m[0], "state"), "new");
+	assert_string_equal(field(&m[0], "first_seen"), "2023-11-14T22:13:20.000000Z");
+	assert_string_equal(field(&m[0], "last_seen"), "2023-11-14T22:13:21.000000Z");
+	assert_string_equal(field(&m[0], "last_event"), "{\"x\":2}");
+	assert_string_equal(field(&m[2], "severity"), "high");
+	assert_string_equal(ask(&redis, "HGET picket:{p0}:hwm tok-03:5"), "3");
+	assert_string_equal(ask(&redis, "XLEN picket:{p0}:alerts"), "2");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:open"), "2");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:severity:high"), "1");
+	char command[128];
+	snprintf(command, sizeof(command), "PFCOUNT %s:peers", key_of(&m[0]));
+	assert_string_equal(ask(&redis, command), "2");
+	snprintf(command, sizeof(command), "EXISTS %s:peers", key_of(&m[2]));
+	assert_string_equal(ask(&redis, command), "0");
+}
+
+/* Resent, reordered and foreign flushes change nothing. */
+static void compare_and_set(void **state)
+{
+	struct made m = {.n = 3};
+	assert_int_equal(flush_as(*state, "a", 0, 1, &m, 1).result, STORE_OK);
+	struct result again = flush_as(*state, "a", 0, 1, &m, 1);
+	assert_int_equal(again.result, STORE_BEHIND);
+	assert_int_equal(again.mark, 1);
+	assert_int_equal(flush_as(*state, "a", 4, 5, &m, 1).result, STORE_BEHIND);
+	assert_string_equal(field(&m, "n"), "3");
+	assert_int_equal(flush_as(*state, "b", 0, 9, &m, 1).result, STORE_OK);
+	assert_string_equal(field(&m, "n"), "6");
+	assert_string_equal(field(&m, "sensor:b"), "3");
+	struct result mark = {0};
+	store_mark(*state, "b", 5, (struct store_done){on_done, &mark});
+	wait_for(*state, &mark);
+	assert_int_equal(mark.mark, 9);
+}
+
+static void escalations(void **state)
+{
+	static const struct {
+		const char *label;
+		struct made m;
+		const char *sensor, *op;
+	} steps[] = {
+	    {"first", {.n = 1}, "a", "new"},
+	    {"again: no entry", {.n = 1}, "a", "new"},
+	    {"another sensor", {.n = 1}, "b", "escalated sensor"},
+	    {"higher severity", {.n = 1, .severity = SEVERITY_CRITICAL}, "a", "escalated severity"},
+	    {"lower again", {.n = 1}, "a", "escalated severity"},
+	    {"ten", {.n = 5}, "a", "escalated count"},
+	    {"eleven to 99", {.n = 89}, "a", "escalated count"},
+	    {"three at once", {.n = 9000}, "c", "escalated sensor,count"},
+	    {"a gap", {.n = 1, .first_us = T0 + 2 * HOUR}, "a", "reopened gap"},
+	    {"late", {.n = 1, .first_us = T0 - 9 * HOUR}, "a", "reopened gap"},
+	};
+	uint64_t prev[3] = {0};
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		uint64_t *p = &prev[steps[i].sensor[0] - 'a'];
+		assert_int_equal(flush_as(*state, steps[i].sensor, *p, *p + 1, &steps[i].m, 1).result, STORE_OK);
+		(*p)++;
+		if (strcmp(last_op(), steps[i].op) != 0)
+			fail_msg("%s: %s, expected %s", steps[i].label, last_op(), steps[i].op);
+	}
+	struct made m = {0};
+	assert_string_equal(field(&m, "severity"), "critical");
+	assert_string_equal(field(&m, "episode"), "2");
+	assert_string_equal(field(&m, "first_seen"), "2023-11-14T13:13:20.000000Z");
+	assert_string_equal(field(&m, "last_seen"), "2023-11-15T00:13:20.000000Z");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:severity:low"), "0");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:severity:critical"), "1");
+}
+
+/* Folded or one by one: the same group. Events in random order over hours, the
+ * heap cut at random places. */
+static void folding_equals_one_by_one(void **state)
+{
+	unsigned seed = (unsigned)getpid();
+	printf("seed %u\n", seed);
+	srand(seed);
+	struct made m[60];
+	for (size_t i = 0; i < 60; i++)
+		m[i] = (struct made){.n = (uint32_t)(1 + rand() % 5),
+				     .first_us = T0 + (rand() % 9) * (HOUR / 2) + (int64_t)i};
+	static const char *const names[] = {"n", "first_seen", "last_seen", "episode", "episode_n", "severity"};
+	char alone[6][64];
+	for (size_t i = 0; i < 60; i++)
+		assert_int_equal(flush_as(*state, "a", i, i + 1, &m[i], 1).result, STORE_OK);
+	for (size_t i = 0; i < 6; i++)
+		snprintf(alone[i], sizeof(alone[i]), "%s", field(&m[0], names[i]));
+	ask(&redis, "DEL picket:{p0}:hwm");
+	ask(&redis, "DEL picket:{p0}:open");
+	char command[128];
+	snprintf(command, sizeof(command), "DEL %s", key_of(&m[0]));
+	ask(&redis, command);
+	for (size_t i = 0; i < 60;) {
+		size_t n = 1 + (size_t)(rand() % 20);
+		n = i + n > 60 ? 60 - i : n;
+		assert_int_equal(flush_as(*state, "a", i, i + n, &m[i], n).result, STORE_OK);
+		i += n;
+	}
+	for (size_t i = 0; i < 6; i++)
+		assert_string_equal(field(&m[0], names[i]), alone[i]);
+}
+
+static const char *set_state(struct store *s, const struct made *m, const char *state)
+{
+	const char *key = key_of(m), *id = strrchr(key, ':') + 1;
+	const char *argv[] = {"EVAL", script_text[SCRIPT_STATE],     "1",       key,  STORE_PREFIX, id, state,
+			      "me",   "2026-01-01T00:00:00.000000Z", "because", "100"};
+	size_t len[11];
+	static char out[64];
+	(void)s;
+	for (size_t i = 0; i < 11; i++)
+		len[i] = strlen(argv[i]);
+	struct reply *r = redis_call(redis.redis, 11, argv, len, 2000, NULL);
+	int64_t ok = -1;
+	struct bytes text = {0};
+	reply_number(reply_at(r, 0), &ok);
+	reply_text(reply_at(r, 1), &text);
+	snprintf(out, sizeof(out), "%d %.*s", (int)ok, (int)text.n, (const char *)text.p);
+	reply_free(r);
+	return out;
+}
+
+static void states(void **state)
+{
+	struct made m = {.n = 1}, late = {.n = 1, .first_us = T0 - SEC};
+	char ttl[128];
+	flush_as(*state, "a", 0, 1, &m, 1);
+	snprintf(ttl, sizeof(ttl), "TTL %s", key_of(&m));
+	assert_string_equal(set_state(*state, &m, "acknowledged"), "1 new");
+	assert_string_equal(set_state(*state, &m, "acknowledged"), "0 already");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:open"), "1");
+	assert_string_equal(set_state(*state, &m, "closed"), "1 acknowledged");
+	assert_string_equal(set_state(*state, &m, "acknowledged"), "0 not-new");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:open"), "0");
+	assert_string_equal(ask(&redis, ttl), "100");
+	flush_as(*state, "a", 1, 2, &late, 1);
+	assert_string_equal(last_op(), "reopened closed");
+	assert_string_equal(field(&m, "state"), "new");
+	assert_string_equal(field(&m, "episode"), "2");
+	assert_string_equal(ask(&redis, "ZRANGE picket:{p0}:open 0 -1 WITHSCORES") + 33, "1700000000000");
+	assert_string_equal(ask(&redis, ttl), "-1");
+	assert_string_equal(set_state(*state, &m, "false_positive"), "1 new");
+	struct made loud = {.n = 5000, .severity = SEVERITY_CRITICAL, .first_us = T0 + 5 * HOUR};
+	flush_as(*state, "b", 0, 1, &loud, 1);
+	assert_string_equal(last_op(), "reopened closed");
+	assert_string_equal(field(&m, "state"), "false_positive");
+	assert_string_equal(field(&m, "n"), "5002");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:open"), "0");
+}
+
+static void losses(void **state)
+{
+	struct made m[] = {{.kind = RECORD_LOSS, .n = 77}, {.n = 1}};
+	assert_int_equal(flush_as(*state, "a", 0, 9, m, 2).result, STORE_OK);
+	assert_string_equal(ask(&redis, "XLEN picket:{p0}:alerts"), "2");
+	assert_string_equal(field(&m[1], "n"), "1");
+	char command[128];
+	snprintf(command, sizeof(command), "HGET picket:{p0}:day:%lld loss",
+		 (long long)(clock_wall_us() / 86400000000));
+	assert_string_equal(ask(&redis, command), "77");
+}
+
+/* Somebody else's keys. A group's own key costs that group, nothing else; a key
+ * that all share stops the flush before anything was written. */
+static void wrong_types(void **state)
+{
+	struct made m[] = {{.n = 2}, {.indicator = "D-2", .n = 3}};
+	char command[128];
+	snprintf(command, sizeof(command), "SET %s hello", key_of(&m[0]));
+	ask(&redis, command);
+	assert_int_equal(flush_as(*state, "a", 0, 2, m, 2).result, STORE_OK);
+	assert_string_equal(field(&m[1], "n"), "3");
+	assert_string_equal(ask(&redis, "XLEN picket:{p0}:alerts"), "2");
+	assert_int_equal(store_stats(*state)->conflicts, 1);
+	static const char *const shared[] = {"picket:{p0}:open", "picket:{p0}:severity:high", "picket:{p0}:alerts"};
+	for (size_t i = 0; i < 3; i++) {
+		struct store *s = open_store();
+		snprintf(command, sizeof(command), "DEL %s", shared[i]);
+		ask(&redis, command);
+		snprintf(command, sizeof(command), "SET %s hello", shared[i]);
+		ask(&redis, command);
+		assert_int_equal(flush_as(s, "b", 0, 2, &m[1], 1).result, STORE_FAILED);
+		assert_string_equal(field(&m[1], "n"), "3");
+		assert_int_equal(store_state(s), STORE_HOLDING);
+		snprintf(command, sizeof(command), "DEL %s", shared[i]);
+		ask(&redis, command);
+		store_free(s);
+	}
+}
+
+static void out_of_memory(void **state)
+{
+	struct made m = {.n = 2};
+	flush_as(*state, "a", 0, 1, &m, 1);
+	ask(&redis, "CONFIG SET maxmemory 1");
+	assert_int_equal(flush_as(*state, "a", 1, 2, &m, 1).result, STORE_FAILED);
+	ask(&redis, "CONFIG SET maxmemory 0");
+	assert_string_equal(field(&m, "n"), "2");
+	assert_string_equal(ask(&redis, "HGET picket:{p0}:hwm a:5"), "1");
+	struct store *s = open_store();
+	assert_int_equal(flush_as(s, "a", 1, 2, &m, 1).result, STORE_OK);
+	assert_string_equal(field(&m, "n"), "4");
+	store_free(s);
+}
+
+static void evicting_policy_is_refused(void **state)
+{
+	bool unfit = false;
+	(void)state;
+	ask(&redis, "CONFIG SET maxmemory-policy allkeys-lru");
+	struct store *s = open_store();
+	assert_int_not_equal(store_state(s), STORE_READY);
+	assert_non_null(strstr(store_trouble(s, &unfit), "maxmemory-policy noeviction"));
+	assert_true(unfit);
+	store_free(s);
+	ask(&redis, "CONFIG SET maxmemory-policy noeviction");
+	ask(&redis, "SET picket:schema 99");
+	s = open_store();
+	assert_non_null(strstr(store_trouble(s, &unfit), "schema"));
+	store_free(s);
+}
+
+static void scripts_are_loaded_again(void **state)
+{
+	struct made m = {0};
+	ask(&redis, "SCRIPT FLUSH");
+	assert_int_equal(flush_as(*state, "a", 0, 1, &m, 1).result, STORE_FAILED);
+	for (int i = 0; i < 1000 && store_state(*state) != STORE_READY; i++) {
+		store_work(*state);
+		usleep(2000);
+	}
+	assert_int_equal(flush_as(*state, "a", 0, 1, &m, 1).result, STORE_OK);
+}
+
+/* A Redis that stops answering fails the calls under way; one that comes back is
+ * used again. */
+static void frozen_redis(void **state)
+{
+	struct result r = {0};
+	kill(redis.pid, SIGSTOP);
+	store_mark(*state, "a", 5, (struct store_done){on_done, &r});
+	for (int i = 0; i < 3000 && !r.over; i++) {
+		store_work(*state);
+		usleep(1000);
+	}
+	kill(redis.pid, SIGCONT);
+	assert_int_equal(r.result, STORE_FAILED);
+	for (int i = 0; i < 3000 && store_state(*state) != STORE_READY; i++) {
+		store_work(*state);
+		usleep(1000);
+	}
+	assert_int_equal(store_state(*state), STORE_READY);
+}
+
+/* Everything has a bound: keys are those of the table, and those that time makes
+ * many have a time to live. */
+static void only_known_keys(void **state)
+{
+	struct made m[] = {{.n = 2}, {.indicator = "D-2", .peer = "203.0.113.77"}, {.indicator = "D-2"}};
+	struct store_field f = {.name = as_bytes("drops.kernel"), .value = as_bytes("3")};
+	flush_as(*state, "a", 0, 3, m, 3);
+	store_posture(*state, "a", &f, 1);
+	struct result r = {0};
+	store_mark(*state, "a", 5, (struct store_done){on_done, &r});
+	wait_for(*state, &r);
+	char keys[4096];
+	snprintf(keys, sizeof(keys), "%s", ask(&redis, "KEYS *"));
+	for (char *k = strtok(keys, " "); k; k = strtok(NULL, " ")) {
+		static const char *const lasting[] = {"picket:schema",    "picket:{p0}:alert:",    "picket:{p0}:alerts",
+						      "picket:{p0}:open", "picket:{p0}:severity:", "picket:{p0}:hwm",
+						      "picket:sensors"};
+		static const char *const passing[] = {
+		    "picket:{p0}:minute:",        "picket:{p0}:hour:",      "picket:{p0}:day:",
+		    "picket:{p0}:top:indicator:", "picket:{p0}:top:asset:", "picket:sensor:"};
+		bool known = false;
+		char command[160];
+		snprintf(command, sizeof(command), "TTL %s", k);
+		for (size_t i = 0; i < 7; i++)
+			known = known || strncmp(k, lasting[i], strlen(lasting[i])) == 0;
+		for (size_t i = 0; i < 6; i++)
+			known = known ||
+				(strncmp(k, passing[i], strlen(passing[i])) == 0 && atol(ask(&redis, command)) > 0);
+		if (!known)
+			fail_msg("key %s is not in the table or never ends", k);
+	}
+	assert_string_equal(ask(&redis, "HGET picket:sensor:a drops.kernel"), "3");
+}
+
+static void dead_epochs_are_forgotten(void **state)
+{
+	struct made m = {0};
+	for (int i = 100; i < 140; i++) {
+		char command[64];
+		snprintf(command, sizeof(command), "HSET picket:{p0}:hwm a:%d 9 b:%d 9", i, i);
+		ask(&redis, command);
+	}
+	assert_int_equal(flush_as(*state, "a", 0, 1, &m, 1).result, STORE_OK);
+	assert_string_equal(ask(&redis, "HLEN picket:{p0}:hwm"), "48"); /* 7 old and the new one of a, 40 of b */
+	assert_string_equal(ask(&redis, "HGET picket:{p0}:hwm a:5"), "1");
+}
+
+int main(void)
+{
+	hash_key_random(&hash);
+	if (!test_redis_start(&redis))
+		printf("no redis-server: the store's tests are skipped\n");
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, done)
+	const struct CMUnitTest tests[] = {T(counts_and_fields),
+					   T(compare_and_set),
+					   T(escalations),
+					   T(folding_equals_one_by_one),
+					   T(states),
+					   T(losses),
+					   T(wrong_types),
+					   T(out_of_memory),
+					   T(evicting_policy_is_refused),
+					   T(scripts_are_loaded_again),
+					   T(frozen_redis),
+					   T(only_known_keys),
+					   T(dead_epochs_are_forgotten)};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	test_redis_stop(&redis);
+	return failed;
+}
