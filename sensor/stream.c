@@ -326,7 +326,7 @@ static void begin_anew(struct walk *w, uint32_t next)
 static void take_syn_ack(struct walk *answered, uint32_t ack)
 {
 	struct stream_half *h = answered->h;
-	if (h->started)
+	if (h->started || h->closed)
 		return;
 	h->confirmed = true;
 	uint32_t taken = ack - h->next;
@@ -497,7 +497,7 @@ void stream_segment(struct stream *s, enum side side, const struct layer *l, str
 		return;
 	}
 	bool syn = (l->tcp_flags & TCP_SYN) != 0;
-	if (syn && !take_syn(&w, &o, l))
+	if (syn && (w.h->closed || !take_syn(&w, &o, l)))
 		return;
 	uint32_t n = l->payload_wire_n > l->payload_n ? l->payload_wire_n : l->payload_n;
 	if (n > AHEAD_MAX)

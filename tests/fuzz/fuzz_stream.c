@@ -53,6 +53,7 @@ static void check_half(const struct stream_half *h)
 	must((h->waiting == NULL) == (h->waiting_n == 0) && (h->last == NULL) == (h->waiting == NULL));
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static const uint8_t zeros[4096];

@@ -308,6 +308,10 @@ static const struct conversation conversations[] = {
      "|",
      LEDGER_STREAM_OUT_OF_WINDOW,
      1},
+    {"a SYN with data behind the end",
+     {{C, SYN | TCP_FIN, 0, 0, ""}, {C, SYN, 50, 0, "abc"}, {V, SA, 0, 1, "x"}},
+     ".|",
+     "|x"},
     {"data behind the end", {{C, SYN, 0, 0, ""}, {C, FIN, 1, 1, "abc"}, {C, ACK, 5, 1, "x"}}, "abc.|", "|"},
 };
 
