@@ -16,7 +16,7 @@ enum dpi_mode { DPI_OFF = 0, DPI_UNRECOGNISED, DPI_ALL, DPI_MODE_COUNT };
 
 #define DPI_PACKETS_TCP 12 /* payload packets per flow; more bring nothing (measured) */
 #define DPI_PACKETS_UDP 8
-#define DPI_PACKET_MAX 9216
+#define DPI_PACKET_MAX  9216
 
 struct dpi;
 
@@ -28,20 +28,28 @@ struct dpi_verdict {
 	bool final;        /* no more will come for this flow */
 };
 
+/* The program starts itself anew as that process: main() hands over to
+ * dpi_worker_main() when its first argument is this one. */
+#define DPI_WORKER_ARGUMENT "--dpi-worker"
+int dpi_worker_main(int argc, char **argv);
+
 /* wait: dpi_collect() waits for every packet submitted (scan: the same output
- * each time); otherwise it takes what is there. */
-struct dpi *dpi_open(bool wait, struct ledger *ledger, struct err *e);
+ * each time); otherwise it takes what is there. killers: folder where packets
+ * that killed nDPI are kept as captures, NULL = nowhere. Starts two processes (see
+ * sensor/dpi_shared.h); later restarts need no right to start any. */
+struct dpi *dpi_open(bool wait, const char *killers, struct ledger *ledger, struct err *e);
 void dpi_close(struct dpi *d);
 
-/* ip: an IPv4 or IPv6 packet (copied and padded). False: not taken (counted). */
+/* ip: an IPv4 or IPv6 packet (copied). False: not taken (counted): no payload, a
+ * fragment, larger than DPI_PACKET_MAX, DTLS, or the queue is full. */
 bool dpi_submit(struct dpi *d, uint32_t flow, int64_t ts_us, const void *ip, size_t n, bool from_originator);
 /* Ends the flow: asks for a last verdict when nothing was decided, frees nDPI's state. */
 void dpi_end(struct dpi *d, uint32_t flow);
 /* Verdicts, in the order of submission; 0 when there are none (now). */
 size_t dpi_collect(struct dpi *d, struct dpi_verdict *out, size_t max);
 
-int dpi_pid(const struct dpi *d);           /* of the process; 0 = none */
-const char *dpi_risk_name(unsigned bit);    /* as nDPI writes it, NULL beyond the last; no nDPI call */
-bool dpi_protocol_known(const char *name);  /* for rule warnings: asks a table made at build or start */
+int dpi_pid(const struct dpi *d);          /* of the process; 0 = none */
+const char *dpi_risk_name(unsigned bit);   /* as nDPI writes it, NULL beyond the last; no nDPI call */
+bool dpi_protocol_known(const char *name); /* for rule warnings: asks a table made at build or start */
 
 #endif
