@@ -40,7 +40,9 @@ bool http_body_begin(struct inspect *in, struct http_body *b, const struct http_
 	b->left = b->framing == HTTP_LENGTH ? h->length : 0;
 	b->cut = h->partial || h->undecodable;
 	b->file = file_begin(in);
-	if (b->file && !b->cut)
+	if (h->request && (b->file || wanted(in, WHERE_HTTP_FILENAME)))
+		b->form = mime_begin_form(in, h->content_type);
+	if ((b->file || b->form) && !b->cut)
 		begin_codings(in, b, h);
 	return true;
 }
@@ -72,6 +74,7 @@ static void decode(struct http_body *b, unsigned layers, const uint8_t *p, size_
 {
 	if (layers == 0) {
 		file_data(b->file, p, n);
+		mime_data(b->in, b->form, p, n);
 		return;
 	}
 	struct layer_ctx ctx = {.body = b, .layers = layers - 1};
@@ -94,7 +97,7 @@ static void decode(struct http_body *b, unsigned layers, const uint8_t *p, size_
 void http_body_content(struct inspect *in, struct http_body *b, const uint8_t *p, size_t n)
 {
 	b->seen += n;
-	if (b->cut || !b->file)
+	if (b->cut || (!b->file && !b->form))
 		return;
 	b->in = in;
 	decode(b, b->codings, p, n);
@@ -232,12 +235,15 @@ void http_body_end(struct inspect *in, struct http_body *b, bool whole)
 {
 	file_end(in, b->file, whole && !b->cut);
 	b->file = NULL;
+	mime_end(in, b->form, whole && !b->cut);
+	b->form = NULL;
 	http_body_drop(in, b);
 }
 
 void http_body_drop(struct inspect *in, struct http_body *b)
 {
 	file_drop(in, b->file);
+	mime_drop(in, b->form);
 	give_up_content(b);
 	*b = (struct http_body){0};
 }

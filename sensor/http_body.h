@@ -5,6 +5,7 @@
 
 #include "sensor/file.h"
 #include "sensor/http_head.h"
+#include "sensor/mime.h"
 
 #define HTTP_CHUNK_LINE_MAX 4096  /* chunk size with extensions */
 #define HTTP_TRAILER_MAX    65536 /* trailer section */
@@ -25,6 +26,7 @@ struct http_body {
 	struct inflate *coding[HTTP_CODINGS_MAX];
 	unsigned codings;
 	struct file *file;
+	struct mime *form;  /* multipart upload: its parts are files, too */
 	struct inspect *in; /* for the sinks, within a call */
 };
 

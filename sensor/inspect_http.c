@@ -20,7 +20,7 @@
 #include "common/text.h"
 #include "sensor/http_body.h"
 #include "sensor/http_head.h"
-#include "sensor/mime.h"
+#include "sensor/mime_field.h"
 
 #define PIPELINE_MAX 32   /* requests that wait for a response; the oldest is forgotten */
 #define URL_MAX      8192 /* longer URLs match nothing */

@@ -8,5 +8,8 @@ const struct parser *const parsers[] = {
     &parser_dns_udp,
     &parser_dns_tcp,
     &parser_http1,
+    &parser_smtp,
+    &parser_ftp,
+    &parser_tftp,
     NULL,
 };

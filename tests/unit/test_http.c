@@ -114,6 +114,16 @@ static const struct talk talks[] = {
      "file.sha1 " HELLO_SHA1 "\nfile.sha1 " HELLO_SHA1 "\n",
      INSPECT_MORE,
      0},
+    {"form upload",
+     {{'>',
+       "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 115\r\n\r\n"
+       "--x\r\nContent-Disposition: form-data; name=n\r\n\r\nv\r\n"
+       "--x\r\nContent-Disposition: form-data; filename=f\r\n\r\nhello\r\n--x--\r\n",
+       0}},
+     "http.host a\nhttp.url http://a/\nhttp.filename f\nfile.sha1 " HELLO_SHA1
+     "\nfile.sha1 32e2167e97bbd65dc5f644aa754ef3a0db6945ec\n",
+     INSPECT_MORE,
+     0},
     {"chunked upload",
      {{'>', "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n", 0}},
      "http.host a\nhttp.url http://a/\nfile.sha1 " HELLO_SHA1 "\n",
