@@ -8,6 +8,7 @@ static void tell_packet(const struct detector *d, struct alert_flow *f)
 	const struct layer *l = d->layer;
 	if (!l)
 		return;
+	f->ipv6 = l->ip_n && l->ip[0] >> 4 == 6;
 	f->icmp_type = l->icmp_type;
 	f->icmp_code = l->icmp_code;
 	f->vlan_n = l->vlan_n;
