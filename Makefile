@@ -3,6 +3,7 @@
 #   make            the three programs in build/
 #   make demo       the main job for real, from packets to Redis, in a minute
 #   make test       everything that is checked; SAN=address,undefined for sanitizers
+#   make fuzz       coverage-guided fuzzing, FUZZ_SECONDS=60 for each target (clang)
 #   make help       all targets
 #
 # A room is a folder with its archive: sensor and collector use rules, rules uses
@@ -52,7 +53,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
+.PHONY: fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -93,10 +94,24 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -pthread -lm
 
-# Without the fuzzer: main() replays the corpus folder it is given.
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(ARCHIVES)
+# A fuzz target replays the corpus folder that it is given; with FUZZER=1 (clang)
+# it is coverage-guided instead: make fuzz, or make fuzz FUZZ=build-fuzz/tests/fuzz/fuzz_dns
+FUZZ_MAIN := $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o)
+FUZZ_SECONDS ?= 60
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(ARCHIVES)
 	$(if $(Q),@echo '  LINK  $@')
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -pthread -lm
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) -o $@ $^ $(PKG_LIBS) -pthread -lm
+
+fuzz:
+	$(Q)$(MAKE) --no-print-directory CC=clang FUZZER=1 SAN=fuzzer-no-link,address,undefined BUILD=build-fuzz fuzz-run
+
+fuzz-run: $(FUZZ)
+	$(Q)set -e; for f in $(FUZZ); do n=$${f##*/fuzz_}; mkdir -p $(BUILD)/corpus/$$n; \
+		echo "fuzz: $$n for $(FUZZ_SECONDS) s"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+		-artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$n tests/fuzz/corpus/$$n >$(BUILD)/fuzz-$$n.log 2>&1 \
+		|| { tail -n 40 $(BUILD)/fuzz-$$n.log; exit 1; }; \
+		grep -E 'number_of_executed_units|cov:' $(BUILD)/fuzz-$$n.log | tail -n 2; done
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
