@@ -1,10 +1,11 @@
 #include "collector/posture.h"
 
 #include <assert.h>
-#include <jansson.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/text.h"
 
 #define DEPTH_MAX 4
@@ -13,6 +14,8 @@ struct flatten {
 	struct store_field *f;
 	size_t n, max;
 	struct buf *text;
+	const char *path;
+	int depth;
 };
 
 static struct bytes keep(struct buf *text, const char *s)
@@ -23,46 +26,54 @@ static struct bytes keep(struct buf *text, const char *s)
 	return b;
 }
 
-static bool value_text(const json_t *v, char *out, size_t cap)
+static bool value_text(const struct json *v, char *out, size_t cap)
 {
-	if (json_is_string(v))
-		text_clean(out, cap, json_string_value(v), json_string_length(v));
-	else if (json_is_integer(v))
-		snprintf(out, cap, "%lld", (long long)json_integer_value(v));
-	else if (json_is_real(v))
-		snprintf(out, cap, "%.6g", json_real_value(v));
-	else if (json_is_boolean(v))
-		snprintf(out, cap, "%s", json_is_true(v) ? "true" : "false");
-	else
+	size_t n;
+	const char *text;
+	switch (json_kind(v)) {
+	case JSON_KIND_TEXT:
+		text = json_text(v, &n);
+		text_clean(out, cap, text, n);
+		return true;
+	case JSON_KIND_NUMBER:
+		snprintf(out, cap, "%" PRId64, json_int(v, 0));
+		return true;
+	case JSON_KIND_BOOL:
+		snprintf(out, cap, "%s", json_bool(v, false) ? "true" : "false");
+		return true;
+	default:
 		return false;
-	return true;
+	}
 }
 
-static void walk(struct flatten *to, const char *path, json_t *object, int depth)
+static void member(void *owner, const char *key, const struct json *v)
 {
-	const char *key;
-	json_t *v;
-	json_object_foreach(object, key, v)
-	{
-		char name[POSTURE_NAME_MAX + 1], clean[POSTURE_NAME_MAX + 1], value[POSTURE_VALUE_MAX + 1];
-		text_clean(clean, sizeof(clean), key, strlen(key));
-		int n = snprintf(name, sizeof(name), "%s%s%s", path, *path ? "." : "", clean);
-		if (n <= 0 || (size_t)n >= sizeof(name) || to->n >= to->max)
-			continue;
-		if (json_is_object(v) && depth < DEPTH_MAX)
-			walk(to, name, v, depth + 1);
-		else if (value_text(v, value, sizeof(value)))
-			to->f[to->n++] = (struct store_field){keep(to->text, name), keep(to->text, value)};
+	struct flatten *to = owner;
+	char name[POSTURE_NAME_MAX + 1], clean[POSTURE_NAME_MAX + 1], value[POSTURE_VALUE_MAX + 1];
+	text_clean(clean, sizeof(clean), key, strlen(key));
+	int n = snprintf(name, sizeof(name), "%s%s%s", to->path, *to->path ? "." : "", clean);
+	if (n <= 0 || (size_t)n >= sizeof(name) || to->n >= to->max)
+		return;
+	if (json_kind(v) == JSON_KIND_MAP && to->depth < DEPTH_MAX) {
+		struct flatten below = *to;
+		below.path = name;
+		below.depth++;
+		json_each(v, member, &below);
+		to->n = below.n;
+	} else if (value_text(v, value, sizeof(value))) {
+		to->f[to->n++] = (struct store_field){keep(to->text, name), keep(to->text, value)};
 	}
 }
 
 size_t posture_flatten(struct bytes json, struct store_field *f, size_t n, size_t max, struct buf *text)
 {
-	struct flatten to = {.f = f, .n = n, .max = max, .text = text};
-	json_t *root = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+	struct flatten to = {.f = f, .n = n, .max = max, .text = text, .path = ""};
+	struct err e;
+	struct json *root = json.n ? json_read(json.p, json.n, json.n, &e) : NULL;
+	if (!root)
+		return n;
 	buf_reserve(text, (max - n) * (POSTURE_NAME_MAX + POSTURE_VALUE_MAX));
-	if (json_is_object(root))
-		walk(&to, "", root, 0);
-	json_decref(root);
+	json_each(root, member, &to);
+	json_drop(root);
 	return to.n;
 }

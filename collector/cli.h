@@ -1,0 +1,60 @@
+/* What people type about alerts and sensors: `picket alerts …`, `picket sensors
+ * …`, `picket status`. Each takes its own arguments (argv[0] is its name) and
+ * gives an exit code. They speak to Redis only; nothing they read there is
+ * printed uncleaned. */
+#ifndef COLLECTOR_CLI_H
+#define COLLECTOR_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collector/store_redis.h"
+
+int cli_alerts(int argc, char **argv);
+int cli_sensors(int argc, char **argv);
+int cli_status(int argc, char **argv);
+
+/* ---- what the three share ---- */
+
+#define CLI_WORDS_MAX  64
+#define CLI_TIMEOUT_MS 5000
+
+struct cli {
+	const char *command;
+	struct redis *redis;
+	bool json, colour;
+	const char *address, *user;
+};
+
+/* Connects to --redis, PICKET_REDIS or the default socket; the password comes
+ * from PICKET_REDIS_PASSWORD. False: said why. */
+bool cli_open(struct cli *c);
+void cli_close(struct cli *c);
+
+/* Sends words up to NULL. NULL: no reply or an error, said why. */
+struct reply *cli_ask(struct cli *c, ...) __attribute__((sentinel));
+struct reply *cli_ask_words(struct cli *c, size_t n, const char **words);
+
+/* The value of a field in a reply of name, value, name, value … */
+bool cli_field(const struct reply *r, const char *name, struct bytes *value);
+/* The same, cleaned for a terminal; "" when it is not there. Returns into. */
+const char *cli_text(const struct reply *r, const char *name, char *into, size_t cap);
+int64_t cli_number(const struct reply *r, const char *name); /* 0 when it is none */
+
+/* {"name": value, …} on one line. Numbers that look like it are numbers; fields
+ * named event and last_event are JSON already. */
+void cli_print_json(const struct reply *r, const char *id);
+
+/* An event's JSON, a line for each of its members; nothing when it is none. */
+void cli_print_event(const char *title, struct bytes json);
+
+const char *cli_severity_colour(const struct cli *c, const char *severity); /* and cli_plain() ends it */
+const char *cli_plain(const struct cli *c);
+
+/* "90s", "15m", "24h", "7d" ago, or a time in RFC 3339: microseconds since 1970. */
+bool cli_since(const char *text, int64_t *us);
+/* "12 s", "5 min", "3 h", "2 d" */
+const char *cli_age(int64_t us, char *into, size_t cap);
+
+#endif

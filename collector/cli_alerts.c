@@ -1,0 +1,588 @@
+/* picket alerts: the groups in Redis, as a table, as JSON, one by one, as they
+ * come; and an analyst's decisions about them. Decisions go through the same
+ * script whoever makes them, so the rules of states stand in one place. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "collector/cli.h"
+#include "collector/store.h"
+#include "collector/store_script.h"
+#include "common/clock.h"
+#include "common/exits.h"
+#include "common/frame.h"
+#include "common/hash.h"
+#include "common/text.h"
+#include "rules/indicator.h"
+
+#define PAGE          "200"
+#define PAGE_N        200
+#define ID_LEN        32
+#define ID_PREFIX_MIN 4
+#define CLOSED_KEEP   "2592000" /* seconds; the collector's sweep knows open groups only */
+
+static const char usage[] =
+    "usage: picket alerts [list] [filters]     the open groups, newest first\n"
+    "       picket alerts show ID…             everything about one\n"
+    "       picket alerts tail [-n N]          transitions as they happen\n"
+    "       picket alerts ack|close|fp|reopen ID… [--note TEXT]\n"
+    "\n"
+    "filters:\n"
+    "  --severity low|medium|high|critical    this and above\n"
+    "  --state new|acknowledged|closed|false_positive|open|all   (default open)\n"
+    "  --set ID   --type TYPE   --sensor ID   --since 24h|7d|2026-11-21T03:10:00Z\n"
+    "  --limit N  at most N (default 50, 0 = all)\n"
+    "\n"
+    "  --json     one object per line\n"
+    "  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
+    "An ID may be shortened as long as it is unique.\n"
+    "Exit: 0 ok, 1 there is no such alert or the change is not allowed, 2 usage, 4 Redis.\n";
+
+struct alerts {
+	struct cli cli;
+	int severity; /* at least */
+	const char *state, *set, *type, *sensor, *note;
+	int64_t since_us;
+	long limit, tail_n, shown;
+	char **words;
+	int words_n;
+	int width;
+};
+
+/* ---- list ---- */
+
+static int severity_of(const char *name)
+{
+	for (int i = 0; i < SEVERITY_COUNT; i++)
+		if (strcmp(name, severity_names[i]) == 0)
+			return i;
+	return -1;
+}
+
+static bool field_is(const struct reply *r, const char *name, const char *wanted)
+{
+	struct bytes v;
+	return !wanted || (cli_field(r, name, &v) && v.n == strlen(wanted) && memcmp(v.p, wanted, v.n) == 0);
+}
+
+static bool wanted(const struct alerts *a, const struct reply *r)
+{
+	char severity[16], state[24], last[40], sensor[FRAME_ID_MAX + 16];
+	int64_t last_us;
+	struct bytes v;
+	cli_text(r, "severity", severity, sizeof(severity));
+	cli_text(r, "state", state, sizeof(state));
+	if (!*state || severity_of(severity) < a->severity)
+		return false;
+	bool open = strcmp(state, "new") == 0 || strcmp(state, "acknowledged") == 0;
+	if (strcmp(a->state, "open") == 0 ? !open : strcmp(a->state, "all") != 0 && strcmp(a->state, state) != 0)
+		return false;
+	if (a->since_us &&
+	    (!clock_parse(cli_text(r, "last_seen", last, sizeof(last)), &last_us) || last_us < a->since_us))
+		return false;
+	snprintf(sensor, sizeof(sensor), "sensor:%s", a->sensor ? a->sensor : "");
+	return field_is(r, "set", a->set) && field_is(r, "type", a->type) && (!a->sensor || cli_field(r, sensor, &v));
+}
+
+static int count_sensors(const struct reply *r)
+{
+	int n = 0;
+	for (size_t i = 0; i + 1 < reply_count(r); i += 2) {
+		struct bytes f;
+		n += reply_text(reply_at(r, i), &f) && f.n > 7 && memcmp(f.p, "sensor:", 7) == 0;
+	}
+	return n;
+}
+
+static void print_head(const struct alerts *a)
+{
+	if (!a->cli.json && !a->shown)
+		printf("%-8s %-7s %8s  %-16s %-12s %-*s %-15s %-15s %2s  %s\n", "SEVERITY", "STATE", "COUNT",
+		       "LAST SEEN (UTC)", "TYPE", a->width, "INDICATOR", "ASSET", "FAR END", "SE", "ID");
+}
+
+static const char *short_state(const char *state)
+{
+	if (strcmp(state, "acknowledged") == 0)
+		return "ack";
+	return strcmp(state, "false_positive") == 0 ? "fp" : state;
+}
+
+static void print_row(struct alerts *a, const char *id, const struct reply *r)
+{
+	char severity[16], state[24], last[40], type[16], value[128], asset[ADDR_TEXT_LEN], src[ADDR_TEXT_LEN],
+	    dest[ADDR_TEXT_LEN], exercise[64];
+	print_head(a);
+	a->shown++;
+	if (a->cli.json) {
+		cli_print_json(r, id);
+		return;
+	}
+	cli_text(r, "severity", severity, sizeof(severity));
+	cli_text(r, "state", state, sizeof(state));
+	cli_text(r, "last_seen", last, sizeof(last));
+	cli_text(r, "src", src, sizeof(src));
+	cli_text(r, "dest", dest, sizeof(dest));
+	if (strlen(last) > 16) {
+		last[10] = ' ';
+		last[16] = 0;
+	}
+	cli_text(r, "endpoint", asset, sizeof(asset));
+	printf("%s%-8s%s %-7s %8" PRId64 "  %-16s %-12s %-*s %-15s %-15s %2d  %.12s%s%s\n",
+	       cli_severity_colour(&a->cli, severity), severity, cli_plain(&a->cli), short_state(state),
+	       cli_number(r, "n"), last, cli_text(r, "type", type, sizeof(type)), a->width,
+	       cli_text(r, "value", value, sizeof(value)), asset, strcmp(asset, src) == 0 ? dest : src,
+	       count_sensors(r), id, *cli_text(r, "exercise", exercise, sizeof(exercise)) ? "  EXERCISE " : "",
+	       exercise);
+}
+
+static bool full(const struct alerts *a)
+{
+	return a->limit && a->shown >= a->limit;
+}
+
+/* One id from a list: read, judge, print. False: Redis is of no use. */
+static bool list_one(struct alerts *a, const struct reply *element)
+{
+	struct bytes raw;
+	char id[ID_LEN * 3 + 1], key[160];
+	if (!reply_text(element, &raw) || raw.n > ID_LEN)
+		return true;
+	text_clean(id, sizeof(id), raw.p, raw.n);
+	snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
+	const char *argv[] = {"HGETALL", key};
+	size_t len[] = {7, strlen(key)};
+	struct err e;
+	struct bytes text;
+	struct reply *r = redis_call(a->cli.redis, 2, argv, len, CLI_TIMEOUT_MS, &e);
+	if (!r) {
+		fprintf(stderr, "picket alerts: %s\n", e.text);
+		return false;
+	}
+	if (reply_error(r, &text))
+		fprintf(stderr, "picket alerts: %s is not a hash: it is left out\n", key);
+	else if (wanted(a, r))
+		print_row(a, id, r);
+	reply_free(r);
+	return true;
+}
+
+static bool list_open(struct alerts *a)
+{
+	char offset[24];
+	for (long at = 0;; at += PAGE_N) {
+		snprintf(offset, sizeof(offset), "%ld", at);
+		char low[32] = "-inf";
+		if (a->since_us)
+			snprintf(low, sizeof(low), "%" PRId64, a->since_us / 1000);
+		struct reply *page = cli_ask(&a->cli, "ZREVRANGEBYSCORE", STORE_PREFIX "open", "+inf", low, "LIMIT",
+					     offset, PAGE, NULL);
+		if (!page)
+			return false;
+		size_t n = reply_count(page);
+		bool good = true;
+		for (size_t i = 0; i < n && good && !full(a); i++)
+			good = list_one(a, reply_at(page, i));
+		reply_free(page);
+		if (!good || n < PAGE_N || full(a))
+			return good;
+	}
+}
+
+/* Closed groups stand in no index: their keys are walked. each() gets the part of
+ * the key after "alert:"; false ends the walk. */
+static bool walk_keys(struct alerts *a, const char *pattern, bool (*each)(struct alerts *a, struct bytes id, void *arg),
+		      void *arg)
+{
+	char cursor[32] = "0";
+	const size_t prefix = strlen(STORE_PREFIX "alert:");
+	do {
+		struct reply *page = cli_ask(&a->cli, "SCAN", cursor, "MATCH", pattern, "COUNT", "1000", NULL);
+		struct bytes next;
+		if (!page)
+			return false;
+		const struct reply *keys = reply_at(page, 1);
+		bool good = reply_text(reply_at(page, 0), &next);
+		for (size_t i = 0; good && i < reply_count(keys); i++) {
+			struct bytes key;
+			if (reply_text(reply_at(keys, i), &key) && key.n == prefix + ID_LEN)
+				good = each(a, (struct bytes){key.p + prefix, ID_LEN}, arg);
+		}
+		if (good)
+			text_clean(cursor, sizeof(cursor), next.p, next.n);
+		reply_free(page);
+		if (!good)
+			return false;
+	} while (strcmp(cursor, "0") != 0);
+	return true;
+}
+
+static bool list_walked(struct alerts *a, struct bytes id, void *arg)
+{
+	bool *good = arg;
+	char key[160];
+	snprintf(key, sizeof(key), STORE_PREFIX "alert:%.*s", (int)id.n, (const char *)id.p);
+	struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
+	if (!r) {
+		*good = false;
+		return false;
+	}
+	if (wanted(a, r))
+		print_row(a, key + strlen(STORE_PREFIX "alert:"), r);
+	reply_free(r);
+	return !full(a);
+}
+
+static int list(struct alerts *a)
+{
+	bool good = true;
+	if (strcmp(a->state, "closed") == 0 || strcmp(a->state, "false_positive") == 0 || strcmp(a->state, "all") == 0)
+		walk_keys(a, STORE_PREFIX "alert:*", list_walked, &good);
+	else
+		good = list_open(a);
+	if (good && !a->shown && !a->cli.json)
+		fprintf(stderr, "picket alerts: none\n");
+	else if (good && full(a) && !a->cli.json)
+		fprintf(stderr, "picket alerts: %ld shown, there may be more (--limit)\n", a->shown);
+	return good ? EXIT_OK : EXIT_ENVIRONMENT;
+}
+
+/* ---- ids ---- */
+
+struct found {
+	char id[ID_LEN + 1];
+	unsigned n;
+};
+
+static bool find_each(struct alerts *a, struct bytes id, void *arg)
+{
+	struct found *f = arg;
+	(void)a;
+	if (f->n && memcmp(f->id, id.p, ID_LEN) == 0)
+		return true;
+	memcpy(f->id, id.p, ID_LEN);
+	f->n++;
+	return f->n < 2;
+}
+
+/* Fills id from a whole one or the beginning of one. */
+static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 1])
+{
+	struct found f = {0};
+	char pattern[128];
+	size_t n = strlen(word);
+	bool hex = n >= ID_PREFIX_MIN && n <= ID_LEN && strspn(word, "0123456789abcdef") == n;
+	if (hex && n == ID_LEN) {
+		memcpy(id, word, ID_LEN + 1);
+		return true;
+	}
+	if (hex) {
+		snprintf(pattern, sizeof(pattern), STORE_PREFIX "alert:%s*", word);
+		walk_keys(a, pattern, find_each, &f);
+	}
+	memcpy(id, f.id, sizeof(f.id));
+	if (f.n != 1)
+		fprintf(stderr, "picket alerts: %s \"%s\"\n",
+			!hex  ? "an ID has 4 to 32 hexadecimal digits, not"
+			: f.n ? "more than one alert begins with"
+			      : "there is no alert",
+			word);
+	return f.n == 1;
+}
+
+/* ---- show ---- */
+
+static void print_whole(struct cli *c, const char *id, const char *key, const struct reply *r)
+{
+	char peers_key[176], name[128], value[2048];
+	struct bytes field, text, event;
+	printf("%-16s %s\n", "id", id);
+	for (size_t i = 0; i + 1 < reply_count(r); i += 2) {
+		if (!reply_text(reply_at(r, i), &field) || !reply_text(reply_at(r, i + 1), &text))
+			continue;
+		text_clean(name, sizeof(name), field.p, field.n);
+		if (strcmp(name, "event") != 0 && strcmp(name, "last_event") != 0)
+			printf("%-16s %s\n", name, text_clean(value, sizeof(value), text.p, text.n));
+	}
+	snprintf(peers_key, sizeof(peers_key), "%s:peers", key);
+	struct reply *peers = cli_ask(c, "PFCOUNT", peers_key, NULL);
+	int64_t n = 0;
+	reply_number(peers, &n);
+	printf("%-16s %" PRId64 "\n", "distinct peers", n ? n : cli_field(r, "peer", &text) ? 1 : 0);
+	reply_free(peers);
+	if (cli_field(r, "event", &event))
+		cli_print_event("first event", event);
+	if (cli_field(r, "last_event", &event))
+		cli_print_event("last event", event);
+}
+
+static int show(struct alerts *a)
+{
+	int code = EXIT_OK;
+	for (int i = 0; i < a->words_n; i++) {
+		char id[ID_LEN + 1], key[160];
+		if (!resolve(a, a->words[i], id)) {
+			code = EXIT_FINDINGS;
+			continue;
+		}
+		snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
+		struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
+		if (!r)
+			return EXIT_ENVIRONMENT;
+		if (!reply_count(r)) {
+			fprintf(stderr, "picket alerts: there is no alert \"%s\"\n", id);
+			code = EXIT_FINDINGS;
+		} else if (a->cli.json) {
+			cli_print_json(r, id);
+		} else {
+			print_whole(&a->cli, id, key, r);
+		}
+		reply_free(r);
+	}
+	return code;
+}
+
+/* ---- tail ---- */
+
+static void print_transition(struct alerts *a, const struct reply *entry, char last[static 64])
+{
+	const struct reply *f = reply_at(entry, 1);
+	struct bytes entry_id;
+	char op[16], reason[48], severity[16], id[40], value[128], asset[ADDR_TEXT_LEN], sensor[FRAME_ID_MAX + 1],
+	    when[40];
+	if (!reply_text(reply_at(entry, 0), &entry_id) || entry_id.n >= 64)
+		return;
+	text_clean(last, 64, entry_id.p, entry_id.n);
+	if (a->cli.json) {
+		cli_print_json(f, NULL);
+	} else {
+		cli_text(f, "severity", severity, sizeof(severity));
+		cli_text(f, "reason", reason, sizeof(reason));
+		printf("%.19s %-9s %s%-8s%s %8" PRId64 "  %s  %s  sensor %s  %.12s%s%s\n",
+		       cli_text(f, "last_seen", when, sizeof(when)), cli_text(f, "op", op, sizeof(op)),
+		       cli_severity_colour(&a->cli, severity), severity, cli_plain(&a->cli), cli_number(f, "n"),
+		       cli_text(f, "value", value, sizeof(value)), cli_text(f, "endpoint", asset, sizeof(asset)),
+		       cli_text(f, "sensor", sensor, sizeof(sensor)), cli_text(f, "id", id, sizeof(id)),
+		       *reason ? "  " : "", reason);
+	}
+	fflush(stdout);
+}
+
+static int tail(struct alerts *a)
+{
+	char last[64] = "$", count[24];
+	snprintf(count, sizeof(count), "%ld", a->tail_n > 0 ? a->tail_n : 1);
+	struct reply *r = cli_ask(&a->cli, "XREVRANGE", STORE_PREFIX "alerts", "+", "-", "COUNT", count, NULL);
+	if (!r)
+		return EXIT_ENVIRONMENT;
+	strcpy(last, "0-0");
+	for (size_t i = reply_count(r); i > 0; i--) {
+		struct bytes id;
+		if (a->tail_n > 0)
+			print_transition(a, reply_at(r, i - 1), last);
+		else if (reply_text(reply_at(reply_at(r, i - 1), 0), &id) && id.n < sizeof(last))
+			text_clean(last, sizeof(last), id.p, id.n);
+	}
+	reply_free(r);
+	for (;;) {
+		r = cli_ask(&a->cli, "XREAD", "COUNT", "100", "BLOCK", "1000", "STREAMS", STORE_PREFIX "alerts", last,
+			    NULL);
+		if (!r)
+			return EXIT_ENVIRONMENT;
+		const struct reply *entries = reply_at(reply_at(r, 0), 1);
+		for (size_t i = 0; i < reply_count(entries); i++)
+			print_transition(a, reply_at(entries, i), last);
+		reply_free(r);
+		if (ferror(stdout))
+			return EXIT_ENVIRONMENT;
+	}
+}
+
+/* ---- decisions ---- */
+
+static const char *who(void)
+{
+	const char *user = getenv("SUDO_USER");
+	if (!user || !*user)
+		user = getenv("USER");
+	return user && *user ? user : "unknown";
+}
+
+static struct reply *run_state(struct alerts *a, const char *id, const char *state)
+{
+	char key[160], now[CLOCK_TEXT_LEN], hex[41];
+	uint8_t sha[20];
+	hash_sha1(sha, script_text[SCRIPT_STATE], strlen(script_text[SCRIPT_STATE]));
+	text_hex(hex, sha, sizeof(sha));
+	snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
+	clock_format(clock_wall_us(), now);
+	reply_free(cli_ask(&a->cli, "SCRIPT", "LOAD", script_text[SCRIPT_STATE], NULL));
+	return cli_ask(&a->cli, "EVALSHA", hex, "1", key, STORE_PREFIX, id, state, who(), now, a->note ? a->note : "",
+		       CLOSED_KEEP, NULL);
+}
+
+static int decide(struct alerts *a, const char *state)
+{
+	int code = EXIT_OK;
+	for (int i = 0; i < a->words_n; i++) {
+		char id[ID_LEN + 1], text[64] = "";
+		struct bytes answer = {0};
+		int64_t done = 0;
+		if (!resolve(a, a->words[i], id)) {
+			code = EXIT_FINDINGS;
+			continue;
+		}
+		struct reply *r = run_state(a, id, state);
+		if (!r)
+			return EXIT_ENVIRONMENT;
+		reply_number(reply_at(r, 0), &done);
+		if (reply_text(reply_at(r, 1), &answer))
+			text_clean(text, sizeof(text), answer.p, answer.n);
+		reply_free(r);
+		if (done == 1) {
+			printf("%s: %s (was %s)\n", id, state, text);
+			continue;
+		}
+		code = EXIT_FINDINGS;
+		fprintf(stderr, "picket alerts: %s: %s\n", id,
+			strcmp(text, "unknown") == 0   ? "there is no such alert"
+			: strcmp(text, "already") == 0 ? "it is in this state already"
+						       : "only a new alert can be acknowledged (reopen it first)");
+	}
+	return code;
+}
+
+/* ---- the command ---- */
+
+static const struct verb {
+	const char *name, *state;
+	int (*run)(struct alerts *a);
+	bool ids;
+} verbs[] = {{"list", NULL, list, false},         {"show", NULL, show, true},      {"tail", NULL, tail, false},
+	     {"ack", "acknowledged", NULL, true}, {"close", "closed", NULL, true}, {"fp", "false_positive", NULL, true},
+	     {"reopen", "new", NULL, true}};
+
+static bool state_known(const char *s)
+{
+	static const char *const states[] = {"open", "all", "new", "acknowledged", "closed", "false_positive"};
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
+		if (strcmp(s, states[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool take_option(struct alerts *a, int c)
+{
+	char *end = NULL;
+	switch (c) {
+	case 'S':
+		a->severity = severity_of(optarg);
+		return a->severity >= 0;
+	case 's':
+		a->state = strcmp(optarg, "ack") == 0  ? "acknowledged"
+			   : strcmp(optarg, "fp") == 0 ? "false_positive"
+						       : optarg;
+		return state_known(a->state);
+	case 'e':
+		a->set = optarg;
+		return true;
+	case 't':
+		a->type = optarg;
+		return indicator_type_parse(optarg, strlen(optarg)) != INDICATOR_NONE;
+	case 'o':
+		a->sensor = optarg;
+		return true;
+	case 'i':
+		return cli_since(optarg, &a->since_us);
+	case 'l':
+		a->limit = strtol(optarg, &end, 10);
+		return end != optarg && !*end && a->limit >= 0;
+	case 'n':
+		a->tail_n = strtol(optarg, &end, 10);
+		return end != optarg && !*end && a->tail_n >= 0;
+	case 'm':
+		a->note = optarg;
+		return true;
+	case 'j':
+		a->cli.json = true;
+		return true;
+	case 'r':
+		a->cli.address = optarg;
+		return true;
+	case 'u':
+		a->cli.user = optarg;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* 0: go on. Otherwise the exit code + 1. */
+static int parse(struct alerts *a, int argc, char **argv)
+{
+	static const struct option longs[] = {
+	    {"severity", 1, NULL, 'S'}, {"state", 1, NULL, 's'}, {"set", 1, NULL, 'e'},        {"type", 1, NULL, 't'},
+	    {"sensor", 1, NULL, 'o'},   {"since", 1, NULL, 'i'}, {"limit", 1, NULL, 'l'},      {"note", 1, NULL, 'm'},
+	    {"json", 0, NULL, 'j'},     {"redis", 1, NULL, 'r'}, {"redis-user", 1, NULL, 'u'}, {"help", 0, NULL, 'h'},
+	    {NULL, 0, NULL, 0}};
+	int c, which = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "hn:", longs, &which)) != -1) {
+		if (c == 'h') {
+			fputs(usage, stdout);
+			return EXIT_OK + 1;
+		}
+		if (take_option(a, c))
+			continue;
+		if (c != '?')
+			fprintf(stderr, "picket alerts: \"%s\" is no value for --%s\n", optarg ? optarg : "",
+				c == 'n' ? "n" : longs[which].name);
+		fputs("picket alerts: see --help\n", stderr);
+		return EXIT_USAGE + 1;
+	}
+	a->words = argv + optind;
+	a->words_n = argc - optind;
+	return 0;
+}
+
+static int indicator_width(void)
+{
+	struct winsize w;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col < 130)
+		return 30;
+	return w.ws_col - 100 > 80 ? 80 : w.ws_col - 100;
+}
+
+int cli_alerts(int argc, char **argv)
+{
+	struct alerts a = {.cli = {.command = "alerts"}, .state = "open", .limit = 50, .width = indicator_width()};
+	int ended = parse(&a, argc, argv);
+	const struct verb *v = &verbs[0];
+	if (ended)
+		return ended - 1;
+	if (a.words_n) {
+		v = NULL;
+		for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+			if (strcmp(a.words[0], verbs[i].name) == 0)
+				v = &verbs[i];
+		a.words++;
+		a.words_n--;
+	}
+	if (!v || v->ids != (a.words_n > 0)) {
+		fputs(!v       ? "picket alerts: list, show, tail, ack, close, fp or reopen; see --help\n"
+		      : v->ids ? "picket alerts: which alert? Give its ID\n"
+			       : "picket alerts: too many words; see --help\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
+	if (!cli_open(&a.cli))
+		return EXIT_ENVIRONMENT;
+	int code = v->run ? v->run(&a) : decide(&a, v->state);
+	cli_close(&a.cli);
+	return code;
+}

@@ -1,0 +1,137 @@
+/* picket sensors: who reports, how fresh, and what is lost on the way. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/cli.h"
+#include "common/clock.h"
+#include "common/exits.h"
+#include "common/frame.h"
+#include "common/text.h"
+
+#define SENSORS_MAX "9999"
+
+static const char usage[] =
+    "usage: picket sensors [list] [--json]\n"
+    "       picket sensors show ID…\n"
+    "\n"
+    "  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
+    "Exit: 0 ok, 1 no such sensor, 2 usage, 4 Redis.\n";
+
+static struct reply *read_sensor(struct cli *c, const char *id)
+{
+	char key[FRAME_ID_MAX * 3 + 32];
+	snprintf(key, sizeof(key), "picket:sensor:%s", id);
+	return cli_ask(c, "HGETALL", key, NULL);
+}
+
+static void print_row(struct cli *c, const char *id, const struct reply *r)
+{
+	char seen[40], age[24], connected[8], version[24], digest[80], state[16], capture[16],
+	    collector[FRAME_ID_MAX + 1];
+	int64_t us = 0;
+	if (c->json) {
+		cli_print_json(r, id);
+		return;
+	}
+	bool known = clock_parse(cli_text(r, "seen", seen, sizeof(seen)), &us);
+	cli_text(r, "connected", connected, sizeof(connected));
+	printf("%-20s %-9s %-10s %-10s %-9s %12" PRId64 " %8" PRId64 " %8" PRId64 "  %-8s %-12.12s  %s\n", id,
+	       strcmp(connected, "true") == 0 ? "connected" : "away",
+	       known ? cli_age(clock_wall_us() - us, age, sizeof(age)) : "never",
+	       cli_text(r, "version", version, sizeof(version)), cli_text(r, "capture", capture, sizeof(capture)),
+	       cli_number(r, "received"), cli_number(r, "spool_waiting"),
+	       cli_number(r, "spool_lost") + cli_number(r, "queue_lost"),
+	       cli_text(r, "set_state", state, sizeof(state)), cli_text(r, "set_digest", digest, sizeof(digest)),
+	       cli_text(r, "collector", collector, sizeof(collector)));
+}
+
+static int list(struct cli *c)
+{
+	struct reply *ids = cli_ask(c, "ZREVRANGE", "picket:sensors", "0", SENSORS_MAX, NULL);
+	if (!ids)
+		return EXIT_ENVIRONMENT;
+	if (!c->json && reply_count(ids))
+		printf("%-20s %-9s %-10s %-10s %-9s %12s %8s %8s  %-8s %-12s  %s\n", "SENSOR", "STATE", "SEEN",
+		       "VERSION", "CAPTURE", "PACKETS", "WAITING", "LOST", "RULES", "DIGEST", "COLLECTOR");
+	int code = EXIT_OK;
+	for (size_t i = 0; i < reply_count(ids) && code == EXIT_OK; i++) {
+		struct bytes raw;
+		char id[FRAME_ID_MAX * 3 + 1];
+		if (!reply_text(reply_at(ids, i), &raw) || raw.n > FRAME_ID_MAX)
+			continue;
+		struct reply *r = read_sensor(c, text_clean(id, sizeof(id), raw.p, raw.n));
+		if (r)
+			print_row(c, id, r);
+		else
+			code = EXIT_ENVIRONMENT;
+		reply_free(r);
+	}
+	if (!reply_count(ids) && !c->json)
+		fputs("picket sensors: none has reported yet\n", stderr);
+	reply_free(ids);
+	return code;
+}
+
+static int show(struct cli *c, char **ids, int n)
+{
+	int code = EXIT_OK;
+	for (int i = 0; i < n; i++) {
+		struct reply *r = read_sensor(c, ids[i]);
+		if (!r)
+			return EXIT_ENVIRONMENT;
+		if (!reply_count(r)) {
+			fprintf(stderr, "picket sensors: there is no sensor \"%s\"\n", ids[i]);
+			code = EXIT_FINDINGS;
+		} else if (c->json) {
+			cli_print_json(r, ids[i]);
+		} else {
+			struct bytes name, value;
+			char a[128], b[512];
+			printf("%-24s %s\n", "id", ids[i]);
+			for (size_t k = 0; k + 1 < reply_count(r); k += 2)
+				if (reply_text(reply_at(r, k), &name) && reply_text(reply_at(r, k + 1), &value))
+					printf("%-24s %s\n", text_clean(a, sizeof(a), name.p, name.n),
+					       text_clean(b, sizeof(b), value.p, value.n));
+		}
+		reply_free(r);
+	}
+	return code;
+}
+
+int cli_sensors(int argc, char **argv)
+{
+	static const struct option longs[] = {{"json", 0, NULL, 'j'},
+					      {"redis", 1, NULL, 'r'},
+					      {"redis-user", 1, NULL, 'u'},
+					      {"help", 0, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
+	struct cli c = {.command = "sensors"};
+	int o;
+	optind = 1;
+	while ((o = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (o == 'h') {
+			fputs(usage, stdout);
+			return EXIT_OK;
+		}
+		if (o == 'j')
+			c.json = true;
+		else if (o == 'r')
+			c.address = optarg;
+		else if (o == 'u')
+			c.user = optarg;
+		else
+			return EXIT_USAGE;
+	}
+	bool one = optind < argc && strcmp(argv[optind], "show") == 0;
+	if (optind < argc && !one && strcmp(argv[optind], "list") != 0) {
+		fputs("picket sensors: list or show; see --help\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (!cli_open(&c))
+		return EXIT_ENVIRONMENT;
+	int code = one ? show(&c, argv + optind + 1, argc - optind - 1) : list(&c);
+	cli_close(&c);
+	return code;
+}
