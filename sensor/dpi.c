@@ -35,7 +35,9 @@
 #define READY_MS       10000 /* nDPI takes 20 ms to initialise; a busy machine longer */
 #define WAIT_STUCK_MS  15000 /* wait mode: no progress for so long: the verdicts are given up */
 #define WAIT_SLICE_MS  5
-#define LOOK_EVERY     1024 /* collects between looks whether the supervisor lives */
+#define LAG            8u         /* wait mode: collects between a packet and its verdict */
+#define CREDIT_MAX     (1u << 19) /* answers: more than two per record that fits the queue, and one per state */
+#define LOOK_EVERY     1024       /* collects between looks whether the supervisor lives */
 #define RESPAWN_US     1000000
 #define CLOSE_MS       2000
 #define EXTENSIONS_MAX 8   /* IPv6 extension headers */
@@ -57,7 +59,10 @@ struct dpi {
 	int64_t respawn_us;
 	unsigned protocols;
 	char (*protocol)[DPI_NAME_LEN];
-	struct dpi_verdict *early; /* wait mode: taken while the queue was full */
+	uint64_t mark[LAG]; /* wait mode: heads at the last collects that found a new one */
+	unsigned marks;
+	bool finished;
+	struct dpi_answer *early; /* wait mode: taken before their turn */
 	size_t early_n, early_at, early_cap;
 	struct ledger *ledger;
 };
@@ -380,6 +385,8 @@ static bool hand_down(struct dpi *d, const struct dpi_record *r, const void *dat
 		memcpy(at + sizeof(*r), data, r->n);
 	d->head += size;
 	d->credit += r->kind == DPI_PACKET ? 2 : 1;
+	if (d->credit > CREDIT_MAX)
+		d->credit = CREDIT_MAX;
 	dpi_store(&d->map.parent->head, d->head);
 	return true;
 }
@@ -428,7 +435,7 @@ static struct dpi_verdict verdict_of(const struct dpi *d, const struct dpi_answe
 	return v;
 }
 
-static bool take_one(struct dpi *d, struct dpi_verdict *out)
+static bool take_one(struct dpi *d, struct dpi_answer *out)
 {
 	uint64_t head = dpi_load(&d->map.child->up_head);
 	if (head - d->up_tail > DPI_UP_SIZE) /* impossible numbers: start where it stands */
@@ -438,26 +445,22 @@ static bool take_one(struct dpi *d, struct dpi_verdict *out)
 	if (head == d->up_tail)
 		return false;
 	d->credit--;
-	struct dpi_answer a;
-	memcpy(&a, &d->map.up[d->up_tail % DPI_UP_SIZE], sizeof(a));
-	*out = verdict_of(d, &a);
+	memcpy(out, &d->map.up[d->up_tail % DPI_UP_SIZE], sizeof(*out));
 	d->up_tail++;
 	dpi_store(&d->map.parent->up_tail, d->up_tail);
-	if (out->final)
-		ledger_count(d->ledger, LEDGER_DPI_FLOWS);
 	return true;
 }
 
 /* Wait mode: the child must not wait for us while we wait for it. */
 static void take_early(struct dpi *d)
 {
-	struct dpi_verdict v;
-	while (take_one(d, &v)) {
+	struct dpi_answer a;
+	while (take_one(d, &a)) {
 		if (d->early_n == d->early_cap) {
 			d->early_cap = d->early_cap ? 2 * d->early_cap : 256;
 			d->early = xrealloc(d->early, d->early_cap * sizeof(*d->early));
 		}
-		d->early[d->early_n++] = v;
+		d->early[d->early_n++] = a;
 	}
 }
 
@@ -493,16 +496,43 @@ static void look_after(struct dpi *d)
 		log_warnx("%s", e.text);
 }
 
-static size_t hand_early(struct dpi *d, struct dpi_verdict *out, size_t max)
+static void hand_out(struct dpi *d, struct dpi_verdict *out, const struct dpi_answer *a)
 {
-	size_t n = d->early_n - d->early_at;
-	n = n < max ? n : max;
-	if (n)
-		memcpy(out, d->early + d->early_at, n * sizeof(*out));
-	d->early_at += n;
+	*out = verdict_of(d, a);
+	if (out->final)
+		ledger_count(d->ledger, LEDGER_DPI_FLOWS);
+}
+
+/* Verdicts on what was submitted before this position are due. */
+static uint64_t due_before(struct dpi *d)
+{
+	if (d->finished)
+		return d->head;
+	if (d->mark[d->marks % LAG] != d->head) {
+		d->marks++;
+		uint64_t due = d->mark[d->marks % LAG];
+		d->mark[d->marks % LAG] = d->head;
+		return due;
+	}
+	return d->mark[(d->marks + 1) % LAG];
+}
+
+static size_t collect_due(struct dpi *d, struct dpi_verdict *out, size_t max)
+{
+	uint64_t due = due_before(d);
+	size_t n = 0;
+	await(d, d->head - due);
+	take_early(d);
+	while (n < max && d->early_at < d->early_n && (d->finished || d->early[d->early_at].at < due))
+		hand_out(d, &out[n++], &d->early[d->early_at++]);
 	if (d->early_at == d->early_n)
 		d->early_at = d->early_n = 0;
 	return n;
+}
+
+void dpi_finish(struct dpi *d)
+{
+	d->finished = true;
 }
 
 size_t dpi_collect(struct dpi *d, struct dpi_verdict *out, size_t max)
@@ -510,11 +540,12 @@ size_t dpi_collect(struct dpi *d, struct dpi_verdict *out, size_t max)
 	wake(d);
 	if (d->collects++ % LOOK_EVERY == 0)
 		look_after(d);
-	if (d->wait)
-		await(d, 0);
 	count_losses(d);
-	size_t n = hand_early(d, out, max);
-	while (n < max && take_one(d, &out[n]))
-		n++;
+	if (d->wait)
+		return collect_due(d, out, max);
+	struct dpi_answer a;
+	size_t n = 0;
+	while (n < max && take_one(d, &a))
+		hand_out(d, &out[n++], &a);
 	return n;
 }

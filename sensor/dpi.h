@@ -33,8 +33,8 @@ struct dpi_verdict {
 #define DPI_WORKER_ARGUMENT "--dpi-worker"
 int dpi_worker_main(int argc, char **argv);
 
-/* wait: dpi_collect() waits for every packet submitted (scan: the same output
- * each time); otherwise it takes what is there. killers: folder where packets
+/* wait: every verdict is awaited, and the same calls give the same verdicts each
+ * time (scan); otherwise dpi_collect() takes what is there. killers: folder where packets
  * that killed nDPI are kept as captures, NULL = nowhere. Starts two processes (see
  * sensor/dpi_shared.h); later restarts need no right to start any. */
 struct dpi *dpi_open(bool wait, const char *killers, struct ledger *ledger, struct err *e);
@@ -45,8 +45,12 @@ void dpi_close(struct dpi *d);
 bool dpi_submit(struct dpi *d, uint32_t flow, int64_t ts_us, const void *ip, size_t n, bool from_originator);
 /* Ends the flow: asks for a last verdict when nothing was decided, frees nDPI's state. */
 void dpi_end(struct dpi *d, uint32_t flow);
-/* Verdicts, in the order of submission; 0 when there are none (now). */
+/* Verdicts, in the order of submission; 0 when there are none (now). In wait mode
+ * those on packets up to some calls ago, so that both processes work at the same
+ * time; call dpi_finish() before the last round. */
 size_t dpi_collect(struct dpi *d, struct dpi_verdict *out, size_t max);
+/* No more packets come: from here on dpi_collect() waits for all that is left. */
+void dpi_finish(struct dpi *d);
 
 int dpi_pid(const struct dpi *d);          /* of the process; 0 = none */
 const char *dpi_risk_name(unsigned bit);   /* as nDPI writes it, NULL beyond the last; no nDPI call */

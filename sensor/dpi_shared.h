@@ -72,7 +72,8 @@ struct dpi_answer {
 	uint32_t flow;
 	uint16_t app, master; /* numbers into control->protocol */
 	uint8_t final;
-	uint8_t spare[15];
+	uint8_t spare[7];
+	uint64_t at; /* position of the record that it answers */
 };
 
 #define DPI_PAGE       4096u

@@ -126,7 +126,7 @@ static void answer(struct child *c, uint32_t flow, const struct inspect_ndpi_res
 		sleep_ms(FULL_MS);
 	}
 	c->map.up[head % DPI_UP_SIZE] = (struct dpi_answer){
-	    .risks = r->risks, .flow = flow, .app = r->app, .master = r->master, .final = r->final};
+	    .risks = r->risks, .flow = flow, .app = r->app, .master = r->master, .final = r->final, .at = mine->tail};
 	dpi_store(&mine->up_head, head + 1);
 }
 

@@ -276,6 +276,8 @@ void worker_finish(struct worker *w)
 {
 	flow_table_free(w->flows);
 	w->flows = NULL;
+	if (w->dpi)
+		dpi_finish(w->dpi);
 	classify_collect(w->classifier, w->now_us);
 	if (capture_cut(w->capture))
 		ledger_count(&w->ledger, LEDGER_FILE_CUT);

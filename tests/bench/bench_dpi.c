@@ -64,6 +64,7 @@ static void run(bool wait)
 			finals += collect(d);
 	}
 	own = cpu_us() - own;
+	dpi_finish(d);
 	finals += collect(d);
 	double us = (double)(clock_mono_us() - start);
 	printf("%s: %.2f us per flow, own time %.2f us, verdicts %u, kept away %lu\n", wait ? "wait" : "live",
@@ -76,6 +77,7 @@ static void round_trip(void)
 	struct ledger g = {0};
 	struct dpi *d = open_or_die(true, &g);
 	int64_t start = clock_mono_us();
+	dpi_finish(d);
 	for (uint32_t f = 1; f <= 5000; f++) {
 		one(d, f);
 		collect(d);

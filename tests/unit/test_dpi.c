@@ -121,6 +121,7 @@ struct said {
 static void collect(struct dpi *d, struct said *s)
 {
 	struct dpi_verdict v[16];
+	dpi_finish(d);
 	for (size_t n; (n = dpi_collect(d, v, 16)) > 0;) {
 		for (size_t i = 0; i < n; i++) {
 			s->n++;
@@ -255,6 +256,40 @@ static void test_many(void **state)
 	assert_int_equal(s.finals, N);
 	assert_int_equal(g.v[LEDGER_DPI_SKIPPED], 0);
 	dpi_close(d);
+}
+
+/* Wait mode gives each verdict at the same call, however the two processes are
+ * scheduled. */
+static void test_same_each_time(void **state)
+{
+	(void)state;
+	enum { CALLS = 400 };
+	static uint32_t said[2][CALLS];
+	for (int round = 0; round < 2; round++) {
+		struct ledger g = {0};
+		struct dpi *d = open_or_die(true, NULL, &g);
+		unsigned finals = 0;
+		for (uint32_t f = 1; f <= CALLS; f++) {
+			struct dpi_verdict v[3];
+			if (f == CALLS - 1)
+				dpi_finish(d);
+			for (uint32_t k = 0; f < CALLS - 1 && k < f % 4; k++) {
+				give_dns(d, f * 4 + k);
+				dpi_end(d, f * 4 + k);
+			}
+			for (size_t n; (n = dpi_collect(d, v, 3)) > 0;) {
+				for (size_t i = 0; i < n; i++) {
+					finals += v[i].final;
+					said[round][f - 1] += v[i].flow;
+				}
+			}
+			if (round && f % 50 == 0)
+				usleep(500);
+		}
+		assert_int_equal(finals, (CALLS - 4) / 4 * 6 + 1 + 2);
+		dpi_close(d);
+	}
+	assert_memory_equal(said[0], said[1], sizeof(said[0]));
 }
 
 static int64_t await_verdict(struct dpi *d, uint32_t first)
@@ -494,6 +529,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_supervisor_killed),
 	    cmocka_unit_test(test_quarantine),
 	    cmocka_unit_test(test_open_fails),
+	    cmocka_unit_test(test_same_each_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
