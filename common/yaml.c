@@ -86,6 +86,17 @@ static size_t source_read(struct yaml *y, uint8_t *to, size_t size)
 	return n;
 }
 
+/* libyaml takes a byte order mark for a column, so the first line would be
+ * indented deeper than the others. */
+static size_t without_bom(const struct yaml *y, uint8_t *p, size_t n)
+{
+	static const uint8_t bom[3] = {0xef, 0xbb, 0xbf};
+	if (y->fed || n < sizeof(bom) || memcmp(p, bom, sizeof(bom)) != 0)
+		return n;
+	memmove(p, p + sizeof(bom), n - sizeof(bom));
+	return n - sizeof(bom);
+}
+
 /* libyaml's read handler. A bad byte is reported only when libyaml comes back
  * for it, so that what stands before it is still delivered. */
 static int feed(void *owner, unsigned char *to, size_t size, size_t *given)
@@ -98,7 +109,7 @@ static int feed(void *owner, unsigned char *to, size_t size, size_t *given)
 		fail_at(y, y->feed_line, y->feed_column, why);
 		return 0;
 	}
-	size_t n = source_read(y, to, size);
+	size_t n = without_bom(y, to, source_read(y, to, size));
 	if (n == 0 && y->file && ferror(y->file)) {
 		fail_at(y, 0, 0, "reading failed");
 		return 0;
@@ -175,14 +186,17 @@ static void fail_from_parser(struct yaml *y)
 		snprintf(why, sizeof(why), "not UTF-8 text: %s", p->problem ? p->problem : "reading failed");
 		fail_at(y, (unsigned)p->mark.line + 1, 0, why);
 	} else {
+		/* A token that never ends is found at the end of the file; people need its beginning. */
 		bool has_context = p->context && p->context_mark.line != p->problem_mark.line;
+		bool token = has_context && p->error == YAML_SCANNER_ERROR;
+		const yaml_mark_t *at = token ? &p->context_mark : &p->problem_mark;
 		snprintf(why, sizeof(why), "%s%s%s", p->problem ? p->problem : "not YAML", p->context ? ", " : "",
 			 p->context ? p->context : "");
-		if (has_context) {
+		if (has_context && !token) {
 			size_t used = strlen(why);
 			snprintf(why + used, sizeof(why) - used, " that began on line %zu", p->context_mark.line + 1);
 		}
-		fail_at(y, (unsigned)p->problem_mark.line + 1, (unsigned)p->problem_mark.column + 1, why);
+		fail_at(y, (unsigned)at->line + 1, (unsigned)at->column + 1, why);
 	}
 }
 

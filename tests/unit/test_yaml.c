@@ -45,7 +45,7 @@ static void events(void **state)
 	    {"byte order mark",
 	     "\xef\xbb\xbf"
 	     "a: b\n",
-	     "{ a@1:2 b@1:5 } "},
+	     "{ a@1:1 b@1:4 } "},
 	    {"carriage returns", "a: b\r\nc: d\r\n", "{ a@1:1 b@1:4 c@2:1 d@2:4 } "},
 	    {"columns count characters", "日本: x\n", "{ 日本@1:1 x@1:5 } "},
 	    {"tags are ignored", "a: !!int 7\n", "{ a@1:1 7@1:4 } "},
@@ -55,6 +55,8 @@ static void events(void **state)
 	     "{ a@1:1 !1:4 anchors (&) and aliases (*) are not accepted; quote the value if it begins so"},
 	    {"second document", "a\n---\nb\n", "a@1:1 !2:1 a second document in the same file (---)"},
 	    {"control byte", "a: b\nc: \x01\n", "{ a@1:1 b@1:4 !2:4 the byte 0x01 is not allowed in YAML text"},
+	    {"unclosed quote", "a: \"b\nc: d\n",
+	     "{ a@1:1 !1:4 found unexpected end of stream, while scanning a quoted scalar"},
 	    {"unclosed", "a: [b\n", NULL},
 	    {"not UTF-8", "a: \xff\n", NULL},
 	};
