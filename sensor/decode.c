@@ -5,8 +5,8 @@
  * - The length that the IP header gives decides (Ethernet padding goes); when it
  *   says more than there is, the layer is `truncated` and still matched. Zero
  *   means segmentation offload (or an IPv6 jumbogram): what is there counts.
- *   Inside a tunnel a length beyond the outer payload is a refusal: that is how
- *   plain payload on a tunnel's port is told apart.
+ *   Inside a tunnel over UDP a length beyond the outer payload is a refusal: that
+ *   is how plain payload on a tunnel's port is told apart.
  * - When the IP header is whole, the packet has a layer, whatever follows: an
  *   impossible or cut transport header ends it (out->end) with addresses and
  *   protocol, because those were on the wire.
@@ -49,7 +49,9 @@ struct datagram {
 	bool fragmented;
 	bool rebuilt;     /* put together by defrag.c: never a fragment again, no header checksum */
 	uint32_t next_at; /* IPv6: where in head `proto` stands */
-	struct fragment fragment;
+	bool more;
+	uint32_t id, offset, head_n; /* of a fragment; head_n: bytes in front of what was split */
+	uint32_t fragment_next_at;
 };
 
 static const uint16_t vxlan_default[4] = {4789, 8472, 4790};
@@ -314,14 +316,18 @@ static enum ledger_id walk_fragment(struct walk *w, struct datagram *g)
 	struct bytes whole = {0};
 	if (!g->cut && !g->rebuilt) {
 		const uint8_t *ip = g->head.p;
-		struct fragment *f = &g->fragment;
-		f->src = g->v6 ? addr_v6(ip + 8) : addr_v4(ip + 12);
-		f->dest = g->v6 ? addr_v6(ip + 24) : addr_v4(ip + 16);
-		f->vlans = mix_vlans(w);
-		f->v6 = g->v6;
-		f->proto = g->proto;
-		f->data = (struct bytes){.p = g->c.p, .n = cursor_left(&g->c)};
-		whole = defrag_add(w->d->defrag, f, w->out->ts_us);
+		struct fragment f = {.src = g->v6 ? addr_v6(ip + 8) : addr_v4(ip + 12),
+				     .dest = g->v6 ? addr_v6(ip + 24) : addr_v4(ip + 16),
+				     .id = g->id,
+				     .vlans = mix_vlans(w),
+				     .v6 = g->v6,
+				     .proto = g->proto,
+				     .offset = g->offset,
+				     .more = g->more,
+				     .head = {.p = ip, .n = g->head_n},
+				     .next_at = g->fragment_next_at,
+				     .data = {.p = g->c.p, .n = cursor_left(&g->c)}};
+		whole = defrag_add(w->d->defrag, &f, w->out->ts_us);
 	}
 	if (whole.p) {
 		w->rebuilt = true;
@@ -336,8 +342,8 @@ static enum ledger_id walk_fragment(struct walk *w, struct datagram *g)
 	return WALKED;
 }
 
-/* Narrows c to n bytes, the length that a header gives. False: inside a tunnel,
- * where it must fit. */
+/* Narrows c to n bytes, the length that a header gives. False: it does not fit
+ * where it must. */
 static bool narrow(const struct walk *w, struct cursor *c, uint32_t *cut, uint32_t n)
 {
 	size_t left = cursor_left(c);
@@ -346,7 +352,7 @@ static bool narrow(const struct walk *w, struct cursor *c, uint32_t *cut, uint32
 		*cut = 0;
 		return true;
 	}
-	if (w->tunnel != TUNNEL_NONE && n > left + *cut)
+	if (w->doubtful && n > left + *cut)
 		return false;
 	*cut = n - (uint32_t)left;
 	return true;
@@ -386,13 +392,13 @@ static enum header_step step_header(struct datagram *g)
 	if (!cursor_take(&g->c, length))
 		return HEADER_CUT;
 	if (g->proto == PROTO_FRAGMENT) {
-		g->fragment.head = (struct bytes){.p = g->head.p, .n = (size_t)(at - g->head.p)};
-		g->fragment.next_at = g->next_at;
-		g->fragment.offset = be16(at + 2) & 0xfff8u;
-		g->fragment.more = at[3] & 1;
-		g->fragment.id = be32(at + 4);
+		g->head_n = (uint32_t)(at - g->head.p);
+		g->fragment_next_at = g->next_at;
+		g->offset = be16(at + 2) & 0xfff8u;
+		g->more = at[3] & 1;
+		g->id = be32(at + 4);
 		/* Offset 0 and nothing more is a whole datagram (RFC 6946). */
-		g->fragmented = g->fragment.offset || g->fragment.more;
+		g->fragmented = g->offset || g->more;
 	}
 	g->proto = at[0];
 	g->next_at = (uint32_t)(at - g->head.p);
@@ -441,10 +447,10 @@ static enum ledger_id walk_ip4(struct walk *w, struct cursor c, uint32_t cut, bo
 		return cut ? end_with_layer(w, &g, LEDGER_END_TRUNCATED) : LEDGER_END_MALFORMED;
 	uint16_t split = be16(ip + 6);
 	g.fragmented = (split & 0x3fff) != 0;
-	g.fragment = (struct fragment){.id = be16(ip + 4),
-				       .offset = (split & 0x1fffu) * 8,
-				       .more = (split & 0x2000) != 0,
-				       .head = {.p = ip, .n = head_n}};
+	g.id = be16(ip + 4);
+	g.offset = (split & 0x1fffu) * 8;
+	g.more = (split & 0x2000) != 0;
+	g.head_n = head_n;
 	return walk_datagram(w, &g);
 }
 

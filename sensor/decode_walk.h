@@ -25,6 +25,7 @@ struct walk {
 	struct packet *out;
 	unsigned headers;   /* never goes down: bounds the work of backtracking as well */
 	bool rebuilt;       /* the next IP header is that of a datagram just put together */
+	bool doubtful;      /* inside of what only a UDP port calls a tunnel: lengths must fit */
 	enum tunnel tunnel; /* how the next IP header is wrapped */
 	uint8_t vlan_n;
 	uint16_t vlan[4];

@@ -3,8 +3,9 @@
  * Decisions:
  * - A tunnel over its own IP protocol is believed by that number, one over UDP by
  *   its port, and Teredo between peers by its unmistakable addresses. In each case
- *   only if what is inside decodes cleanly; otherwise it is plain payload and
- *   inspected as such, so that nothing hides behind a tunnel's port.
+ *   only if what is inside decodes; otherwise it is plain payload and inspected as
+ *   such, so that nothing hides behind a tunnel's port. Over UDP it must decode
+ *   without a fault: every length fits, the transport header is possible.
  * - Control messages (L2TP, GTP echo, CAPWAP's DTLS) are plain payload and not a
  *   refusal.
  * - Of a fragmented CAPWAP frame the first part is read, as a cut packet; it is
@@ -311,6 +312,7 @@ static enum ledger_id open_by_protocol(struct walk *w, const struct layer *l, st
 {
 	switch (l->proto) {
 	case 17:
+		w->doubtful = true;
 		return open_udp(w, l, c, cut);
 	case 4:
 	case 94:
@@ -338,13 +340,14 @@ void tunnel_open(struct walk *w, struct cursor c, uint32_t cut)
 	if (l->proto == 6 || (cursor_left(&c) == 0 && cut == 0))
 		return;
 	enum tunnel tunnel = w->tunnel;
+	bool doubtful = w->doubtful;
 	uint8_t vlan_n = w->vlan_n;
 	uint16_t vlan[4];
 	memcpy(vlan, w->vlan, sizeof(vlan));
 	w->vlan_n = 0;
 	memset(w->vlan, 0, sizeof(w->vlan));
 	enum ledger_id r = open_by_protocol(w, l, c, cut);
-	bool clean = r == WALKED && out->end != LEDGER_END_MALFORMED;
+	bool clean = r == WALKED && (!w->doubtful || out->end != LEDGER_END_MALFORMED);
 	if (!clean && r != LEDGER_END_TOO_DEEP) {
 		out->layers = layers;
 		out->end = LEDGER_END_COUNT;
@@ -355,6 +358,7 @@ void tunnel_open(struct walk *w, struct cursor c, uint32_t cut)
 	}
 	if (!clean) {
 		w->tunnel = tunnel;
+		w->doubtful = doubtful;
 		w->vlan_n = vlan_n;
 		memcpy(w->vlan, vlan, sizeof(vlan));
 	}
