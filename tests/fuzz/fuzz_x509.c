@@ -1,0 +1,19 @@
+/* A certificate as it comes from the wire. */
+#include "sensor/tls_hello.h"
+#include "sensor/x509.h"
+#include "tests/unit/observed.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	static const struct parser none = {.name = "x509", .over = OVER_TCP};
+	struct observed o;
+	struct x509_facts facts;
+	struct tls_facts tls = {0};
+	observed_begin(&o, &none);
+	x509_report(&o.in, (struct bytes){data, n}, &facts);
+	x509_report_chain(&o.in, (struct bytes){data, n}, &tls);
+	observed_end(&o);
+	return 0;
+}
