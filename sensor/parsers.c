@@ -12,6 +12,10 @@ const struct parser *const parsers[] = {
     &parser_http1,
     &parser_smtp,
     &parser_ftp,
+    &parser_mqtt,
+    &parser_rdp,
+    &parser_dhcp,
+    &parser_snmp,
     &parser_tftp,
     NULL,
 };

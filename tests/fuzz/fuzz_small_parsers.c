@@ -1,0 +1,25 @@
+/* DHCP, SNMP, RDP, MQTT: the first byte chooses the parser and the size of the
+ * pieces of a stream. */
+#include "sensor/parsers.h"
+#include "tests/unit/observed.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	static const struct parser *const choices[] = {&parser_dhcp, &parser_snmp, &parser_rdp, &parser_mqtt};
+	if (n < 2)
+		return 0;
+	const struct parser *p = choices[data[0] & 3];
+	size_t piece = 1 + data[0] / 4u;
+	struct observed o;
+	observed_begin(&o, p);
+	p->probe(&o.in, TO_SERVER, data + 1, n - 1);
+	if (p->datagram)
+		feed_datagram(&o, TO_SERVER, data + 1, n - 1);
+	else
+		for (size_t at = 1; at < n; at += piece)
+			feed_stream(&o, TO_SERVER, data + at, piece < n - at ? piece : n - at);
+	observed_end(&o);
+	return 0;
+}
