@@ -12,6 +12,8 @@
 
 static enum http_framing framing_of(const struct http_head *h)
 {
+	if (h->framed)
+		return HTTP_UNTIL_CLOSE;
 	if (h->chunked)
 		return HTTP_CHUNKED;
 	if (h->has_length)

@@ -312,7 +312,7 @@ static void keep(struct bytes *into, struct bytes value)
 		*into = value;
 }
 
-static void take_field(struct http_head *h, struct bytes name, struct bytes value)
+void http_head_field(struct http_head *h, struct bytes name, struct bytes value)
 {
 	switch (header_of(name)) {
 	case HEADER_HOST:
@@ -366,7 +366,7 @@ bool http_head_parse(const uint8_t *p, size_t n, struct http_head *h)
 		}
 		const uint8_t *colon = memchr(line.p, ':', line.n);
 		if (colon)
-			take_field(h, trim(span(line.p, colon)), trim(span(colon + 1, line.p + line.n)));
+			http_head_field(h, trim(span(line.p, colon)), trim(span(colon + 1, line.p + line.n)));
 	}
 	return true;
 }

@@ -22,6 +22,8 @@
 struct http_head {
 	bool request;
 	struct bytes method, target, version;
+	struct bytes scheme; /* HTTP/2 only */
+	bool framed;         /* HTTP/2: frames tell where the body ends */
 	unsigned status;
 	struct bytes host, user_agent, content_type, disposition, upgrade; /* p is NULL: not there */
 	enum coding coding[HTTP_CODINGS_MAX];                              /* in the order they were applied */
@@ -42,6 +44,9 @@ enum probe http_start(const uint8_t *p, size_t n);
 /* Looks for the empty line. *blank is false at the beginning of a head and is
  * kept between calls. Gives the length up to and including it, or 0. */
 size_t http_head_scan(const uint8_t *p, size_t n, bool *blank);
+
+/* Takes one field into h (names in any case); the value must outlive h. */
+void http_head_field(struct http_head *h, struct bytes name, struct bytes value);
 
 bool http_head_parse(const uint8_t *p, size_t n, struct http_head *h);
 

@@ -14,34 +14,14 @@
  * that, its rest skipped: padding hides neither this message nor the next. */
 #include "sensor/parsers.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/text.h"
 #include "sensor/http_body.h"
 #include "sensor/http_head.h"
-#include "sensor/mime_field.h"
+#include "sensor/http_request.h"
 
-#define PIPELINE_MAX 32   /* requests that wait for a response; the oldest is forgotten */
-#define URL_MAX      8192 /* longer URLs match nothing */
-#define HOST_MAX     1024
-#define AGENT_KEEP   1024 /* of the user agent, for describe() */
-#define NAME_KEEP    1024
-
-/* One request, kept until its response is over. Text behind the struct: method,
- * version, URL, user agent. */
-struct http_request {
-	struct http_request *next;
-	size_t bytes; /* as allocated */
-	uint8_t refs; /* queue, the request's own side, the response's side */
-	bool head, connect;
-	uint8_t version_n;
-	uint8_t method_n;
-	uint16_t url_n, agent_n;
-	uint16_t host_at, host_n; /* within the URL, without port */
-	uint16_t path_at;         /* within the URL: the target, as EVE's "url" wants it */
-	uint8_t text[];
-};
+#define PIPELINE_MAX 32 /* requests that wait for a response; the oldest is forgotten */
 
 enum phase { PHASE_START = 0, PHASE_HEAD, PHASE_HEAD_REST, PHASE_BODY, PHASE_RESYNC };
 
@@ -67,39 +47,13 @@ struct http {
 	const struct http_side *now_side;
 };
 
-static struct bytes text_method(const struct http_request *r)
-{
-	return (struct bytes){r->text, r->method_n};
-}
-
-static struct bytes text_version(const struct http_request *r)
-{
-	return (struct bytes){r->text + r->method_n, r->version_n};
-}
-
-static struct bytes text_url(const struct http_request *r)
-{
-	return (struct bytes){r->text + r->method_n + r->version_n, r->url_n};
-}
-
-static struct bytes text_agent(const struct http_request *r)
-{
-	return (struct bytes){r->text + r->method_n + r->version_n + r->url_n, r->agent_n};
-}
-
-static void release(struct inspect *in, struct http_request *r)
-{
-	if (r && --r->refs == 0)
-		mem_free(in->mem, r, r->bytes);
-}
-
 static void enqueue(struct inspect *in, struct http *h, struct http_request *r)
 {
 	if (h->queued == PIPELINE_MAX) {
 		struct http_request *oldest = h->first;
 		h->first = oldest->next;
 		h->queued--;
-		release(in, oldest);
+		http_request_release(in, oldest);
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	}
 	r->refs++;
@@ -122,177 +76,24 @@ static struct http_request *dequeue(struct http *h)
 	return r;
 }
 
-/* ---- URL ---- */
-
-struct url {
-	size_t n, host_at, host_n, path_at;
-	bool over_limit;
-	uint8_t text[URL_MAX];
-};
-
-static void url_add(struct url *u, const void *p, size_t n)
-{
-	if (n > sizeof(u->text) - u->n) {
-		u->over_limit = true;
-		n = sizeof(u->text) - u->n;
-	}
-	if (n)
-		memcpy(u->text + u->n, p, n);
-	u->n += n;
-}
-
-/* Length of "scheme://" that the target begins with, or 0. */
-static size_t scheme_length(struct bytes t)
-{
-	size_t i = 0;
-	while (i < t.n && i < 16 && ((t.p[i] | 0x20) >= 'a' && (t.p[i] | 0x20) <= 'z'))
-		i++;
-	return i && t.n - i >= 3 && memcmp(t.p + i, "://", 3) == 0 ? i + 3 : 0;
-}
-
-/* The host in an authority: no user, no port; of "[v6]:port" all within and with
- * the brackets. */
-static void url_find_host(struct url *u, size_t at, size_t end)
-{
-	for (size_t i = at; i < end; i++)
-		if (u->text[i] == '@')
-			at = i + 1;
-	size_t n = 0;
-	if (at < end && u->text[at] == '[')
-		while (at + n < end && u->text[at + n] != ']')
-			n++;
-	while (at + n < end && u->text[at + n] != ':')
-		n++;
-	u->host_at = at;
-	u->host_n = n;
-}
-
-static void url_from_address(struct url *u, const struct inspect *in, enum side side)
-{
-	const struct addr *a = side == TO_SERVER ? &in->dest : &in->src;
-	unsigned port = side == TO_SERVER ? in->dest_port : in->src_port;
-	char host[ADDR_TEXT_LEN], text[ADDR_TEXT_LEN + 16];
-	addr_format(a, host);
-	int n = snprintf(text, sizeof(text), addr_is_v4(a) ? "%s" : "[%s]", host);
-	if (port != 80)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, ":%u", port);
-	url_add(u, text, (size_t)n);
-}
-
-static void url_build(struct url *u, const struct inspect *in, enum side side, const struct http_head *h, bool connect)
-{
-	*u = (struct url){0};
-	size_t scheme = connect ? 0 : scheme_length(h->target);
-	if (!scheme && !connect)
-		url_add(u, "http://", 7);
-	size_t at = u->n + scheme;
-	if (!scheme && !connect && h->host.n)
-		url_add(u, h->host.p, h->host.n);
-	else if (!scheme && !connect)
-		url_from_address(u, in, side);
-	u->path_at = scheme ? 0 : u->n;
-	size_t end = u->n;
-	url_add(u, h->target.p, h->target.n);
-	if (scheme || connect) {
-		end = at;
-		while (end < u->n && u->text[end] != '/' && u->text[end] != '?' && u->text[end] != '#')
-			end++;
-	}
-	url_find_host(u, at, end);
-	if (u->host_n > HOST_MAX)
-		u->host_n = 0;
-}
-
 /* ---- requests ---- */
-
-static struct http_request *keep_request(struct inspect *in, const struct http_head *h, const struct url *u)
-{
-	size_t agent_n = h->user_agent.n < AGENT_KEEP ? h->user_agent.n : AGENT_KEEP;
-	size_t version_n = h->version.n < 16 ? h->version.n : 16;
-	size_t bytes = sizeof(struct http_request) + h->method.n + version_n + u->n + agent_n;
-	struct http_request *r = mem_alloc(in->mem, bytes);
-	if (!r)
-		return NULL;
-	*r = (struct http_request){.bytes = bytes,
-				   .version_n = (uint8_t)version_n,
-				   .method_n = (uint8_t)h->method.n,
-				   .url_n = (uint16_t)u->n,
-				   .agent_n = (uint16_t)agent_n,
-				   .host_at = (uint16_t)u->host_at,
-				   .host_n = (uint16_t)u->host_n,
-				   .path_at = (uint16_t)u->path_at};
-	r->head = text_equal_fold(h->method.p, h->method.n, "HEAD", 4);
-	r->connect = text_equal_fold(h->method.p, h->method.n, "CONNECT", 7);
-	uint8_t *to = r->text;
-	const struct bytes parts[] = {
-	    h->method, {h->version.p, version_n}, {u->text, u->n}, {h->user_agent.p, agent_n}};
-	for (size_t i = 0; i < 4; i++) {
-		if (parts[i].n)
-			memcpy(to, parts[i].p, parts[i].n);
-		to += parts[i].n;
-	}
-	return r;
-}
-
-static void observe_name(struct inspect *in, struct bytes name)
-{
-	struct addr ip;
-	if (!name.n || name.p[0] == '[' || addr_parse((const char *)name.p, name.n, &ip))
-		return;
-	observe(in, WHERE_HTTP_HOST, name.p, name.n);
-}
-
-static void observe_filename(struct inspect *in, struct bytes disposition)
-{
-	char name[NAME_KEEP];
-	if (!disposition.n || !wanted(in, WHERE_HTTP_FILENAME))
-		return;
-	size_t n = mime_filename(disposition, "filename", name, sizeof(name));
-	if (n)
-		observe(in, WHERE_HTTP_FILENAME, name, n);
-}
-
-/* In absolute form the Host field is not the host of the URL: a proxy ignores it,
- * an origin may not. Both are reported. */
-static void observe_host_field(struct inspect *in, struct bytes host, struct bytes reported)
-{
-	struct url u = {0};
-	if (!host.n || host.n > HOST_MAX)
-		return;
-	url_add(&u, host.p, host.n);
-	url_find_host(&u, 0, u.n);
-	if (!text_equal_fold(u.text + u.host_at, u.host_n, reported.p, reported.n))
-		observe_name(in, (struct bytes){u.text + u.host_at, u.host_n});
-}
 
 static enum verdict on_request(struct inspect *in, struct http *h, enum side side, const struct http_head *head)
 {
 	struct http_side *s = &h->side[side];
 	struct url u;
-	bool connect = text_equal_fold(head->method.p, head->method.n, "CONNECT", 7);
-	url_build(&u, in, side, head, connect);
-	struct http_request *r = keep_request(in, head, &u);
+	struct http_request *r = http_request_new(in, side, head, &u);
 	if (!r) {
 		ledger_count(in->ledger, LEDGER_PARSER_MEMORY);
 		return INSPECT_DONE;
 	}
-	r->refs = 1;
 	s->request = r;
 	s->status = 0;
-	s->connected = connect;
+	s->connected = r->connect;
 	h->now = r;
 	h->now_side = s;
 	enqueue(in, h, r);
-	struct bytes host = {u.text + u.host_at, u.host_n};
-	observe_name(in, host);
-	observe_host_field(in, head->host, host);
-	if (u.over_limit)
-		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
-	else if (!connect)
-		observe(in, WHERE_HTTP_URL, u.text, u.n);
-	if (head->user_agent.n)
-		observe(in, WHERE_HTTP_USER_AGENT, head->user_agent.p, head->user_agent.n);
-	observe_filename(in, head->disposition);
+	http_request_observe(in, head, &u);
 	return INSPECT_MORE;
 }
 
@@ -315,7 +116,7 @@ static enum verdict on_response(struct inspect *in, struct http *h, enum side si
 	s->status = head->status;
 	h->now = s->request;
 	h->now_side = s;
-	observe_filename(in, head->disposition);
+	http_filename_observe(in, head->disposition);
 	if (head->status == 101)
 		return upgraded(head);
 	if (s->request && s->request->connect && head->status / 100 == 2)
@@ -333,7 +134,7 @@ static bool body_forbidden(const struct http_side *s, const struct http_head *he
 
 static void message_over(struct inspect *in, struct http_side *s)
 {
-	release(in, s->request);
+	http_request_release(in, s->request);
 	s->request = NULL;
 	s->has_body = false;
 	s->checked = s->blank = false;
@@ -608,15 +409,7 @@ static void http_describe(const struct inspect *in, struct alert_app *app)
 {
 	const struct http *h = in->state;
 	app->object = "http";
-	if (h->now) {
-		struct bytes url = text_url(h->now), agent = text_agent(h->now), method = text_method(h->now);
-		struct bytes version = text_version(h->now);
-		alert_app_text(app, "hostname", url.p + h->now->host_at, h->now->host_n);
-		alert_app_text(app, "url", url.p + h->now->path_at, url.n - h->now->path_at);
-		alert_app_text(app, "http_user_agent", agent.p, agent.n);
-		alert_app_text(app, "http_method", method.p, method.n);
-		alert_app_text(app, "protocol", version.p, version.n);
-	}
+	http_request_describe(h->now, app);
 	if (h->now_side && h->now_side->status)
 		alert_app_number(app, "status", h->now_side->status);
 	if (h->now_side && h->now_side->body.seen)
@@ -629,11 +422,11 @@ static void http_drop(struct inspect *in)
 	for (int i = 0; i < 2; i++) {
 		http_body_drop(in, &h->side[i].body);
 		carry_free(in->mem, &h->side[i].head);
-		release(in, h->side[i].request);
+		http_request_release(in, h->side[i].request);
 		h->side[i].request = NULL;
 	}
 	while (h->queued)
-		release(in, dequeue(h));
+		http_request_release(in, dequeue(h));
 }
 
 static enum probe http_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)

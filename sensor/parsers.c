@@ -10,6 +10,7 @@ const struct parser *const parsers[] = {
     &parser_tls,
     &parser_ssh,
     &parser_http1,
+    &parser_http2,
     &parser_smtp,
     &parser_ftp,
     &parser_mqtt,
