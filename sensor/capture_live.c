@@ -15,7 +15,8 @@
  *   capture_stats() adds up the differences, so it must be called at least once
  *   per 2^32 packets.
  * - On the loopback interface the kernel shows each packet twice, going out and
- *   coming in; libpcap leaves out the outgoing one.
+ *   coming in; libpcap leaves out the outgoing one, but ps_recv has both.
+ * - An interface that goes down is waited for; one that is removed is a failure.
  * - A VLAN tag that the network card took out is put back by libpcap. */
 #include "sensor/capture_live.h"
 

@@ -12,7 +12,8 @@
  *   oldest one when memory is short, is dropped and counted. One group of sources
  *   (256 groups by keyed hash) may hold at most a quarter of the memory, so that
  *   a single flooding host pushes out its own datagrams first.
- * - More than 65,535 bytes (ping of death) are refused with that fragment.
+ * - More than 65,535 bytes (ping of death) and empty fragments are refused, and
+ *   counted with the limits (FRAG_LIMIT).
  * What it does not do: guess the receiving system's own overlap policy. */
 #include "sensor/defrag.h"
 

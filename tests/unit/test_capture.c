@@ -21,8 +21,10 @@
 
 static void put(struct buf *b, bool big, uint64_t v, int n)
 {
-	for (int i = 0; i < n; i++)
-		buf_u8(b, (uint8_t)(v >> 8 * (big ? n - 1 - i : i)));
+	for (int i = 0; i < n; i++) {
+		int byte = big ? n - 1 - i : i;
+		buf_u8(b, byte < 8 ? (uint8_t)(v >> 8 * byte) : 0);
+	}
 }
 
 static void classic_head(struct buf *b, bool big, uint32_t magic, uint32_t link_type)
