@@ -14,19 +14,21 @@
 struct output;
 
 struct output_conf {
-	const char *json_path;       /* -o: file or "-"; NULL = none */
-	const char *spool_dir;       /* NULL = no collector */
-	int64_t spool_bytes;         /* bound on disk */
+	const char *json_path;             /* -o: file or "-"; NULL = none */
+	const char *spool_dir;             /* NULL = no collector */
+	int64_t spool_bytes;               /* bound on disk */
 	int64_t horizon_ms, horizon_bytes; /* acknowledged segments kept for replay */
-	int fsync;                   /* enum spool_fsync: batch, interval, none */
-	struct conf_list collectors; /* "host:port", "[v6]:port", "unix:/path" in order of preference */
+	int fsync;                         /* enum spool_fsync: batch, interval, none */
+	struct conf_list collectors;       /* "host:port", "[v6]:port", "unix:/path" in order of preference */
 	const char *tls_cert, *tls_key, *tls_ca, *tls_crl; /* NULL cert: plaintext, allowed to unix and loopback only */
 	const char *sensor_id;
 };
 
 struct output_stats {
-	uint64_t queued, lost_queue, written_json, coalesced;
-	uint64_t spool_records, spool_bytes, spool_acked, spool_lost; /* spool_lost: dropped at the bound, announced as LOSS */
+	uint64_t queued, lost_queue, written_json, lost_json,
+	    coalesced; /* lost_json: lines that their file did not take */
+	uint64_t spool_records, spool_bytes, spool_acked,
+	    spool_lost; /* spool_lost: dropped at the bound, announced as LOSS */
 	uint64_t reconnects;
 	bool connected;
 	char collector[128]; /* the current one */
@@ -39,6 +41,9 @@ struct output *output_start(const struct output_conf *c, unsigned producers, str
 bool output_record(struct output *o, unsigned producer, const void *record, size_t n);
 /* The sensor's posture (JSON object), for the collector's heartbeat; copied. */
 void output_status(struct output *o, const char *json, size_t n);
+/* On SIGHUP: opens the JSON file anew (it also notices by itself that it was
+ * rotated) and reads certificates and revocation lists again. */
+void output_reload(struct output *o);
 void output_stats(struct output *o, struct output_stats *out);
 /* Writes out what is queued, spools it, waits up to wait_ms for acknowledgement. */
 void output_stop(struct output *o, int64_t wait_ms);
