@@ -314,12 +314,13 @@ static bool sandbox_enter(pid_t supervisor)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != supervisor || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return false;
 	prctl(PR_SET_DUMPABLE, 0);
+#ifndef __SANITIZE_ADDRESS__ /* it reserves terabytes, and its report is wanted */
+	limit(RLIMIT_AS, ADDRESS_SPACE);
+	dup2(STDOUT_FILENO, STDERR_FILENO);
+#endif
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_FSIZE, 0);
 	limit(RLIMIT_NOFILE, 3);
-#ifndef __SANITIZE_ADDRESS__ /* it reserves terabytes */
-	limit(RLIMIT_AS, ADDRESS_SPACE);
-#endif
 	return close_range(3, ~0u, 0) == 0;
 }
 
@@ -509,17 +510,31 @@ static bool attach(struct supervisor *s)
 	return s->read_fd >= 0;
 }
 
+/* The capturing process decides when we end, by the pipe: not a terminal's
+ * interrupt nor a service manager's signal to the whole group, which would look
+ * like a crash. Standard output is the alerts' and not for nDPI to print on. */
+static void stand_apart(void)
+{
+	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		log_fatal(EXIT_ENVIRONMENT, "cannot open /dev/null");
+	close(null);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	limit(RLIMIT_CORE, 0);
+}
+
 int dpi_worker_main(int argc, char **argv)
 {
 	static struct supervisor s;
 	log_open("picket-dpi", LOG_LEVEL_INFO);
-	signal(SIGINT, SIG_IGN); /* from a terminal it comes to the whole group: the capturing process decides */
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	limit(RLIMIT_CORE, 0);
 	if (!attach(&s)) {
 		log_errorx("%s is for Picket's own use: it needs memory handed over by a sensor", DPI_WORKER_ARGUMENT);
 		return EXIT_USAGE;
 	}
+	stand_apart();
 	s.keep = argc > 2 && strcmp(argv[2], "keep") == 0;
 	s.ndpi = inspect_ndpi_new();
 	if (!s.ndpi) {
