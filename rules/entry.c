@@ -142,11 +142,14 @@ static const char *append(struct rule_source *s, struct entry *e, enum entry_tex
 	size_t old_n = strlen(old);
 	if (too_long(s, e, field, old_n + n, ENTRY_LABELS_MAX, at))
 		return old;
-	struct buf joined = {0};
-	buf_printf(&joined, "%s%s%.*s", old, old_n ? "," : "", (int)n, item);
-	own(e, which, (const char *)joined.p, joined.n);
-	buf_free(&joined);
-	return e->own[which];
+	char *joined = xmalloc(old_n + 1 + n + 1);
+	memcpy(joined, old, old_n);
+	joined[old_n] = ',';
+	size_t end = old_n ? old_n + 1 : 0;
+	memcpy(joined + end, item, n);
+	joined[end + n] = '\0';
+	free(e->own[which]);
+	return e->own[which] = joined;
 }
 
 static void add_label(struct rule_source *s, struct entry *e, const char *text, size_t n, struct diag_place at)

@@ -260,9 +260,10 @@ static enum indicator_type row_type(struct csv *c, struct entry *e, const struct
 	size_t n;
 	char word[64], hint[ENTRY_HINT_LEN];
 	const char *p = trimmed(c, cell, &n);
-	snprintf(word, sizeof(word), "%.*s", (int)(n < sizeof(word) ? n : sizeof(word) - 1), p);
-	text_lower(word, word, strlen(word));
-	enum indicator_type t = indicator_type_parse(word, strlen(word));
+	n = n < sizeof(word) ? n : sizeof(word) - 1;
+	text_lower(word, p, n);
+	word[n] = '\0';
+	enum indicator_type t = indicator_type_parse(word, n);
 	if (!t)
 		entry_error(c->s, e, cell->place, "unknown-type", "there is no indicator type \"%s\"%s", word,
 			    entry_hint(word, indicator_type_names, hint));
