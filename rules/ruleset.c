@@ -1,0 +1,536 @@
+/* Asking the compiled set. A lookup is: hash the key, test one block of the
+ * Bloom filter, and only if that passes look at one line of the table, compare
+ * fingerprints, and then the whole key in the record.
+ *
+ * - Names: every suffix that begins a label, longest first; a mask of the label
+ *   counts in use leaves out suffixes that nobody listed. A domain and a
+ *   hostname share a key; the hostname hits only as the whole name.
+ * - Addresses: the whole address, then, if the bit map over its first bits says
+ *   that some CIDR touches it, each prefix length in use, longest first.
+ * - URLs: the whole URL, the same without its scheme, then indicators with match:
+ *   prefix. Those are filed under their folder (up to the last of the first 16
+ *   '/'), so one probe per folder of the URL finds the candidates and their keys
+ *   are compared: exact, and bounded whatever the set holds.
+ * - Validity, where limits and the allow list are looked at only after a hit. */
+#define _GNU_SOURCE /* memmem */
+#include "rules/ruleset.h"
+
+#include <string.h>
+
+#include "rules/canon.h"
+#include "rules/canon_name.h"
+#include "rules/ruleset_format.h"
+
+#define SUFFIXES_MAX 128 /* labels in 253 bytes */
+
+/* ---- the hash table ---- */
+
+static bool bloom_has(const struct ruleset *r, uint64_t h)
+{
+	const uint32_t *block = r->bloom + (size_t)scale(h, r->bloom_n) * BLOOM_WORDS;
+	uint32_t all = 1;
+	for (int i = 0; i < BLOOM_WORDS; i++)
+		all &= block[i] >> (h >> (5 * i) & 31);
+	return all & 1;
+}
+
+/* The refs filed under one hash: those whose fingerprint agrees. */
+struct candidates {
+	const struct ruleset *r;
+	uint32_t fingerprint, line, lines_left, slot;
+	uint32_t group, group_left;
+};
+
+static struct candidates candidates(const struct ruleset *r, uint64_t h)
+{
+	uint32_t most = r->table_n < RULESET_PROBES ? r->table_n : RULESET_PROBES;
+	return (struct candidates){
+	    .r = r, .fingerprint = (uint32_t)h, .line = scale(h, r->table_n), .lines_left = most};
+}
+
+static void open_group(struct candidates *c, uint32_t at)
+{
+	uint32_t n = at < c->r->group_n ? c->r->groups[at] : 0;
+	uint32_t there = at < c->r->group_n ? c->r->group_n - at - 1 : 0;
+	c->group = at + 1;
+	c->group_left = n < there ? n : there;
+	if (c->group_left > RULESET_SAME_MAX)
+		c->group_left = RULESET_SAME_MAX;
+}
+
+/* RULESET_NONE = no more. */
+static uint32_t next_candidate(struct candidates *c)
+{
+	for (; c->lines_left; c->lines_left--, c->slot = 0) {
+		const struct ruleset_line *line = &c->r->table[c->line];
+		if (c->group_left) {
+			c->group_left--;
+			return c->r->groups[c->group++];
+		}
+		while (c->slot < TABLE_SLOTS) {
+			uint32_t ref = line->ref[c->slot], fingerprint = line->fingerprint[c->slot];
+			c->slot++;
+			if (ref == RULESET_NONE)
+				return c->lines_left = 0, RULESET_NONE;
+			if (fingerprint != c->fingerprint)
+				continue;
+			if (!(ref & RULESET_GROUP))
+				return ref;
+			open_group(c, ref & ~RULESET_GROUP);
+			if (c->group_left) {
+				c->group_left--;
+				return c->r->groups[c->group++];
+			}
+		}
+		c->line = c->line + 1 == c->r->table_n ? 0 : c->line + 1;
+	}
+	return RULESET_NONE;
+}
+
+/* ---- one observable and what was found for it ---- */
+
+struct ask {
+	const struct ruleset *r;
+	enum where where;
+	int64_t now_us;
+	struct ruleset_hits *hits;
+	uint64_t *allowed;
+	const uint8_t *key; /* canonical */
+	size_t n;
+	enum indicator_type type; /* for what is neither a name nor an address */
+	bool allow_known;
+	int allow_length; /* of the longest allow entry that covers it; -1 = none */
+};
+
+/* What is being looked up: a part of the observable. */
+struct part {
+	uint32_t space;
+	uint32_t length; /* how specific: of the suffix or the prefix; 0 for exact kinds */
+	struct bytes key;
+	bool whole; /* the part is all of the observable */
+};
+
+static const char *string_at(const struct ruleset *r, uint32_t offset)
+{
+	return offset && offset < r->strings_n ? r->strings + offset : NULL;
+}
+
+static bool in_time(int64_t from_us, int64_t until_us, int64_t now_us)
+{
+	return now_us >= from_us && (until_us == 0 || now_us < until_us);
+}
+
+static bool meta_allows(const struct ask *q, const struct ruleset_meta *m)
+{
+	if (!in_time(m->valid_from_us, m->valid_until_us, q->now_us))
+		return false;
+	if (m->set < q->r->set_n && !in_time(INT64_MIN, q->r->sets[m->set].valid_until_us, q->now_us))
+		return false;
+	return where_allowed(string_at(q->r, m->where), q->where);
+}
+
+/* Whether a record is really what the part asks for: the fingerprint was a hint. */
+static bool record_is(const struct ruleset_record *rec, const struct ruleset_meta *m, const struct part *p)
+{
+	uint8_t room[RECORD_KEY_ROOM];
+	struct bytes key = record_key(rec, room);
+	uint32_t length = 0;
+	if ((p->space & SPACE_ALLOW ? p->space & ~SPACE_ALLOW : p->space) == INDICATOR_IP) {
+		if (key.n < 16 || (rec->type == INDICATOR_CIDR && key.n < 17))
+			return false;
+		struct addr a = addr_v6(key.p);
+		length = rec->type == INDICATOR_CIDR ? key.p[16] + (addr_is_v4(&a) ? 96u : 0u) : 128;
+		return space_of(rec->type) == INDICATOR_IP && length == p->length && memcmp(key.p, p->key.p, 16) == 0;
+	}
+	if (p->space == SPACE_URL_PREFIX)
+		return rec->type == INDICATOR_URL && m->match == MATCH_PREFIX && key.n <= p->key.n &&
+		       memcmp(key.p, p->key.p, key.n) == 0;
+	if (rec->type == INDICATOR_HOSTNAME && !p->whole)
+		return false;
+	return space_of(rec->type) == (p->space & ~SPACE_ALLOW) && m->match == MATCH_EXACT && key.n == p->key.n &&
+	       memcmp(key.p, p->key.p, key.n) == 0;
+}
+
+static uint64_t part_hash(const struct ruleset *r, const struct part *p)
+{
+	uint32_t length = (p->space & ~SPACE_ALLOW) == INDICATOR_IP ? p->length : 0;
+	return space_hash(&r->head.key, p->space, length, p->key.p, p->key.n);
+}
+
+/* ---- the allow list ---- */
+
+static bool allow_has(const struct ask *q, const struct part *p)
+{
+	uint64_t h = part_hash(q->r, p);
+	if (!bloom_has(q->r, h))
+		return false;
+	struct candidates c = candidates(q->r, h);
+	for (uint32_t ref; (ref = next_candidate(&c)) != RULESET_NONE;) {
+		struct ruleset_record rec;
+		if (ref < q->r->head.count || !record_at(q->r, ref, &rec))
+			continue;
+		const struct ruleset_meta *m = &q->r->metas[rec.meta];
+		if (record_is(&rec, m, p) && in_time(INT64_MIN, m->valid_until_us, q->now_us))
+			return true;
+	}
+	return false;
+}
+
+static struct part prefix_part(const struct addr *a, bool v4, unsigned length, struct addr *room)
+{
+	unsigned total = length + (v4 ? 96 : 0);
+	*room = addr_masked(a, total);
+	return (struct part){.space = INDICATOR_IP, .length = total, .key = {.p = room->b, .n = 16}};
+}
+
+/* The longest length in use below `below`, or -1. */
+static int next_length(const struct ruleset_lengths *l, bool v4, int below)
+{
+	for (int word = v4 ? 0 : 1; word >= 0; word--) {
+		uint64_t bits = v4 ? l->v4 : l->v6[word];
+		int first = word * 64;
+		if (below <= first)
+			continue;
+		if (below - first < 64)
+			bits &= (UINT64_C(1) << (below - first)) - 1;
+		if (bits)
+			return first + 63 - __builtin_clzll(bits);
+	}
+	return -1;
+}
+
+static int allow_address(const struct ask *q)
+{
+	struct addr a = addr_v6(q->key), room;
+	bool v4 = addr_is_v4(&a);
+	for (int n = v4 ? 32 : 128; n >= 0; n = next_length(&q->r->head.allow_net, v4, n)) {
+		struct part p = prefix_part(&a, v4, (unsigned)n, &room);
+		p.space |= SPACE_ALLOW;
+		if (allow_has(q, &p))
+			return (int)p.length;
+	}
+	return -1;
+}
+
+static int allow_name(const struct ask *q)
+{
+	for (size_t from = 0; from < q->n;) {
+		struct part p = {.space = INDICATOR_DOMAIN | SPACE_ALLOW,
+				 .length = (uint32_t)(q->n - from),
+				 .key = {.p = q->key + from, .n = q->n - from},
+				 .whole = from == 0};
+		if (p.key.n <= CANON_NAME_MAX && allow_has(q, &p))
+			return (int)p.length;
+		const uint8_t *dot = memchr(p.key.p, '.', p.key.n);
+		from = dot ? (size_t)(dot + 1 - q->key) : q->n;
+	}
+	return -1;
+}
+
+static int allow_exact(const struct ask *q)
+{
+	struct part p = {.space = space_of(q->type) | SPACE_ALLOW, .key = {.p = q->key, .n = q->n}, .whole = true};
+	if (allow_has(q, &p))
+		return 0;
+	size_t scheme = q->type == INDICATOR_URL ? url_folder(q->key, q->n, 0) : 0;
+	const uint8_t *slashes = scheme ? memmem(q->key, q->n, "//", 2) : NULL;
+	if (!slashes || slashes == q->key)
+		return -1;
+	p.key = (struct bytes){.p = slashes, .n = q->n - (size_t)(slashes - q->key)};
+	return allow_has(q, &p) ? 0 : -1;
+}
+
+/* An entry silences what is not more specific than itself. Found out once per observable, after a hit. */
+static bool is_allowed(struct ask *q, uint32_t length)
+{
+	if (!q->r->head.allow)
+		return false;
+	if (!q->allow_known) {
+		uint32_t space = space_of(q->type);
+		q->allow_known = true;
+		q->allow_length = space == INDICATOR_IP       ? allow_address(q)
+				  : space == INDICATOR_DOMAIN ? allow_name(q)
+							      : allow_exact(q);
+	}
+	return q->allow_length >= 0 && length <= (uint32_t)q->allow_length;
+}
+
+/* ---- hits ---- */
+
+static void take(struct ask *q, uint32_t ref, uint32_t length)
+{
+	if (is_allowed(q, length)) {
+		if (q->allowed)
+			++*q->allowed;
+	} else if (q->hits->n < RULESET_HITS_MAX) {
+		q->hits->ref[q->hits->n++] = ref;
+	} else {
+		q->hits->dropped++;
+	}
+}
+
+static __attribute__((noinline)) void look(struct ask *q, const struct part *p, uint64_t h)
+{
+	struct candidates c = candidates(q->r, h);
+	for (uint32_t ref; (ref = next_candidate(&c)) != RULESET_NONE;) {
+		struct ruleset_record rec;
+		if (ref >= q->r->head.count || !record_at(q->r, ref, &rec))
+			continue;
+		const struct ruleset_meta *m = &q->r->metas[rec.meta];
+		if (record_is(&rec, m, p) && meta_allows(q, m))
+			take(q, ref, p->length);
+	}
+}
+
+static void ask(struct ask *q, const struct part *p)
+{
+	uint64_t h = part_hash(q->r, p);
+	if (bloom_has(q->r, h))
+		look(q, p, h);
+}
+
+static bool filter_has(const struct ruleset *r, const struct addr *a, bool v4)
+{
+	unsigned bits = v4 ? r->head.filter_bits4 : r->head.filter_bits6;
+	const uint8_t *map = v4 ? r->net4 : r->net6;
+	if (!bits)
+		return false;
+	uint32_t at = filter_bit(a, v4, bits);
+	return map[at / 8] >> (at % 8) & 1;
+}
+
+static void match_address(struct ask *q)
+{
+	const struct ruleset *r = q->r;
+	struct addr a = addr_v6(q->key), room;
+	bool v4 = addr_is_v4(&a);
+	if (r->head.hosts) {
+		struct part p = {.space = INDICATOR_IP, .length = 128, .key = {.p = q->key, .n = 16}, .whole = true};
+		ask(q, &p);
+	}
+	if (!filter_has(r, &a, v4))
+		return;
+	for (int n = v4 ? 32 : 128; (n = next_length(&r->head.net, v4, n)) >= 0;) {
+		struct part p = prefix_part(&a, v4, (unsigned)n, &room);
+		ask(q, &p);
+	}
+}
+
+/* Where the labels of the last 253 bytes begin, from the right. */
+static size_t suffixes(const uint8_t *name, size_t n, uint16_t start[static SUFFIXES_MAX])
+{
+	size_t count = 0, stop = n > CANON_NAME_MAX + 1 ? n - CANON_NAME_MAX - 1 : 0, i = n;
+	while (i > stop && count < SUFFIXES_MAX - 1)
+		if (name[--i] == '.' && i + 1 < n)
+			start[count++] = (uint16_t)(i + 1);
+	if (stop == 0 && i == 0)
+		start[count++] = 0;
+	return count;
+}
+
+static void match_name(struct ask *q)
+{
+	uint16_t start[SUFFIXES_MAX];
+	for (size_t k = suffixes(q->key, q->n, start); k > 0; k--) {
+		size_t from = start[k - 1];
+		if (!(q->r->head.depths >> (k < 63 ? k : 63) & 1))
+			continue;
+		struct part p = {.space = INDICATOR_DOMAIN,
+				 .length = (uint32_t)(q->n - from),
+				 .key = {.p = q->key + from, .n = q->n - from},
+				 .whole = from == 0};
+		ask(q, &p);
+	}
+}
+
+static void match_url_form(struct ask *q, const uint8_t *url, size_t n)
+{
+	struct part p = {.space = INDICATOR_URL, .key = {.p = url, .n = n}, .whole = true};
+	ask(q, &p);
+	if (!q->r->head.url_prefixes)
+		return;
+	p.space = SPACE_URL_PREFIX;
+	size_t folder = 0;
+	for (int depth = 0; depth < URL_DEPTH_MAX && (folder = url_folder(url, n, folder)); depth++) {
+		uint64_t h = space_hash(&q->r->head.key, p.space, 0, url, folder);
+		if (bloom_has(q->r, h))
+			look(q, &p, h);
+	}
+}
+
+static void match_url(struct ask *q)
+{
+	const uint8_t *slashes = memmem(q->key, q->n, "//", 2);
+	match_url_form(q, q->key, q->n);
+	if (slashes && slashes != q->key)
+		match_url_form(q, slashes, q->n - (size_t)(slashes - q->key));
+}
+
+static void match_exact(struct ask *q)
+{
+	struct part p = {.space = space_of(q->type), .key = {.p = q->key, .n = q->n}, .whole = true};
+	ask(q, &p);
+}
+
+static void match_type(struct ask *q, enum indicator_type t, const void *value, size_t n)
+{
+	struct canon canon;
+	if (!canon_wire(t, value, n, &canon))
+		return;
+	q->type = t;
+	q->key = canon.key;
+	q->n = canon.n;
+	q->allow_known = false;
+	if (space_of(t) == INDICATOR_IP)
+		match_address(q);
+	else if (space_of(t) == INDICATOR_DOMAIN)
+		match_name(q);
+	else if (t == INDICATOR_URL)
+		match_url(q);
+	else
+		match_exact(q);
+}
+
+void ruleset_match(const struct ruleset *r, enum where w, const void *value, size_t n, int64_t now_us,
+		   struct ruleset_hits *hits, uint64_t *allowed)
+{
+	const indicator_mask pairs = INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_CIDR) |
+				     INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_HOSTNAME);
+	indicator_mask types = where_types(w) & r->head.types;
+	struct ask q = {.r = r, .where = w, .now_us = now_us, .hits = hits, .allowed = allowed};
+	if (types & (INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_CIDR)))
+		match_type(&q, INDICATOR_IP, value, n);
+	if (types & (INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_HOSTNAME)))
+		match_type(&q, INDICATOR_DOMAIN, value, n);
+	for (types &= ~pairs; types; types &= types - 1)
+		match_type(&q, (enum indicator_type)__builtin_ctzll(types), value, n);
+}
+
+bool ruleset_maybe_addr(const struct ruleset *r, const struct addr *a)
+{
+	if (r->head.hosts && bloom_has(r, space_hash(&r->head.key, INDICATOR_IP, 128, a->b, 16)))
+		return true;
+	return filter_has(r, a, addr_is_v4(a));
+}
+
+/* ---- what the set holds ---- */
+
+indicator_mask ruleset_types(const struct ruleset *r)
+{
+	return r->head.types & (INDICATOR_BIT(INDICATOR_TYPE_COUNT) - 1);
+}
+
+size_t ruleset_count(const struct ruleset *r, enum indicator_type t)
+{
+	if (t == INDICATOR_NONE)
+		return r->head.count;
+	return t < RULESET_TYPES ? r->head.by_type[t] : 0;
+}
+
+const char *ruleset_digest(const struct ruleset *r)
+{
+	return r->digest;
+}
+
+size_t ruleset_bytes(const struct ruleset *r)
+{
+	return r->bytes;
+}
+
+/* The run of lines that a ref is in: the last that begins at or before it. */
+static const struct ruleset_place *place_of(const struct ruleset *r, uint32_t ref)
+{
+	uint32_t low = 0, high = r->place_n;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (r->places[middle].first <= ref)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? &r->places[low - 1] : NULL;
+}
+
+static void fill_meta(const struct ruleset *r, uint32_t meta, struct indicator *i)
+{
+	const struct ruleset_meta *m = &r->metas[meta];
+	i->severity = m->severity < SEVERITY_COUNT ? (enum severity)m->severity : SEVERITY_LOW;
+	i->confidence = m->confidence;
+	i->tlp = m->tlp < TLP_COUNT ? (enum tlp)m->tlp : TLP_RED;
+	i->match = m->match < MATCH_MODE_COUNT ? (enum match_mode)m->match : MATCH_EXACT;
+	i->fold = m->fold < FOLD_COUNT ? (enum fold_by)m->fold : FOLD_ASSET;
+	i->labels = string_at(r, m->labels);
+	i->note = string_at(r, m->note);
+	i->ref = string_at(r, m->ref);
+	i->where = string_at(r, m->where);
+	i->valid_from_us = m->valid_from_us;
+	i->valid_until_us = m->valid_until_us;
+}
+
+struct indicator ruleset_indicator_in(const struct ruleset *r, ruleset_ref ref, struct ruleset_room *room)
+{
+	struct indicator i = {.value = "", .id = ""};
+	struct ruleset_record rec;
+	if (ref >= r->head.count || !record_at(r, ref, &rec))
+		return i;
+	fill_meta(r, rec.meta, &i);
+	i.type = rec.type;
+	i.value = record_value(&rec, room->value);
+	i.id = rec.id ? rec.id : indicator_make_id(i.type, i.value, room->id);
+	const struct ruleset_place *p = place_of(r, ref);
+	if (p) {
+		i.file = p->file && p->file < r->files_n ? r->files + p->file : NULL;
+		i.line = p->line + p->step * (ref - p->first);
+	}
+	return i;
+}
+
+size_t ruleset_set_count(const struct ruleset *r)
+{
+	return r->set_n;
+}
+
+struct indicator_set ruleset_set_at(const struct ruleset *r, size_t i)
+{
+	if (i >= r->set_n)
+		return (struct indicator_set){.id = ""};
+	const struct ruleset_set_row *row = &r->sets[i];
+	const char *id = string_at(r, row->id);
+	return (struct indicator_set){
+	    .id = id ? id : "",
+	    .title = string_at(r, row->title),
+	    .producer = string_at(r, row->producer),
+	    .version = row->version,
+	    .tlp = row->tlp < TLP_COUNT ? (enum tlp)row->tlp : TLP_RED,
+	    .releasable_to = string_at(r, row->releasable_to),
+	    .exercise = string_at(r, row->exercise),
+	    .valid_until_us = row->valid_until_us,
+	};
+}
+
+struct indicator_set ruleset_set(const struct ruleset *r, ruleset_ref ref)
+{
+	struct ruleset_record rec;
+	if (ref >= r->head.count || !record_at(r, ref, &rec))
+		return (struct indicator_set){.id = ""};
+	return ruleset_set_at(r, r->metas[rec.meta].set);
+}
+
+size_t ruleset_pattern_count(const struct ruleset *r)
+{
+	return r->pattern_n;
+}
+
+ruleset_ref ruleset_pattern(const struct ruleset *r, size_t i, struct indicator *out)
+{
+	struct ruleset_record rec;
+	*out = (struct indicator){.value = ""};
+	ruleset_ref ref = i < r->pattern_n ? r->patterns[i] : RULESET_NONE;
+	if (ref >= r->head.count || !record_at(r, ref, &rec))
+		return RULESET_NONE;
+	fill_meta(r, rec.meta, out);
+	out->type = rec.type;
+	out->value = rec.value ? rec.value : "";
+	out->id = rec.id;
+	return ref;
+}

@@ -1,0 +1,254 @@
+/* The compiled rule set: one relocatable blob, the same bytes in memory and in
+ * the file. Shared by ruleset_build.c (writes it), ruleset_file.c (opens it),
+ * ruleset_record.c and ruleset.c (read it). Integers are in the machine's own
+ * order; a file from a machine of the other order is refused by the mark.
+ *
+ *   0     8  magic "PICKETRS"
+ *   8     4  version of this layout
+ *   12    4  byte order mark 0x01020304
+ *   16    8  bytes of the whole file
+ *   24    8  checksum: XXH3 with the secret below over bytes 32 to the end
+ *   32   32  digest: SHA-256 over the content (see below)
+ *   64  192  secret of all hashes, random for each build
+ *   256   …  struct ruleset_head from `types` on: counts, masks, section table
+ *
+ * Sections, each at a multiple of 64 bytes, in this order:
+ *
+ *   content    counts    struct ruleset_counts: so that the digest covers the bounds
+ *              sets      struct ruleset_set_row []
+ *              metas     struct ruleset_meta []: what many indicators share
+ *              strings   NUL-terminated, offset 0 is "not given"
+ *              records   one per indicator, then one per allow entry:
+ *                        varint meta, u8 type, u8 form, varint n, n bytes of key,
+ *                        NUL if the form shows the key as text,
+ *                        [varint n, value, NUL] if the form says so,
+ *                        [varint n, id, NUL]    if the form says so
+ *   where read files     NUL-terminated names
+ *              places    struct ruleset_place []: runs of lines
+ *   derived    offsets   u32 [records]: where each begins
+ *              groups    u32 []: n, then n refs of records that share a key
+ *              patterns  u32 []: refs of payload patterns
+ *              bloom     32-byte blocks: one bit in each of eight words
+ *              table     64-byte lines: eight fingerprints, eight refs
+ *              net4 net6 bit maps over the first bits of addresses: "some CIDR touches this"
+ *
+ * The digest covers the content only: neither the secret nor the folder that the
+ * rules were read from changes it, so two machines that loaded the same rules
+ * agree. The checksum covers everything and finds damage at memory speed; it is
+ * no signature: who needs authenticity signs the file.
+ *
+ * Nothing in a file is believed: sections are checked when it is opened, and
+ * every number read from one is checked when it is used. A hostile file can
+ * give wrong answers, never a read outside the mapping or a loop without end. */
+#ifndef RULES_RULESET_FORMAT_H
+#define RULES_RULESET_FORMAT_H
+
+#include "common/cursor.h"
+#include "common/hash.h"
+#include "rules/ruleset.h"
+
+#define RULESET_MAGIC    "PICKETRS"
+#define RULESET_VERSION  1u
+#define RULESET_ENDIAN   0x01020304u
+#define RULESET_ALIGN    64u
+#define RULESET_MAX      (1u << 30) /* indicators */
+#define RULESET_SET_MAX  65536u
+#define RULESET_ID_MAX   1024u /* bytes of an author's id */
+#define RULESET_SAME_MAX 1024u /* indicators that share one key */
+#define RULESET_TYPES    64    /* bits of an indicator_mask */
+#define RULESET_PROBES   4096u /* lines that one key may be away from its own */
+#define RULESET_NONE     UINT32_MAX
+#define RULESET_GROUP    0x80000000u /* a ref in the table with this bit is an index into groups */
+
+#define BLOOM_BLOCK_BYTES 32u
+#define BLOOM_WORDS       8
+#define TABLE_SLOTS       8
+#define FILTER_BITS_MIN   16
+#define FILTER_BITS_MAX   24
+
+#define URL_DEPTH_MAX 16 /* a prefix is filed under its folder, at most this many '/' deep */
+
+enum ruleset_section {
+	SECTION_COUNTS = 0,
+	SECTION_SETS,
+	SECTION_METAS,
+	SECTION_STRINGS,
+	SECTION_RECORDS,
+	SECTION_FILES,
+	SECTION_PLACES,
+	SECTION_OFFSETS,
+	SECTION_GROUPS,
+	SECTION_PATTERNS,
+	SECTION_BLOOM,
+	SECTION_TABLE,
+	SECTION_NET4,
+	SECTION_NET6,
+	SECTION_COUNT
+};
+
+/* Prefix lengths in use, except the full length: bit n of v4, bit n of v6. */
+struct ruleset_lengths {
+	uint64_t v4, v6[2];
+};
+
+struct ruleset_head {
+	char magic[8];
+	uint32_t version, endian;
+	uint64_t bytes, checksum;
+	uint8_t digest[32];
+	struct hash_key key;
+	uint64_t types;
+	struct ruleset_lengths net, allow_net;
+	uint64_t depths; /* bit n: some name has n labels (63: 63 or more) */
+	uint32_t count, allow;
+	uint32_t hosts;        /* ip indicators and CIDRs of full length */
+	uint32_t url_prefixes; /* url indicators with match: prefix */
+	uint8_t filter_bits4, filter_bits6;
+	uint8_t unused[6];
+	uint32_t by_type[RULESET_TYPES];
+	struct {
+		uint64_t offset, bytes;
+	} section[SECTION_COUNT];
+};
+
+struct ruleset_counts {
+	uint64_t section_bytes[4]; /* sets, metas, strings, records */
+	uint32_t count, allow;
+	uint8_t unused[24];
+};
+
+struct ruleset_set_row {
+	uint32_t id, title, producer, releasable_to, exercise; /* strings */
+	uint32_t version, tlp, unused;
+	int64_t valid_until_us;
+};
+
+struct ruleset_meta {
+	uint32_t set;
+	uint32_t labels, note, ref, where; /* strings */
+	uint8_t severity, confidence, tlp, match, fold, unused[7];
+	int64_t valid_from_us, valid_until_us;
+};
+
+/* From this ref on, up to the next run: file, and line + step * (ref - first). */
+struct ruleset_place {
+	uint32_t first, file, line, step;
+};
+
+struct ruleset_line {
+	uint32_t fingerprint[TABLE_SLOTS], ref[TABLE_SLOTS]; /* filled from the front; RULESET_NONE = free */
+};
+
+_Static_assert(sizeof(struct ruleset_line) == RULESET_ALIGN, "a table line is a cache line");
+_Static_assert(sizeof(struct ruleset_counts) == 64 && sizeof(struct ruleset_set_row) == 40 &&
+		   sizeof(struct ruleset_meta) == 48,
+	       "no padding: it would enter the digest");
+
+struct ruleset {
+	struct ruleset_head head; /* a copy: the file may not change under us */
+	const uint8_t *map;
+	size_t bytes;
+	char digest[65];
+	/* Views into the map with their number of elements, checked when opened. */
+	const struct ruleset_set_row *sets;
+	const struct ruleset_meta *metas;
+	const char *strings, *files;
+	const uint8_t *records;
+	const struct ruleset_place *places;
+	const uint32_t *offsets, *groups, *patterns;
+	const uint32_t *bloom;
+	const struct ruleset_line *table;
+	const uint8_t *net4, *net6;
+	uint32_t set_n, meta_n, place_n, group_n, pattern_n, bloom_n, table_n;
+	uint32_t strings_n, files_n, records_n;
+};
+
+/* How the author's value is told: a record stores it only when it must. */
+enum record_form {
+	FORM_STORED = 0, /* beside the key */
+	FORM_KEY,        /* is the key */
+	FORM_SLASHES,    /* the key without its leading "//" */
+	FORM_LOWER,      /* made from the key: an address, lower-case hex */
+	FORM_UPPER,      /* the key in upper-case hex */
+	FORM_COUNT
+};
+#define FORM_MASK 0x0fu
+#define FORM_ID   0x10u /* the author's id follows */
+
+struct ruleset_record {
+	enum indicator_type type;
+	enum record_form form;
+	uint32_t meta;
+	struct bytes key;  /* addresses: 4 or 16 bytes, then length or port */
+	const char *value; /* NULL: made from the key */
+	const char *id;    /* NULL: made from type and value */
+};
+
+/* ---- ruleset_record.c ---- */
+
+#define RECORD_VARINT_MAX 5
+size_t record_varint(uint8_t out[static RECORD_VARINT_MAX], uint32_t v);
+
+/* All of a record but its meta: canonical key, the author's value and id (or NULL). */
+struct buf;
+void record_put(struct buf *out, enum indicator_type t, const void *key, size_t key_n, const char *value,
+		const char *id);
+/* What record_put() wrote. */
+bool record_body(struct cursor *c, struct ruleset_record *rec);
+/* Record number i (allow entries stand behind the indicators); false when the file is wrong. */
+bool record_at(const struct ruleset *r, uint32_t i, struct ruleset_record *rec);
+/* The canonical key again: either borrowed from the record or spelled into room. */
+#define RECORD_KEY_ROOM 18
+struct bytes record_key(const struct ruleset_record *rec, uint8_t room[static RECORD_KEY_ROOM]);
+const char *record_value(const struct ruleset_record *rec, char room[static RULESET_VALUE_ROOM]);
+
+/* ---- keys: what is hashed for a record and for an observable ---- */
+
+#define SPACE_URL_PREFIX 62u
+#define SPACE_ALLOW      64u /* added to a space: the allow list's */
+
+/* Types that one lookup answers together share a space. */
+static inline uint32_t space_of(enum indicator_type t)
+{
+	return t == INDICATOR_CIDR ? INDICATOR_IP : t == INDICATOR_HOSTNAME ? INDICATOR_DOMAIN : (uint32_t)t;
+}
+
+/* length: of the prefix in the 16-byte form for addresses, else 0. */
+static inline uint64_t space_hash(const struct hash_key *k, uint32_t space, uint32_t length, const void *key, size_t n)
+{
+	return hash64(k, key, n) ^ ((uint64_t)(space | length << 8) * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static inline uint32_t scale(uint64_t h, uint32_t n)
+{
+	return (uint32_t)((h >> 32) * n >> 32);
+}
+
+/* Where the next folder of a canonical URL ends, from `from` on; 0 at the end. */
+size_t url_folder(const uint8_t *key, size_t n, size_t from);
+
+/* Keeps the first `length` bits. */
+static inline struct addr addr_masked(const struct addr *a, unsigned length)
+{
+	struct addr m = {.b = {0}};
+	unsigned whole = length / 8u;
+	memcpy(m.b, a->b, whole);
+	if (whole < 16)
+		m.b[whole] = (uint8_t)(a->b[whole] & (0xff00u >> (length % 8u)));
+	return m;
+}
+
+/* The bit of the CIDR filter that an address falls on. */
+static inline uint32_t filter_bit(const struct addr *a, bool v4, unsigned bits)
+{
+	const uint8_t *p = v4 ? a->b + 12 : a->b;
+	return ((uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]) >> (24 - bits);
+}
+
+/* ---- ruleset_file.c ---- */
+
+/* Takes the mapping over (it is unmapped on failure). */
+struct ruleset *ruleset_adopt(const void *map, size_t bytes, const char *name, struct err *e);
+uint64_t ruleset_checksum(const void *map, size_t bytes);
+
+#endif
