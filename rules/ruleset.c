@@ -132,8 +132,8 @@ static bool meta_allows(const struct ask *q, const struct ruleset_meta *m)
 /* Whether a record is really what the part asks for: the fingerprint was a hint. */
 static bool record_is(const struct ruleset_record *rec, const struct ruleset_meta *m, const struct part *p)
 {
-	uint8_t room[RECORD_KEY_ROOM];
-	struct bytes key = record_key(rec, room);
+	uint8_t room[RULESET_KEY_ROOM];
+	struct bytes key = ruleset_record_key(rec, room);
 	uint32_t length = 0;
 	if ((p->space & SPACE_ALLOW ? p->space & ~SPACE_ALLOW : p->space) == INDICATOR_IP) {
 		if (key.n < 16 || (rec->type == INDICATOR_CIDR && key.n < 17))
@@ -167,7 +167,7 @@ static bool allow_has(const struct ask *q, const struct part *p)
 	struct candidates c = candidates(q->r, h);
 	for (uint32_t ref; (ref = next_candidate(&c)) != RULESET_NONE;) {
 		struct ruleset_record rec;
-		if (ref < q->r->head.count || !record_at(q->r, ref, &rec))
+		if (ref < q->r->head.count || !ruleset_record_at(q->r, ref, &rec))
 			continue;
 		const struct ruleset_meta *m = &q->r->metas[rec.meta];
 		if (record_is(&rec, m, p) && in_time(INT64_MIN, m->valid_until_us, q->now_us))
@@ -274,7 +274,7 @@ static __attribute__((noinline)) void look(struct ask *q, const struct part *p, 
 	struct candidates c = candidates(q->r, h);
 	for (uint32_t ref; (ref = next_candidate(&c)) != RULESET_NONE;) {
 		struct ruleset_record rec;
-		if (ref >= q->r->head.count || !record_at(q->r, ref, &rec))
+		if (ref >= q->r->head.count || !ruleset_record_at(q->r, ref, &rec))
 			continue;
 		const struct ruleset_meta *m = &q->r->metas[rec.meta];
 		if (record_is(&rec, m, p) && meta_allows(q, m))
@@ -471,11 +471,11 @@ struct indicator ruleset_indicator_in(const struct ruleset *r, ruleset_ref ref, 
 {
 	struct indicator i = {.value = "", .id = ""};
 	struct ruleset_record rec;
-	if (ref >= r->head.count || !record_at(r, ref, &rec))
+	if (ref >= r->head.count || !ruleset_record_at(r, ref, &rec))
 		return i;
 	fill_meta(r, rec.meta, &i);
 	i.type = rec.type;
-	i.value = record_value(&rec, room->value);
+	i.value = ruleset_record_value(&rec, room->value);
 	i.id = rec.id ? rec.id : indicator_make_id(i.type, i.value, room->id);
 	const struct ruleset_place *p = place_of(r, ref);
 	if (p) {
@@ -511,7 +511,7 @@ struct indicator_set ruleset_set_at(const struct ruleset *r, size_t i)
 struct indicator_set ruleset_set(const struct ruleset *r, ruleset_ref ref)
 {
 	struct ruleset_record rec;
-	if (ref >= r->head.count || !record_at(r, ref, &rec))
+	if (ref >= r->head.count || !ruleset_record_at(r, ref, &rec))
 		return (struct indicator_set){.id = ""};
 	return ruleset_set_at(r, r->metas[rec.meta].set);
 }
@@ -526,7 +526,7 @@ ruleset_ref ruleset_pattern(const struct ruleset *r, size_t i, struct indicator 
 	struct ruleset_record rec;
 	*out = (struct indicator){.value = ""};
 	ruleset_ref ref = i < r->pattern_n ? r->patterns[i] : RULESET_NONE;
-	if (ref >= r->head.count || !record_at(r, ref, &rec))
+	if (ref >= r->head.count || !ruleset_record_at(r, ref, &rec))
 		return RULESET_NONE;
 	fill_meta(r, rec.meta, out);
 	out->type = rec.type;

@@ -199,7 +199,7 @@ void ruleset_builder_free(struct ruleset_builder *b)
 static void record_of(const struct ruleset_builder *b, const struct entry *e, struct ruleset_record *rec)
 {
 	struct cursor c = cursor_over(b->records.p + e->body, e->body_n);
-	record_body(&c, rec);
+	ruleset_record_body(&c, rec);
 	rec->meta = e->meta;
 }
 
@@ -228,11 +228,11 @@ static struct lookup_key lookup_key(enum indicator_type t, enum match_mode match
 }
 
 static struct lookup_key entry_key(const struct ruleset_builder *b, const struct entry *e, bool allow,
-				   uint8_t room[static RECORD_KEY_ROOM])
+				   uint8_t room[static RULESET_KEY_ROOM])
 {
 	struct ruleset_record rec;
 	record_of(b, e, &rec);
-	return lookup_key(rec.type, (enum match_mode)meta_at(b, e->meta)->match, allow, record_key(&rec, room));
+	return lookup_key(rec.type, (enum match_mode)meta_at(b, e->meta)->match, allow, ruleset_record_key(&rec, room));
 }
 
 static bool same_key(const struct lookup_key *x, const struct lookup_key *y)
@@ -246,7 +246,7 @@ static struct entry *find_head(struct ruleset_builder *b, uint64_t h, const stru
 {
 	uint32_t at = RULESET_NONE, found;
 	while ((found = index_next(&b->keys, h, &at)) != RULESET_NONE) {
-		uint8_t room[RECORD_KEY_ROOM];
+		uint8_t room[RULESET_KEY_ROOM];
 		struct entry *e = &b->entries[found & 1].list[found >> 1];
 		if ((found & 1) != allow || e->h != h)
 			continue;
@@ -272,7 +272,7 @@ static void put_body(struct ruleset_builder *b, struct entry *e, enum indicator_
 		     const char *id)
 {
 	e->body = (uint32_t)b->records.n;
-	record_put(&b->records, t, b->canon.key, b->canon.n, value, id);
+	ruleset_record_put(&b->records, t, b->canon.key, b->canon.n, value, id);
 	e->body_n = (uint32_t)b->records.n - e->body;
 }
 
@@ -284,7 +284,7 @@ static bool same_indicator(const struct ruleset_builder *b, const struct entry *
 	const struct ruleset_meta *other = meta_at(b, e->meta);
 	record_of(b, e, &rec);
 	return rec.type == t && other->set == m->set && other->match == m->match && other->where == m->where &&
-	       strcmp(record_value(&rec, room), value) == 0;
+	       strcmp(ruleset_record_value(&rec, room), value) == 0;
 }
 
 /* The canonical value in b->canon, filed under its key. Finds the same
@@ -500,14 +500,14 @@ static uint32_t put_places(const struct ruleset_builder *b, struct ruleset_place
 static void count_all(struct layout *l)
 {
 	const struct ruleset_builder *b = l->b;
-	uint8_t v[RECORD_VARINT_MAX], room[RECORD_KEY_ROOM];
+	uint8_t v[RULESET_VARINT_MAX], room[RULESET_KEY_ROOM];
 	for (uint32_t i = 0; i < entry_total(b); i++) {
 		const struct entry *e = entry_number(b, i);
 		struct ruleset_record rec;
 		bool v4, allow = i >= b->entries[0].n;
-		l->record_bytes += record_varint(v, e->meta) + e->body_n;
+		l->record_bytes += ruleset_varint(v, e->meta) + e->body_n;
 		record_of(b, e, &rec);
-		struct bytes key = record_key(&rec, room);
+		struct bytes key = ruleset_record_key(&rec, room);
 		uint32_t ignored = 0;
 		if (!allow)
 			count_indicator(l, &rec, key);
@@ -604,7 +604,7 @@ static void fill_records(const struct layout *l)
 	for (uint32_t i = 0; i < entry_total(b); i++) {
 		const struct entry *e = entry_number(b, i);
 		offsets[i] = (uint32_t)(p - start);
-		p += record_varint(p, e->meta);
+		p += ruleset_varint(p, e->meta);
 		memcpy(p, b->records.p + e->body, e->body_n);
 		p += e->body_n;
 		uint8_t type = b->records.p[e->body];
@@ -675,13 +675,13 @@ static void filter_add(uint8_t *map, unsigned bits, const struct addr *a, bool v
 static void fill_filters(const struct layout *l)
 {
 	const struct ruleset_builder *b = l->b;
-	uint8_t room[RECORD_KEY_ROOM];
+	uint8_t room[RULESET_KEY_ROOM];
 	for (uint32_t i = 0; i < l->head.count && l->head.by_type[INDICATOR_CIDR]; i++) {
 		struct ruleset_record rec;
 		if (b->records.p[entry_number(b, i)->body] != INDICATOR_CIDR)
 			continue;
 		record_of(b, entry_number(b, i), &rec);
-		struct bytes key = record_key(&rec, room);
+		struct bytes key = ruleset_record_key(&rec, room);
 		struct addr a = addr_v6(key.p);
 		bool v4 = addr_is_v4(&a);
 		unsigned length = key.p[16];

@@ -186,21 +186,21 @@ struct ruleset_record {
 
 /* ---- ruleset_record.c ---- */
 
-#define RECORD_VARINT_MAX 5
-size_t record_varint(uint8_t out[static RECORD_VARINT_MAX], uint32_t v);
+#define RULESET_VARINT_MAX 5
+size_t ruleset_varint(uint8_t out[static RULESET_VARINT_MAX], uint32_t v);
 
 /* All of a record but its meta: canonical key, the author's value and id (or NULL). */
 struct buf;
-void record_put(struct buf *out, enum indicator_type t, const void *key, size_t key_n, const char *value,
-		const char *id);
-/* What record_put() wrote. */
-bool record_body(struct cursor *c, struct ruleset_record *rec);
+void ruleset_record_put(struct buf *out, enum indicator_type t, const void *key, size_t key_n, const char *value,
+			const char *id);
+/* What ruleset_record_put() wrote. */
+bool ruleset_record_body(struct cursor *c, struct ruleset_record *rec);
 /* Record number i (allow entries stand behind the indicators); false when the file is wrong. */
-bool record_at(const struct ruleset *r, uint32_t i, struct ruleset_record *rec);
+bool ruleset_record_at(const struct ruleset *r, uint32_t i, struct ruleset_record *rec);
 /* The canonical key again: either borrowed from the record or spelled into room. */
-#define RECORD_KEY_ROOM 18
-struct bytes record_key(const struct ruleset_record *rec, uint8_t room[static RECORD_KEY_ROOM]);
-const char *record_value(const struct ruleset_record *rec, char room[static RULESET_VALUE_ROOM]);
+#define RULESET_KEY_ROOM 18
+struct bytes ruleset_record_key(const struct ruleset_record *rec, uint8_t room[static RULESET_KEY_ROOM]);
+const char *ruleset_record_value(const struct ruleset_record *rec, char room[static RULESET_VALUE_ROOM]);
 
 /* ---- keys: what is hashed for a record and for an observable ---- */
 

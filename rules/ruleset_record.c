@@ -35,7 +35,7 @@ static size_t digest_bytes(enum indicator_type t)
 	}
 }
 
-size_t record_varint(uint8_t out[static RECORD_VARINT_MAX], uint32_t v)
+size_t ruleset_varint(uint8_t out[static RULESET_VARINT_MAX], uint32_t v)
 {
 	size_t n = 0;
 	for (; v >= 0x80; v >>= 7)
@@ -47,7 +47,7 @@ size_t record_varint(uint8_t out[static RECORD_VARINT_MAX], uint32_t v)
 static uint32_t read_varint(struct cursor *c)
 {
 	uint32_t v = 0;
-	for (unsigned shift = 0; shift < 7 * RECORD_VARINT_MAX; shift += 7) {
+	for (unsigned shift = 0; shift < 7 * RULESET_VARINT_MAX; shift += 7) {
 		uint8_t b = cursor_u8(c);
 		v |= (uint32_t)(b & 0x7f) << shift;
 		if (!(b & 0x80))
@@ -61,9 +61,9 @@ static uint32_t read_varint(struct cursor *c)
 
 static const char *address_text(const struct ruleset_record *rec, char room[static RULESET_VALUE_ROOM])
 {
-	uint8_t key[RECORD_KEY_ROOM];
+	uint8_t key[RULESET_KEY_ROOM];
 	char text[ADDR_TEXT_LEN];
-	struct bytes b = record_key(rec, key);
+	struct bytes b = ruleset_record_key(rec, key);
 	if (b.n < 16)
 		return "";
 	struct addr a = addr_v6(b.p);
@@ -88,14 +88,14 @@ static const char *digest_text(const struct ruleset_record *rec, char room[stati
 	return room;
 }
 
-const char *record_value(const struct ruleset_record *rec, char room[static RULESET_VALUE_ROOM])
+const char *ruleset_record_value(const struct ruleset_record *rec, char room[static RULESET_VALUE_ROOM])
 {
 	if (rec->value)
 		return rec->value;
 	return type_is_address(rec->type) ? address_text(rec, room) : digest_text(rec, room);
 }
 
-struct bytes record_key(const struct ruleset_record *rec, uint8_t room[static RECORD_KEY_ROOM])
+struct bytes ruleset_record_key(const struct ruleset_record *rec, uint8_t room[static RULESET_KEY_ROOM])
 {
 	if (!type_is_address(rec->type) || rec->key.n > 6 || rec->key.n < 4)
 		return rec->key;
@@ -114,7 +114,7 @@ static enum record_form choose_form(enum indicator_type t, struct bytes key, con
 	struct ruleset_record rec = {.type = t, .key = key};
 	if (type_is_address(t) || digest_bytes(t)) {
 		for (rec.form = FORM_LOWER; rec.form <= FORM_UPPER; rec.form++)
-			if (strcmp(record_value(&rec, room), value) == 0)
+			if (strcmp(ruleset_record_value(&rec, room), value) == 0)
 				return rec.form;
 		return FORM_STORED;
 	}
@@ -127,12 +127,12 @@ static enum record_form choose_form(enum indicator_type t, struct bytes key, con
 
 static void put_varint(struct buf *out, size_t v)
 {
-	uint8_t b[RECORD_VARINT_MAX];
-	buf_add(out, b, record_varint(b, (uint32_t)v));
+	uint8_t b[RULESET_VARINT_MAX];
+	buf_add(out, b, ruleset_varint(b, (uint32_t)v));
 }
 
-void record_put(struct buf *out, enum indicator_type t, const void *key, size_t key_n, const char *value,
-		const char *id)
+void ruleset_record_put(struct buf *out, enum indicator_type t, const void *key, size_t key_n, const char *value,
+			const char *id)
 {
 	struct bytes k = {.p = key, .n = key_n};
 	enum record_form form = choose_form(t, k, value);
@@ -173,7 +173,7 @@ static const char *read_text(struct cursor *c)
 	return terminated(c, b.p, 0);
 }
 
-bool record_body(struct cursor *c, struct ruleset_record *rec)
+bool ruleset_record_body(struct cursor *c, struct ruleset_record *rec)
 {
 	uint8_t type = cursor_u8(c), form = cursor_u8(c);
 	*rec = (struct ruleset_record){.type = (enum indicator_type)type, .form = (enum record_form)(form & FORM_MASK)};
@@ -191,13 +191,13 @@ bool record_body(struct cursor *c, struct ruleset_record *rec)
 	return cursor_ok(c);
 }
 
-bool record_at(const struct ruleset *r, uint32_t i, struct ruleset_record *rec)
+bool ruleset_record_at(const struct ruleset *r, uint32_t i, struct ruleset_record *rec)
 {
 	if (i >= (uint64_t)r->head.count + r->head.allow || r->offsets[i] >= r->records_n)
 		return false;
 	struct cursor c = cursor_over(r->records + r->offsets[i], r->records_n - r->offsets[i]);
 	uint32_t meta = read_varint(&c);
-	bool good = record_body(&c, rec) && meta < r->meta_n;
+	bool good = ruleset_record_body(&c, rec) && meta < r->meta_n;
 	rec->meta = meta;
 	return good;
 }
