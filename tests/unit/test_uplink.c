@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -47,6 +48,9 @@ struct fake {
 	uint64_t welcome_add; /* lies about its mark */
 	bool skip_one;        /* loses a DATA frame: a gap */
 	char path[100];
+	struct tls *tls; /* NULL: plaintext */
+	struct tls_conn *conn;
+	bool shaken;
 };
 
 static void fake_open(struct fake *f, const char *name)
@@ -62,6 +66,9 @@ static void fake_open(struct fake *f, const char *name)
 
 static void fake_hang_up(struct fake *f)
 {
+	tls_close(f->conn);
+	f->conn = NULL;
+	f->shaken = false;
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
@@ -82,7 +89,12 @@ static void fake_say(struct fake *f, enum frame_type type, uint64_t number)
 	size_t at = frame_begin(&b, type);
 	buf_u64(&b, number);
 	frame_end(&b, at);
-	assert_int_equal(send(f->fd, b.p, b.n, MSG_NOSIGNAL), b.n);
+	size_t put = 0;
+	if (f->conn)
+		assert_int_equal(tls_write(f->conn, b.p, b.n, &put, NULL), TLS_DONE);
+	else
+		put = (size_t)send(f->fd, b.p, b.n, MSG_NOSIGNAL);
+	assert_int_equal(put, b.n);
 	buf_free(&b);
 }
 
@@ -159,6 +171,24 @@ static bool fake_cut(struct fake *f, size_t got)
 	return true;
 }
 
+/* As recv(); the handshake is over first. */
+static ssize_t fake_receive(struct fake *f, void *into, size_t cap)
+{
+	size_t got = 0;
+	if (!f->tls)
+		return recv(f->fd, into, cap, 0);
+	if (!f->conn)
+		f->conn = tls_open(f->tls, f->fd, NULL);
+	enum tls_result r = TLS_DONE;
+	if (!f->shaken)
+		r = tls_handshake(f->conn, NULL);
+	f->shaken = r == TLS_DONE;
+	if (r == TLS_DONE)
+		r = tls_read(f->conn, into, cap, &got, NULL);
+	errno = r == TLS_FAILED ? EPROTO : EAGAIN;
+	return r == TLS_DONE ? (ssize_t)got : r == TLS_CLOSED ? 0 : -1;
+}
+
 static void fake_step(struct fake *f)
 {
 	static uint8_t chunk[1 << 16];
@@ -166,7 +196,7 @@ static void fake_step(struct fake *f)
 		f->fd = accept4(f->listener, NULL, NULL, SOCK_NONBLOCK);
 	if (f->fd < 0)
 		return;
-	ssize_t got = recv(f->fd, chunk, f->take ? f->take : sizeof(chunk), 0);
+	ssize_t got = fake_receive(f, chunk, f->take ? f->take : sizeof(chunk));
 	if (got == 0 || (got < 0 && errno != EAGAIN)) {
 		fake_hang_up(f);
 		return;
@@ -510,6 +540,76 @@ static void test_addresses(void **state)
 	}
 }
 
+/* Certificates from the script that the demo uses; revoked while connected. */
+static void test_over_tls(void **state)
+{
+	(void)state;
+	char command[400], ca[5][128];
+	struct fake f;
+	struct world w;
+	struct err e = {""};
+	if (access("deploy/make-test-ca.sh", X_OK) != 0)
+		skip();
+	snprintf(command, sizeof(command),
+		 "deploy/make-test-ca.sh %s/ca && deploy/make-test-ca.sh %s/ca example 30 sensor tok-03", dir, dir);
+	assert_int_equal(system(command), 0);
+	static const char *const files[] = {"collector-1", "sensor-ca.crt", "tok-03", "collector-ca.crt",
+					    "sensor-ca.crl"};
+	for (int i = 0; i < 5; i++)
+		snprintf(ca[i], sizeof(ca[i]), "%s/ca/%s", dir, files[i]);
+	char cert[2][160], key[2][160];
+	for (int i = 0; i < 2; i++) {
+		snprintf(cert[i], sizeof(cert[i]), "%s.crt", ca[i * 2]);
+		snprintf(key[i], sizeof(key[i]), "%s.key", ca[i * 2]);
+	}
+	struct tls_conf server = {.server = true,
+				  .cert = cert[0],
+				  .key = key[0],
+				  .ca = ca[1],
+				  .crl = ca[4],
+				  .own_role = ROLE_COLLECTOR,
+				  .peer_role = ROLE_SENSOR};
+	struct tls_conf client = {
+	    .cert = cert[1], .key = key[1], .ca = ca[3], .own_role = ROLE_SENSOR, .peer_role = ROLE_COLLECTOR};
+	fake_open(&f, "c");
+	f.tls = tls_new(&server, &e);
+	struct tls *ours = tls_new(&client, &e);
+	if (!f.tls || !ours)
+		fail_msg("%s", e.text);
+	world_open(&w, &f, NULL);
+	uplink_free(w.uplink);
+	struct uplink_conf c = {.collectors = &w.collectors, .sensor_id = "tok-03", .tls = ours};
+	w.uplink = uplink_new(&c, w.spool, &e);
+	raise_alerts(&w, 5000);
+	int64_t began = clock_mono_us();
+	for (int i = 0; i < 100000 && f.applied < 5000; i++)
+		steps(&w, 1, &f, NULL);
+	printf("5,000 alerts over TLS in %lld ms\n", (long long)(clock_mono_us() - began) / 1000);
+	check_each_once(&f, 5000);
+	for (int cut = 1; cut < 20; cut++) {
+		for (int i = 0; i < 3500 && !connected(&w); i++)
+			steps(&w, 1, &f, NULL);
+		raise_alerts(&w, 50);
+		f.take = 777;
+		f.cut_after = (size_t)cut * 1500;
+		steps(&w, 60, &f, NULL);
+		f.take = f.cut_after = 0;
+	}
+	steps(&w, 8000, &f, NULL);
+	check_each_once(&f, w.id);
+	snprintf(command, sizeof(command), "deploy/make-test-ca.sh --revoke %s/ca sensor tok-03", dir);
+	assert_int_equal(system(command), 0);
+	assert_true(tls_reload(f.tls, &e));
+	assert_false(tls_recheck(f.conn, f.tls, &e));
+	fake_hang_up(&f);
+	steps(&w, 3000, &f, NULL);
+	assert_false(connected(&w));
+	world_close(&w);
+	tls_free(ours);
+	tls_free(f.tls);
+	fake_close(&f);
+}
+
 /* ---- the thread ---- */
 
 static struct output_conf output_conf_for(struct fake *f, char *json, char **collectors)
@@ -666,6 +766,7 @@ static int setup(void **state)
 	snprintf(dir, sizeof(dir), "/tmp/picket-uplink-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	log_open("test_uplink", LOG_LEVEL_ERROR);
+	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
 
@@ -688,6 +789,7 @@ int main(void)
 	    CASE(test_lies_end_the_session),
 	    CASE(test_next_collector),
 	    CASE(test_pauses_grow),
+	    CASE(test_over_tls),
 	    CASE(test_addresses),
 	    CASE(test_output_end_to_end),
 	    CASE(test_output_without_collector_keeps_all),
