@@ -113,6 +113,19 @@ static enum probe status_start(const uint8_t *p, size_t n)
 	return digit(p[sizeof(like) - 1]) || blank(p[sizeof(like) - 1]) ? PROBE_YES : PROBE_NO;
 }
 
+/* Some malware leaves the version out, but not the fields: a known method, a path,
+ * and a line with a colon after it. */
+static enum probe unversioned_start(const uint8_t *p, size_t n, size_t m, size_t line_n)
+{
+	if (!known_method(p, m) || line_n < m + 2 || p[m + 1] != '/' || !printable(p, line_n))
+		return PROBE_NO;
+	const uint8_t *next = p + line_n + 1, *nl = memchr(next, '\n', n - line_n - 1);
+	size_t next_n = nl ? (size_t)(nl - next) : n - line_n - 1;
+	if (memchr(next, ':', next_n))
+		return method_char(next[0]) ? PROBE_YES : PROBE_NO;
+	return nl || next_n > HTTP_METHOD_MAX ? PROBE_NO : PROBE_MORE;
+}
+
 static enum probe request_start(const uint8_t *p, size_t n)
 {
 	size_t m = method_length(p, n);
@@ -130,7 +143,9 @@ static enum probe request_start(const uint8_t *p, size_t n)
 												    : PROBE_MORE;
 	}
 	struct bytes line = line_end_trimmed(p, (size_t)(nl - p));
-	return line.n > m && version_at(line.p, line.n) < line.n ? PROBE_YES : PROBE_NO;
+	if (line.n > m && version_at(line.p, line.n) < line.n)
+		return PROBE_YES;
+	return unversioned_start(p, n, m, (size_t)(nl - p));
 }
 
 enum probe http_start(const uint8_t *p, size_t n)
@@ -194,12 +209,15 @@ static bool parse_request_line(struct bytes line, struct http_head *h)
 	size_t m = method_length(line.p, line.n);
 	line = line_end_trimmed(line.p, line.n);
 	size_t v = version_at(line.p, line.n);
-	if (m == 0 || m > HTTP_METHOD_MAX || m >= line.n || v >= line.n || v <= m)
+	if (m == 0 || m > HTTP_METHOD_MAX || m >= line.n || v <= m || (v == line.n && !known_method(line.p, m)))
 		return false;
 	h->request = true;
 	h->method = span(line.p, line.p + m);
 	h->version = span(line.p + v, line.p + line.n);
 	h->target = trim(span(line.p + m, line.p + v));
+	for (size_t i = 0; i < h->target.n; i++) /* a blank ends it (RFC 9112 3.2) */
+		if (blank(h->target.p[i]))
+			h->target.n = i;
 	return true;
 }
 

@@ -31,6 +31,7 @@ struct http_side {
 	bool checked;   /* the start line has been looked at */
 	bool connected; /* its last request was CONNECT */
 	bool has_body;  /* follows PHASE_HEAD_REST */
+	bool spoke;     /* has sent a head */
 	unsigned status;
 	struct carry head;
 	struct http_body body;
@@ -154,6 +155,7 @@ static void lose_sync(struct inspect *in, struct http *h, struct http_side *s, e
 static enum verdict accept_head(struct inspect *in, struct http *h, enum side side, const struct http_head *head)
 {
 	struct http_side *s = &h->side[side];
+	s->spoke = true;
 	if (head->over_limit)
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	enum verdict v = head->request ? on_request(in, h, side, head) : on_response(in, h, side, head);
@@ -226,13 +228,28 @@ static enum verdict head_over_limit(struct inspect *in, struct http *h, enum sid
 	return INSPECT_MORE;
 }
 
+/* An answer without a head, as HTTP/0.9 servers give: all of it is the body. */
+static void bare_body(struct inspect *in, struct http *h, struct http_side *s, const uint8_t *p, size_t n)
+{
+	const struct http_head none = {0};
+	size_t all;
+	s->request = dequeue(h);
+	s->status = 0;
+	http_body_begin(in, &s->body, &none, false);
+	s->phase = PHASE_BODY;
+	(void)http_body_data(in, &s->body, p, n, &all);
+	carry_free(in->mem, &s->head);
+}
+
 /* After CONNECT something else may follow at once (the response not seen). */
 static enum verdict check_start(struct inspect *in, struct http *h, struct http_side *s, const uint8_t *p, size_t n)
 {
 	enum probe start = http_start(p, n);
 	if (start == PROBE_NO && s->connected)
 		return INSPECT_AGAIN;
-	if (start == PROBE_NO)
+	if (start == PROBE_NO && !s->spoke && h->queued)
+		bare_body(in, h, s, p, n);
+	else if (start == PROBE_NO)
 		lose_sync(in, h, s, LEDGER_PARSER_ERROR);
 	s->checked = start == PROBE_YES;
 	return INSPECT_MORE;
@@ -262,7 +279,7 @@ static enum verdict take_head(struct inspect *in, struct http *h, enum side side
 		enum verdict v = check_start(in, h, s, head, head_n);
 		if (v == INSPECT_AGAIN)
 			*used = 0;
-		if (v != INSPECT_MORE || s->phase == PHASE_RESYNC)
+		if (v != INSPECT_MORE || s->phase != PHASE_HEAD)
 			return v;
 	}
 	if (!end)
@@ -396,6 +413,8 @@ static void http_close(struct inspect *in, enum side side)
 	struct http_side *s = &h->side[side];
 	if (s->phase == PHASE_HEAD && s->head.n && s->checked)
 		(void)cut_head(in, h, side);
+	else if (s->phase == PHASE_HEAD && s->head.n && !s->spoke && h->queued)
+		bare_body(in, h, s, s->head.p, s->head.n);
 	if (s->phase != PHASE_BODY)
 		return;
 	h->now = s->request;

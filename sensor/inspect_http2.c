@@ -398,7 +398,7 @@ static void frame_ready(struct inspect *in, struct h2 *h, enum side side)
 	if (!s->dead && !s->prefix_want && s->type != FRAME_SETTINGS)
 		prefix_done(in, h, side);
 	if (!s->dead && !s->prefix_want && !s->left && s->type != FRAME_SETTINGS)
-		payload_bytes(in, h, side, NULL, 0);
+		payload_bytes(in, h, side, s->prefix, 0);
 }
 
 static size_t take_frame(struct inspect *in, struct h2 *h, enum side side, const uint8_t *p, size_t n)
@@ -417,7 +417,7 @@ static size_t take_frame(struct inspect *in, struct h2 *h, enum side side, const
 			return 1;
 		prefix_done(in, h, side);
 		if (!s->dead && !s->left && s->type != FRAME_SETTINGS)
-			payload_bytes(in, h, side, NULL, 0);
+			payload_bytes(in, h, side, s->prefix, 0);
 	} else {
 		uint32_t *of = s->left ? &s->left : &s->pad;
 		size_t k = *of < n ? *of : n;
