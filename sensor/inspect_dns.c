@@ -304,20 +304,33 @@ static void report_rdata(struct transaction *t, uint16_t class, struct cursor rd
 	}
 }
 
+/* Reads the name at c; one that cannot be read (too long, a wrong pointer) but
+ * can be stepped over costs itself, not what follows. */
+static bool name_or_none(struct transaction *t, struct cursor *c, struct name *out)
+{
+	struct cursor again = *c;
+	size_t begins;
+	out->n = 0;
+	if (!name_read(t, c, NULL, &begins))
+		return false;
+	if (!name_read(t, &again, out, &begins)) {
+		out->n = 0;
+		t->broken = true;
+	}
+	return true;
+}
+
 /* Neighbouring records mostly point at one owner: it is reported once. */
 static bool read_owner(struct transaction *t, struct cursor *c)
 {
 	size_t begins;
 	struct cursor again = *c;
-	if (!t->in)
-		return name_read(t, c, NULL, &begins);
 	if (!name_read(t, c, NULL, &begins))
 		return false;
-	if (begins == t->owner_offset)
+	if (!t->in || begins == t->owner_offset)
 		return true;
-	t->owner.n = 0;
-	if (!name_read(t, &again, &t->owner, &t->owner_offset))
-		return false;
+	t->owner_offset = begins;
+	name_or_none(t, &again, &t->owner);
 	report_name(t, t->at->name, &t->owner);
 	return true;
 }
@@ -347,9 +360,7 @@ static bool walk_question(struct transaction *t, struct cursor *c, bool first)
 {
 	struct name other;
 	struct name *name = first ? &t->question : &other;
-	size_t begins;
-	name->n = 0;
-	if (!name_read(t, c, t->in || first ? name : NULL, &begins))
+	if (!name_or_none(t, c, name))
 		return false;
 	uint16_t type = cursor_u16(c), class = cursor_u16(c);
 	if (first) {
@@ -431,8 +442,10 @@ static bool has_port(const struct inspect *in, uint16_t port)
 	return in->src_port == port || in->dest_port == port;
 }
 
-/* What any header of ours must satisfy. n: length of the whole message. */
-static bool header_plausible(const struct header *h, size_t n)
+/* What any header of ours must satisfy. n: length of the whole message. Where a
+ * port speaks for DNS, wrong counts do not speak against it: what the first
+ * question says is worth more. */
+static bool header_plausible(const struct header *h, size_t n, bool by_port)
 {
 	size_t records = (size_t)h->count[1] + h->count[2] + h->count[3];
 	size_t questions = HEADER_SIZE + (size_t)h->count[0] * QUESTION_MIN;
@@ -442,6 +455,8 @@ static bool header_plausible(const struct header *h, size_t n)
 		return false;
 	if (!h->count[0] && !records)
 		return n == HEADER_SIZE; /* FORMERR and the like */
+	if (by_port && h->count[0])
+		return true;
 	if ((h->flags & FLAG_RESPONSE) && (h->flags & FLAG_TRUNCATED))
 		return questions <= n;
 	return questions + records * RECORD_MIN <= n;
@@ -493,13 +508,12 @@ static bool name_printable(const struct name *name)
 }
 
 /* The first question at c, with nothing reported. */
-static bool question_plausible(struct transaction *t, struct cursor *c)
+static bool question_plausible(struct transaction *t, struct cursor *c, bool by_port)
 {
-	t->question.n = 0;
-	if (!walk_question(t, c, true))
+	if (!walk_question(t, c, true) || !name_printable(&t->question) || netbios_like(&t->question, t->question_type))
 		return false;
-	return type_known(t->question_type) && class_known(t->question_class) &&
-	       !netbios_like(&t->question, t->question_type);
+	bool type = type_known(t->question_type), class = class_known(t->question_class);
+	return by_port ? type || class : type && class && !t->broken;
 }
 
 /* have bytes of a message of n. by_port: a port speaks for it, so the header and
@@ -512,16 +526,14 @@ static bool message_plausible(const uint8_t *p, size_t have, size_t n, bool by_p
 	t.n = have;
 	struct cursor c = cursor_over(p, have);
 	struct header h = header_read(&c);
-	if (!cursor_ok(&c) || !header_plausible(&h, n))
+	if (!cursor_ok(&c) || !header_plausible(&h, n, by_port))
 		return false;
 	if (!by_port && !header_strict(&h))
 		return false;
-	if (h.count[0] && !question_plausible(&t, &c))
+	if (h.count[0] && !question_plausible(&t, &c, by_port))
 		return false;
 	if (by_port || have < n)
 		return true;
-	if (!name_printable(&t.question))
-		return false;
 	c = cursor_over(p, n);
 	return walk(&t, &c) && !cursor_left(&c);
 }
@@ -559,7 +571,7 @@ static enum probe probe_tcp(const struct inspect *in, enum side side, const uint
 		return PROBE_NO;
 	if (!cursor_ok(&peek))
 		return PROBE_MORE;
-	if (!header_plausible(&h, length) || (!by_port && !header_strict(&h)))
+	if (!header_plausible(&h, length, false) || (!by_port && !header_strict(&h)))
 		return PROBE_NO;
 	size_t have = cursor_left(&c) < length ? cursor_left(&c) : length;
 	if (message_plausible(c.p, have, length, by_port))
