@@ -7,6 +7,7 @@ const struct parser *const parsers[] = {
     &parser_llmnr,
     &parser_dns_udp,
     &parser_dns_tcp,
+    &parser_dtls,
     &parser_tls,
     &parser_ssh,
     &parser_http1,
