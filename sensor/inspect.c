@@ -160,8 +160,10 @@ static struct conn *conn_get(struct inspector *ins, struct flow *f)
 		ledger_count(ins->ledger, LEDGER_PARSER_MEMORY);
 		return NULL;
 	}
-	c->stream.half[TO_SERVER] = (struct stream_half){.next = f->isn, .known = f->isn != 0};
-	c->stream.half[TO_CLIENT] = (struct stream_half){.next = f->reply_isn, .known = f->reply_isn != 0};
+	if (f->isn)
+		stream_begin(&c->stream, TO_SERVER, f->isn);
+	if (f->reply_isn)
+		stream_begin(&c->stream, TO_CLIENT, f->reply_isn);
 	f->state = slot_take(ins);
 	f->flags |= FLOW_STATE;
 	ins->conn[f->state] = c;
@@ -446,24 +448,10 @@ static void enter_expected(struct feed *fd)
 	parser_enter(fd, x.parser);
 }
 
-/* Sequence numbers of the handshake, so that the first segment may come late. */
-static void note_handshake(struct flow *f, enum side side, const struct layer *l)
-{
-	if ((f->flags & FLOW_STATE) || !(l->tcp_flags & TCP_SYN))
-		return;
-	if (side == TO_SERVER)
-		f->isn = l->tcp_seq + 1;
-	else
-		f->reply_isn = l->tcp_seq + 1;
-}
-
 static bool stream_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
 {
-	bool opening = l->tcp_flags & TCP_SYN;
 	if ((f->flags & FLOW_DONE) && !ins->patterns)
 		return false;
-	if (opening && !l->payload_wire_n)
-		note_handshake(f, side, l);
 	if (!(f->flags & FLOW_STATE) && !l->payload_wire_n)
 		return false;
 	bool fresh = !(f->flags & FLOW_STATE);
@@ -475,8 +463,14 @@ static bool stream_packet(struct inspector *ins, struct flow *f, enum side side,
 		enter_expected(&fd);
 	struct stream_sink sink = sink_of(&fd);
 	stream_segment(&c->stream, side, l, &ins->mem, ins->ledger, &sink);
-	if ((f->flags & FLOW_DONE) && !ins->patterns)
+	if (stream_closed(&c->stream)) {
+		on_close(&fd, TO_SERVER);
+		on_close(&fd, TO_CLIENT);
+		f->flags |= FLOW_CLOSED | FLOW_DONE;
 		conn_free(ins, f, &fd.in);
+	} else if ((f->flags & FLOW_DONE) && !ins->patterns) {
+		conn_free(ins, f, &fd.in);
+	}
 	return l->payload_n > 0;
 }
 

@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/exits.h"
+#include "common/frame.h"
 #include "common/log.h"
 #include "sensor/live.h"
 #include "sensor/status.h"

@@ -92,15 +92,13 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 	w->detector.outer = inner ? &p->layer[inner - 1] : NULL;
 	if (f->checked != w->generation)
 		match_addresses(w, f, false);
-	bool inspected = false;
-	if (!l->fragment && !l->arp) {
-		inspected = inspector_packet(w->inspector, f, side, l, p->ts_us);
-		classify_packet(w->classifier, f, side, l, p->ts_us);
+	if (p->end != LEDGER_END_COUNT) { /* nothing that could be inspected */
+		ledger_count(&w->ledger, p->end);
+		return;
 	}
-	ledger_count(&w->ledger, l->arp        ? LEDGER_END_ARP
-				 : l->fragment ? LEDGER_END_FRAGMENT
-				 : inspected   ? LEDGER_END_INSPECTED
-					       : LEDGER_END_FLOW);
+	bool inspected = inspector_packet(w->inspector, f, side, l, p->ts_us);
+	classify_packet(w->classifier, f, side, l, p->ts_us);
+	ledger_count(&w->ledger, inspected ? LEDGER_END_INSPECTED : LEDGER_END_FLOW);
 }
 
 /* ---- a burst ---- */
@@ -110,8 +108,9 @@ static void run_decoded(struct worker *w, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct packet *p = &w->packet[i];
 		flow_key_of(w->flows, &p->layer[p->layers - 1], &w->key[i], &w->hash[i]);
-		flow_prefetch(w->flows, w->hash[i]);
 	}
+	for (size_t i = 0; i < n; i++)
+		flow_prefetch(w->flows, w->hash[i]);
 	for (size_t i = 0; i < n; i++)
 		worker_packet(w, &w->packet[i], &w->key[i], w->hash[i]);
 	w->detector.layer = w->detector.outer = NULL;
@@ -124,8 +123,6 @@ static void run_burst(struct worker *w, const struct burst *b)
 		const struct raw_packet *raw = &b->packet[i];
 		ledger_count(&w->ledger, LEDGER_RECEIVED);
 		ledger_add(&w->ledger, LEDGER_BYTES, raw->wire_n);
-		if (raw->n < raw->wire_n)
-			ledger_count(&w->ledger, LEDGER_CAPTURE_CUT);
 		if (!decode_packet(w->decoder, raw, &w->packet[n]))
 			continue;
 		/* A reassembled payload lives until the next decode: stop here. */

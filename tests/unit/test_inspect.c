@@ -1,0 +1,344 @@
+/* The seam: which parser a flow goes to, what it is fed, how it ends. With
+ * parsers made for the purpose:
+ *   shout   streams that begin with "SHOUT " from either side; reports every line;
+ *           the line "again" starts another protocol, "done" ends, "bad" breaks it
+ *   count   streams that begin with "COUNT": reports how many bytes it was told
+ *   ping    datagrams that begin with "ping" */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "../../sensor/inspect.c"
+
+static char seen_text[4096];
+
+void observe(struct inspect *in, enum where w, const void *value, size_t n)
+{
+	(void)w;
+	snprintf(seen_text + strlen(seen_text), sizeof(seen_text) - strlen(seen_text), "%s:%.*s|",
+		 in->parser ? in->parser->name : "-", (int)n, (const char *)value);
+}
+
+void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *value, size_t n)
+{
+	(void)in, (void)w, (void)ref, (void)value, (void)n;
+}
+
+struct shout {
+	struct carry line[2];
+};
+
+static enum probe starts(const uint8_t *p, size_t n, const char *word)
+{
+	size_t want = strlen(word);
+	if (memcmp(p, word, n < want ? n : want) != 0)
+		return PROBE_NO;
+	return n < want ? PROBE_MORE : PROBE_YES;
+}
+
+static enum probe shout_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
+{
+	(void)in, (void)side;
+	return starts(p, n, "SHOUT ");
+}
+
+static enum verdict shout_stream(struct inspect *in, enum side side, const uint8_t *p, size_t n, size_t *used)
+{
+	struct shout *s = in->state;
+	for (size_t i = 0; i < n; i++) {
+		struct carry *line = &s->line[side];
+		if (p[i] != '\n') {
+			if (!carry_push(in->mem, line, &p[i], 1, 100))
+				return INSPECT_ERROR;
+			continue;
+		}
+		char word[101] = "";
+		memcpy(word, line->p, line->n);
+		carry_free(in->mem, line);
+		observe(in, WHERE_TLS_SNI, word, strlen(word));
+		*used = i + 1;
+		if (strcmp(word, "again") == 0)
+			return INSPECT_AGAIN;
+		if (strcmp(word, "done") == 0)
+			return INSPECT_DONE;
+		if (strcmp(word, "bad") == 0)
+			return INSPECT_ERROR;
+	}
+	return INSPECT_MORE;
+}
+
+static void shout_close(struct inspect *in, enum side side)
+{
+	observe(in, WHERE_TLS_SNI, side == TO_SERVER ? "close>" : "close<", 6);
+}
+
+static void shout_drop(struct inspect *in)
+{
+	struct shout *s = in->state;
+	carry_free(in->mem, &s->line[0]);
+	carry_free(in->mem, &s->line[1]);
+}
+
+static const struct parser parser_shout = {
+    .name = "shout",
+    .over = OVER_TCP,
+    .state_size = sizeof(struct shout),
+    .probe = shout_probe,
+    .stream = shout_stream,
+    .close = shout_close,
+    .drop = shout_drop,
+};
+
+static enum probe count_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
+{
+	(void)in, (void)side;
+	return starts(p, n, "COUNT");
+}
+
+static enum verdict count_stream(struct inspect *in, enum side side, const uint8_t *p, size_t n, size_t *used)
+{
+	(void)side, (void)p, (void)used;
+	*(size_t *)in->state += n;
+	return INSPECT_MORE;
+}
+
+static enum verdict count_gap(struct inspect *in, enum side side, size_t lost)
+{
+	char text[32];
+	(void)side;
+	snprintf(text, sizeof(text), "lost %zu", lost);
+	observe(in, WHERE_TLS_SNI, text, strlen(text));
+	return INSPECT_MORE;
+}
+
+static void count_close(struct inspect *in, enum side side)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%zu%s", *(size_t *)in->state, side == TO_SERVER ? ">" : "<");
+	observe(in, WHERE_TLS_SNI, text, strlen(text));
+}
+
+static const struct parser parser_count = {
+    .name = "count",
+    .over = OVER_TCP,
+    .state_size = sizeof(size_t),
+    .probe = count_probe,
+    .stream = count_stream,
+    .gap = count_gap,
+    .close = count_close,
+};
+
+static enum probe ping_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
+{
+	(void)in, (void)side;
+	return starts(p, n, "ping") == PROBE_YES ? PROBE_YES : PROBE_NO;
+}
+
+static enum verdict ping_datagram(struct inspect *in, enum side side, const uint8_t *p, size_t n)
+{
+	(void)side;
+	observe(in, WHERE_TLS_SNI, p, n);
+	return n == 5 ? INSPECT_DONE : INSPECT_MORE;
+}
+
+static const struct parser parser_ping = {
+    .name = "ping", .over = OVER_UDP, .probe = ping_probe, .datagram = ping_datagram};
+
+const struct parser *const parsers[] = {&parser_shout, &parser_count, &parser_ping, NULL};
+
+/* ---- a connection told by a script: ">text" and "<text" are segments ---- */
+
+struct talk {
+	struct ledger ledger;
+	struct detector detector;
+	struct inspector *ins;
+	struct flow flow;
+	uint32_t seq[2];
+};
+
+static void talk_open(struct talk *t, uint8_t proto)
+{
+	*t = (struct talk){.flow = {.key = {.proto = proto, .lo_port = 1, .hi_port = 2}, .serial = 1},
+			   .seq = {100, 900}};
+	t->ins = inspector_new(1 << 20, 0, &t->ledger, &t->detector);
+	seen_text[0] = '\0';
+}
+
+static void talk_close(struct talk *t)
+{
+	inspector_end(t->ins, &t->flow, 0);
+	assert_int_equal(inspector_memory(t->ins), 0);
+	inspector_free(t->ins);
+}
+
+static void say(struct talk *t, const char *text)
+{
+	enum side side = text[0] == '>' ? TO_SERVER : TO_CLIENT;
+	size_t n = strlen(text + 1);
+	struct layer l = {.proto = t->flow.key.proto,
+			  .tcp_flags = TCP_ACK,
+			  .tcp_seq = t->seq[side],
+			  .tcp_ack = t->seq[side ^ 1],
+			  .payload = (const uint8_t *)text + 1,
+			  .payload_n = (uint32_t)n,
+			  .payload_wire_n = (uint32_t)n};
+	inspector_packet(t->ins, &t->flow, side, &l, 1);
+	t->seq[side] += (uint32_t)n;
+}
+
+static void test_streams(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label, *segments[8], *expect;
+		enum ledger_id counter; /* 0: none is looked at */
+	} cases[] = {
+	    {"recognised at once", {">SHOUT a\nb\n"}, "shout:SHOUT a|shout:b|shout:close>|shout:close<|", 0},
+	    {"cut inside the word", {">SHO", ">UT a\n"}, "shout:SHOUT a|shout:close>|shout:close<|", 0},
+	    {"the server speaks first",
+	     {"<SHOUT hi\n", ">x\n"},
+	     "shout:SHOUT hi|shout:x|shout:close>|shout:close<|",
+	     0},
+	    {"unknown client, known server",
+	     {">what\n", "<SHOUT hi\n"},
+	     "shout:what|shout:SHOUT hi|shout:close>|shout:close<|",
+	     0},
+	    {"nobody knows", {">what", "<ever"}, "", LEDGER_UNRECOGNISED},
+	    {"done ends it", {">SHOUT a\ndone\nb\n"}, "shout:SHOUT a|shout:done|", 0},
+	    {"broken", {">SHOUT a\nbad\nb\n"}, "shout:SHOUT a|shout:bad|", LEDGER_PARSER_ERROR},
+	    {"a line beyond the limit",
+	     {">SHOUT "
+	      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+	     "",
+	     LEDGER_PARSER_ERROR},
+	    {"another protocol from here on",
+	     {">SHOUT a\nagain\nCOUNT", ">1234"},
+	     "shout:SHOUT a|shout:again|count:9>|count:9<|",
+	     0},
+	    {"another protocol, in a new segment",
+	     {">SHOUT a\nagain\n", ">CO", "<?", ">UNT1"},
+	     "shout:SHOUT a|shout:again|count:7>|count:7<|",
+	     0},
+	    {"again, again, until it is enough",
+	     {">SHOUT 1\nagain\nSHOUT 2\nagain\nSHOUT 3\nagain\nSHOUT 4\nagain\nSHOUT 5\nagain\nSHOUT 6\n"},
+	     "shout:SHOUT 1|shout:again|shout:SHOUT 2|shout:again|shout:SHOUT 3|shout:again|shout:SHOUT "
+	     "4|shout:again|shout:SHOUT 5|shout:again|",
+	     0},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct talk t;
+		talk_open(&t, IPPROTO_TCP);
+		for (size_t k = 0; cases[i].segments[k]; k++)
+			say(&t, cases[i].segments[k]);
+		uint64_t counted = t.ledger.v[cases[i].counter];
+		talk_close(&t);
+		if (strcmp(seen_text, cases[i].expect) != 0)
+			fail_msg("%s: got %s", cases[i].label, seen_text);
+		if (cases[i].counter)
+			assert_int_equal(counted, 1);
+	}
+}
+
+/* Lost bytes: a parser with gap() is told, one without gives the side up. */
+static void test_gaps(void **state)
+{
+	(void)state;
+	struct talk t;
+	talk_open(&t, IPPROTO_TCP);
+	say(&t, ">COUNTx");
+	t.seq[TO_SERVER] += 1000;
+	say(&t, ">after");
+	talk_close(&t);
+	assert_string_equal(seen_text, "count:lost 1000|count:11>|count:11<|");
+
+	talk_open(&t, IPPROTO_TCP);
+	say(&t, ">SHOUT a\n");
+	t.seq[TO_SERVER] += 1000;
+	say(&t, ">after\n");
+	say(&t, "<other\n");
+	talk_close(&t);
+	assert_string_equal(seen_text, "shout:SHOUT a|shout:other|shout:close<|");
+}
+
+/* A side that keeps a decision open is bounded. */
+static void test_early_bound(void **state)
+{
+	(void)state;
+	struct talk t;
+	char text[1400];
+	memset(text, 'x', sizeof(text));
+	text[0] = '>';
+	text[sizeof(text) - 1] = '\0';
+	talk_open(&t, IPPROTO_TCP);
+	for (int i = 0; i < 200; i++) {
+		say(&t, text);
+		assert_true(inspector_memory(t.ins) < 3 * EARLY_MAX);
+	}
+	assert_int_equal(t.ledger.v[LEDGER_UNRECOGNISED], 1);
+	assert_true(t.flow.flags & FLOW_DONE);
+	assert_int_equal(inspector_memory(t.ins), 0);
+	talk_close(&t);
+}
+
+static void test_datagrams(void **state)
+{
+	(void)state;
+	struct talk t;
+	talk_open(&t, IPPROTO_UDP);
+	say(&t, ">ping1");
+	assert_string_equal(seen_text, "ping:ping1|");
+	assert_true(t.flow.flags & FLOW_DONE);
+	say(&t, ">ping2");
+	assert_string_equal(seen_text, "ping:ping1|");
+	talk_close(&t);
+
+	talk_open(&t, IPPROTO_UDP);
+	say(&t, ">pong");
+	say(&t, "<ping and more");
+	say(&t, ">pingping");
+	assert_string_equal(seen_text, "ping:ping and more|ping:pingping|");
+	talk_close(&t);
+
+	talk_open(&t, IPPROTO_UDP);
+	for (int i = 0; i < DATAGRAM_TRIES + 2; i++)
+		say(&t, ">pong");
+	assert_int_equal(t.ledger.v[LEDGER_UNRECOGNISED], 1);
+	talk_close(&t);
+}
+
+static void test_expected(void **state)
+{
+	(void)state;
+	struct talk t;
+	talk_open(&t, IPPROTO_TCP);
+	struct inspect in = inspector_view(t.ins, &t.flow, 1);
+	inspect_expect(&in, &in.dest, in.dest_port, &parser_count, "note", 4);
+	say(&t, ">SHOUT is not asked");
+	assert_int_equal(t.flow.parser, 2);
+	talk_close(&t);
+}
+
+static void test_memory_short(void **state)
+{
+	(void)state;
+	struct talk t;
+	talk_open(&t, IPPROTO_TCP);
+	t.ins->mem.limit = 100;
+	say(&t, ">SHOUT a\n");
+	assert_int_equal(t.ledger.v[LEDGER_PARSER_MEMORY], 1);
+	assert_string_equal(seen_text, "");
+	talk_close(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_streams),   cmocka_unit_test(test_gaps),     cmocka_unit_test(test_early_bound),
+	    cmocka_unit_test(test_datagrams), cmocka_unit_test(test_expected), cmocka_unit_test(test_memory_short),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
