@@ -26,6 +26,7 @@
 #define READ_PER_ROUND (256u << 10) /* bytes of one connection */
 #define ROUND_IDLE_MS  100
 #define ROUND_BUSY_MS  5
+#define PAUSE_US       100000  /* when no descriptor is left */
 #define LINGER_US      1000000 /* for a BYE to go out */
 #define LEAVE_US       3000000 /* for the last flushes at the end */
 #define STATS_EVERY_US 60000000
@@ -66,6 +67,7 @@ struct server {
 	struct conn *conns;
 	size_t conns_n;
 	uint64_t accepted, refused;
+	int64_t paused_until_us; /* no descriptor was left; 0 = listening */
 	char name[FRAME_ID_MAX + 1];
 	int64_t watchdog_us, watchdog_next_us, stats_next_us;
 	bool leaving;
@@ -241,14 +243,35 @@ static void conn_open(struct server *s, const struct listener *l, int fd, const 
 	s->conns_n++;
 }
 
+/* Without a free descriptor a listening socket stays readable for ever. */
+static void pause_listeners(struct server *s, const char *why)
+{
+	refuse(s, "anybody", why);
+	for (size_t i = 0; i < s->listeners_n; i++)
+		epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listeners[i].fd, NULL);
+	s->paused_until_us = clock_mono_us() + PAUSE_US;
+}
+
+static void resume_listeners(struct server *s)
+{
+	s->paused_until_us = 0;
+	for (size_t i = 0; i < s->listeners_n && !s->leaving; i++) {
+		struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->listeners[i]};
+		epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listeners[i].fd, &ev);
+	}
+}
+
 static void accept_all(struct server *s, const struct listener *l)
 {
 	for (int i = 0; i < EVENTS_MAX; i++) {
 		struct addr peer;
 		char text[ADDR_TEXT_LEN] = "unix socket";
 		int fd = listen_accept(l->fd, &peer);
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+				pause_listeners(s, strerror(errno));
 			return;
+		}
 		s->accepted++;
 		if (!l->address.local)
 			addr_format(&peer, text);
@@ -486,6 +509,8 @@ static int round_once(struct server *s, int sleep_ms)
 	}
 	serve_store(s);
 	reap(s, now);
+	if (s->paused_until_us && now >= s->paused_until_us)
+		resume_listeners(s);
 	if (s->watchdog_us && now >= s->watchdog_next_us) {
 		sd_notify(0, "WATCHDOG=1");
 		s->watchdog_next_us = now + s->watchdog_us / 3;
@@ -571,9 +596,8 @@ static void leave(struct server *s)
 		round_once(s, 5);
 }
 
-void server_run(struct server *s, const struct server_signals *signals, bool (*again)(void *arg), void *arg)
+void server_run(struct server *s, struct server_signals *signals, bool (*again)(void *arg), void *arg)
 {
-	volatile int *reload_wanted = (volatile int *)&((struct server_signals *)(uintptr_t)signals)->reload;
 	int sleep_ms = 0;
 	uint64_t watchdog_us = 0;
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
@@ -581,8 +605,8 @@ void server_run(struct server *s, const struct server_signals *signals, bool (*a
 	sd_notify(0, "READY=1");
 	while (!signals->stop) {
 		sleep_ms = round_once(s, sleep_ms);
-		if (*reload_wanted) {
-			*reload_wanted = 0;
+		if (signals->reload) {
+			signals->reload = 0;
 			sd_notify(0, "RELOADING=1");
 			reload(s, again, arg);
 			sd_notify(0, "READY=1");

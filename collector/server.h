@@ -25,6 +25,6 @@ struct server_signals {
 };
 /* Runs until stop. At a reload it calls again() and takes limits, retention and
  * certificates anew. */
-void server_run(struct server *s, const struct server_signals *signals, bool (*again)(void *arg), void *arg);
+void server_run(struct server *s, struct server_signals *signals, bool (*again)(void *arg), void *arg);
 
 #endif
