@@ -8,6 +8,7 @@ const struct parser *const parsers[] = {
     &parser_dns_udp,
     &parser_dns_tcp,
     &parser_dtls,
+    &parser_quic,
     &parser_tls,
     &parser_ssh,
     &parser_http1,
