@@ -170,7 +170,7 @@ static bool read_conf(struct sensor *s, int argc, char **argv)
 {
 	bool ok = conf_load(sensor_keys, sensor_keys_n, s->conf_path, &s->conf, &s->d);
 	ok &= second_round(s, argc, argv);
-	if (!*s->conf.id) {
+	if (!s->conf.id) {
 		gethostname(s->host, sizeof(s->host) - 1);
 		replace(&s->conf.id, s->host);
 	}
@@ -244,8 +244,11 @@ static void plan(struct sensor *s)
 	const struct sensor_conf *c = &s->conf;
 	size_t home_n;
 	s->home = sensor_conf_home(c, &home_n);
-	s->origin = (struct alert_origin){
-	    .sensor_id = c->id, .site = c->site, .tenant = c->tenant, .home = s->home, .home_n = home_n};
+	s->origin = (struct alert_origin){.sensor_id = c->id,
+					  .site = c->site ? c->site : "",
+					  .tenant = c->tenant ? c->tenant : "",
+					  .home = s->home,
+					  .home_n = home_n};
 	s->worker = (struct worker_conf){
 	    .decode = {.defrag_bytes = (size_t)c->defrag_bytes, .checksums = c->checksums},
 	    .flows = (size_t)c->flows,
@@ -258,26 +261,21 @@ static void plan(struct sensor *s)
 	fill_ports(s->worker.decode.geneve_ports, &c->geneve_ports);
 }
 
-static const char *or_null(const char *text)
-{
-	return text && *text ? text : NULL;
-}
-
 static bool start_output(struct sensor *s, unsigned producers, struct err *e)
 {
 	const struct sensor_conf *c = &s->conf;
 	struct output_conf o = {
-	    .json_path = or_null(c->json_path),
-	    .spool_dir = c->collectors.n ? or_null(c->spool_dir) : NULL,
+	    .json_path = c->json_path,
+	    .spool_dir = c->collectors.n ? c->spool_dir : NULL,
 	    .spool_bytes = c->spool_bytes,
 	    .horizon_ms = c->horizon_ms,
 	    .horizon_bytes = c->horizon_bytes,
 	    .fsync = c->fsync,
 	    .collectors = c->collectors,
-	    .tls_cert = or_null(c->tls_cert),
-	    .tls_key = or_null(c->tls_key),
-	    .tls_ca = or_null(c->tls_ca),
-	    .tls_crl = or_null(c->tls_crl),
+	    .tls_cert = c->tls_cert,
+	    .tls_key = c->tls_key,
+	    .tls_ca = c->tls_ca,
+	    .tls_crl = c->tls_crl,
 	    .sensor_id = c->id,
 	};
 	if (!o.json_path && !c->collectors.n)

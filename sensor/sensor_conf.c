@@ -118,7 +118,7 @@ static bool check_home(const struct sensor_conf *c, struct diags *d)
 
 static bool check_tls(const struct sensor_conf *c, struct diags *d)
 {
-	bool any = *c->tls_cert || *c->tls_key || *c->tls_ca, all = *c->tls_cert && *c->tls_key && *c->tls_ca;
+	bool any = c->tls_cert || c->tls_key || c->tls_ca, all = c->tls_cert && c->tls_key && c->tls_ca;
 	if (!any || all)
 		return true;
 	diag_add(d, DIAG_ERROR, (struct diag_place){.file = "tls.cert"}, "incomplete",
@@ -133,7 +133,7 @@ static bool check_id(const struct sensor_conf *c, struct diags *d)
 	if (n == good && n <= FRAME_ID_MAX)
 		return true;
 	diag_add(d, DIAG_ERROR, (struct diag_place){.file = "sensor.id"}, "bad-id",
-		 "\"%s\": 1 to %d of A-Z a-z 0-9 . _ -", c->id, FRAME_ID_MAX);
+		 "\"%s\": expected 1 to %d of A-Z a-z 0-9 . _ -", c->id, FRAME_ID_MAX);
 	return false;
 }
 

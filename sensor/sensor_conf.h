@@ -6,6 +6,7 @@
 #include "common/conf.h"
 #include "rules/alert.h"
 
+/* Strings that are empty or not given are NULL. */
 struct sensor_conf {
 	/* who it is */
 	char *id, *site, *tenant;
