@@ -5,9 +5,12 @@
  *   first copy wins      Nothing that was handed on can be taken back, so the same
  *                        rule holds for what waits. Waiting bytes are compared:
  *                        other bytes are counted as conflicts.
- *   bad checksum         Ignored once the side has sent a good one: a receiver
- *                        drops it. A side that sends only bad ones has its
- *                        checksums made by the network card; it is believed.
+ *   bad checksum         Set aside once the side has sent a good one: a receiver
+ *                        drops it, so a copy with a good one goes first. When
+ *                        the other side acknowledges it without such a copy, the
+ *                        capture has damaged it, and it is believed. A side that
+ *                        sends only bad ones has its checksums made by the
+ *                        network card; it is believed at once.
  *   RST                  Only with exactly the number that the receiver expects (RFC
  *                        5961, 3.2), or answering a SYN. Others are decoys: ignored.
  *   FIN                  Closes when the other side acknowledged it, if we hear the
@@ -35,6 +38,7 @@
 #define WAITING_MAX       256u
 #define AHEAD_MAX         (16 << 20) /* bytes in flight beyond the last acknowledgement */
 #define AHEAD_BLIND       (1 << 30)  /* the largest window there is: 65535 << 14 (RFC 7323, 2.3) */
+#define DOUBTFUL_MAX      16u        /* segments set aside */
 #define UNHEARD_MAX       64         /* segments after which the other side counts as not captured */
 #define SOFT_BACK_MAX     (1 << 20)  /* data may begin so far before a guessed number */
 
@@ -389,12 +393,87 @@ static void note_ack(struct walk *w, uint32_t ack)
 	judge_syn_data(w, ack);
 }
 
+/* ---- segments with a bad checksum ---- */
+
+static void set_aside(struct walk *w, const struct layer *l)
+{
+	struct stream_half *h = w->h;
+	uint32_t n = l->payload_n;
+	ledger_count(w->ledger, LEDGER_STREAM_CHECKSUM);
+	if (!n || (l->tcp_flags & (TCP_SYN | TCP_RST)) || !in_window(h, l->tcp_seq))
+		return;
+	struct segment *g = h->doubtful_n < DOUBTFUL_MAX ? mem_alloc(w->mem, sizeof(*g) + n) : NULL;
+	if (!g) {
+		ledger_count(w->ledger, LEDGER_STREAM_LIMIT);
+		return;
+	}
+	*g = (struct segment){.next = NULL, .seq = l->tcp_seq, .n = n};
+	memcpy(g->bytes, l->payload, n);
+	struct segment **end = &h->doubtful; /* in the order of arrival */
+	while (*end)
+		end = &(*end)->next;
+	*end = g;
+	h->doubtful_n++;
+}
+
+static void drop_doubtful(struct stream_half *h, struct segment **at, struct mem *mem)
+{
+	struct segment *g = *at;
+	*at = g->next;
+	h->doubtful_n--;
+	mem_free(mem, g, segment_size(g));
+}
+
+/* Hands on the first that stands at `next` and ends at `limit` or before it; drops
+ * those that are behind. False: there is none. */
+static bool believe_one(struct walk *w, uint32_t limit)
+{
+	struct stream_half *h = w->h;
+	for (struct segment **at = &h->doubtful; *at;) {
+		struct segment *g = *at;
+		uint32_t end = g->seq + g->n;
+		if (seq_diff(end, h->next) <= 0) {
+			drop_doubtful(h, at, w->mem);
+			continue;
+		}
+		if (seq_diff(g->seq, h->next) > 0 || seq_diff(end, limit) > 0) {
+			at = &g->next;
+			continue;
+		}
+		struct run r = {.seq = g->seq, .n = g->n, .p = g->bytes, .have = g->n};
+		hand_due(w, &r);
+		drop_doubtful(h, at, w->mem);
+		return true;
+	}
+	return false;
+}
+
+static void believe_acknowledged(struct walk *w)
+{
+	while (w->h->doubtful && believe_one(w, w->h->acked))
+		;
+}
+
+/* The end: without the other side nobody could acknowledge. */
+static void believe_rest(struct walk *w)
+{
+	while (w->h->doubtful && !heard(w->h) && believe_one(w, w->h->next + AHEAD_BLIND))
+		;
+}
+
+static void forget_doubtful(struct stream_half *h, struct mem *mem)
+{
+	while (h->doubtful)
+		drop_doubtful(h, &h->doubtful, mem);
+}
+
 /* What the other side acknowledged and we do not have is lost to us. */
 static void give_up_acknowledged(struct walk *w)
 {
 	struct stream_half *h = w->h;
 	if (!h->acked_known || h->closed)
 		return;
+	believe_acknowledged(w);
 	while (h->waiting && seq_diff(h->acked, h->waiting->seq) >= 0)
 		give_up_hole(w);
 	if (h->fin_seen && !h->waiting && seq_diff(h->acked, h->fin_at) > 0 && seq_diff(h->fin_at, h->next) > 0)
@@ -470,9 +549,13 @@ static bool checksum_counts(struct walk *w, const struct layer *l)
 		w->h->good_checksum = true;
 		return true;
 	}
-	if (w->h->good_checksum)
+	if (!w->h->good_checksum)
+		return true;
+	if (w->h->known && !w->h->closed)
+		set_aside(w, l);
+	else
 		ledger_count(w->ledger, LEDGER_STREAM_CHECKSUM);
-	return !w->h->good_checksum;
+	return false;
 }
 
 static bool number_counts(struct walk *w, uint32_t seq, bool content)
@@ -523,6 +606,7 @@ void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, cons
 {
 	for (enum side side = TO_SERVER; side <= TO_CLIENT; side++) {
 		struct walk w = {&s->half[side], side, mem, ledger, sink};
+		believe_rest(&w);
 		flush_half(&w);
 		if (!w.h->fin_seen || w.h->closed)
 			continue;
@@ -534,6 +618,8 @@ void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, cons
 
 void stream_drop(struct stream *s, struct mem *mem)
 {
-	drop_waiting(&s->half[TO_SERVER], mem);
-	drop_waiting(&s->half[TO_CLIENT], mem);
+	for (enum side side = TO_SERVER; side <= TO_CLIENT; side++) {
+		drop_waiting(&s->half[side], mem);
+		forget_doubtful(&s->half[side], mem);
+	}
 }

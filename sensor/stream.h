@@ -17,6 +17,8 @@ struct stream_half {
 	uint32_t fin_at;
 	uint32_t waiting_bytes, waiting_n;
 	struct segment *waiting, *last; /* by sequence number, without overlap */
+	struct segment *doubtful;       /* bad checksum: believed when the other side acknowledges it */
+	uint32_t doubtful_n;
 	uint64_t delivered;             /* bytes handed on so far */
 	bool known;                     /* next is valid */
 	bool soft;                      /* next was guessed from an acknowledgement: data may correct it */
