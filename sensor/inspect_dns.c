@@ -209,7 +209,7 @@ static bool name_read(struct transaction *t, struct cursor *c, struct name *out,
 		}
 		struct bytes label = cursor_bytes(&at, len);
 		octets += (size_t)len + 1;
-		if (!cursor_ok(&at) || len > 63 || octets > NAME_OCTETS_MAX)
+		if (!cursor_ok(&at) || len > 63 || (out && octets > NAME_OCTETS_MAX))
 			return false;
 		if (!len)
 			break;
