@@ -26,9 +26,32 @@ static struct reply *read_sensor(struct cli *c, const char *id)
 	return cli_ask(c, "HGETALL", key, NULL);
 }
 
+static int64_t drops(const struct reply *r)
+{
+	return cli_number(r, "drops.kernel") + cli_number(r, "drops.interface") + cli_number(r, "end.shed");
+}
+
+static int64_t lost(const struct reply *r)
+{
+	return cli_number(r, "spool_lost") + cli_number(r, "queue_lost");
+}
+
+static const char *skew_text(const struct reply *r, char *into, size_t cap)
+{
+	struct bytes b;
+	int64_t ms = cli_number(r, "skew_ms");
+	if (!cli_field(r, "skew_ms", &b))
+		snprintf(into, cap, "-");
+	else if (ms > -10000 && ms < 10000)
+		snprintf(into, cap, "%" PRId64 " ms", ms);
+	else
+		snprintf(into, cap, "%" PRId64 " s", ms / 1000);
+	return into;
+}
+
 static void print_row(struct cli *c, const char *id, const struct reply *r)
 {
-	char seen[40], age[24], connected[8], version[24], digest[80], state[16], capture[16],
+	char seen[40], age[24], connected[8], version[24], digest[80], state[16], capture[16], skew[24],
 	    collector[FRAME_ID_MAX + 1];
 	int64_t us = 0;
 	if (c->json) {
@@ -37,14 +60,14 @@ static void print_row(struct cli *c, const char *id, const struct reply *r)
 	}
 	bool known = clock_parse(cli_text(r, "seen", seen, sizeof(seen)), &us);
 	cli_text(r, "connected", connected, sizeof(connected));
-	printf("%-20s %-9s %-10s %-10s %-9s %12" PRId64 " %8" PRId64 " %8" PRId64 "  %-8s %-12.12s  %s\n", id,
-	       strcmp(connected, "true") == 0 ? "connected" : "away",
-	       known ? cli_age(clock_wall_us() - us, age, sizeof(age)) : "never",
-	       cli_text(r, "version", version, sizeof(version)), cli_text(r, "capture", capture, sizeof(capture)),
-	       cli_number(r, "received"), cli_number(r, "spool_waiting"),
-	       cli_number(r, "spool_lost") + cli_number(r, "queue_lost"),
-	       cli_text(r, "set_state", state, sizeof(state)), cli_text(r, "set_digest", digest, sizeof(digest)),
-	       cli_text(r, "collector", collector, sizeof(collector)));
+	printf(
+	    "%-20s %-9s %-10s %-10s %-9s %12" PRId64 " %9" PRId64 " %8" PRId64 " %8" PRId64 " %9s  %-8s %-12.12s  %s\n",
+	    id, strcmp(connected, "true") == 0 ? "connected" : "away",
+	    known ? cli_age(clock_wall_us() - us, age, sizeof(age)) : "never",
+	    cli_text(r, "version", version, sizeof(version)), cli_text(r, "capture", capture, sizeof(capture)),
+	    cli_number(r, "packets.received"), drops(r), cli_number(r, "spool_waiting"), lost(r),
+	    skew_text(r, skew, sizeof(skew)), cli_text(r, "set_state", state, sizeof(state)),
+	    cli_text(r, "set_digest", digest, sizeof(digest)), cli_text(r, "collector", collector, sizeof(collector)));
 }
 
 static int list(struct cli *c)
@@ -53,8 +76,9 @@ static int list(struct cli *c)
 	if (!ids)
 		return EXIT_ENVIRONMENT;
 	if (!c->json && reply_count(ids))
-		printf("%-20s %-9s %-10s %-10s %-9s %12s %8s %8s  %-8s %-12s  %s\n", "SENSOR", "STATE", "SEEN",
-		       "VERSION", "CAPTURE", "PACKETS", "WAITING", "LOST", "RULES", "DIGEST", "COLLECTOR");
+		printf("%-20s %-9s %-10s %-10s %-9s %12s %9s %8s %8s %9s  %-8s %-12s  %s\n", "SENSOR", "STATE", "SEEN",
+		       "VERSION", "CAPTURE", "PACKETS", "DROPPED", "WAITING", "LOST", "SKEW", "RULES", "DIGEST",
+		       "COLLECTOR");
 	int code = EXIT_OK;
 	for (size_t i = 0; i < reply_count(ids) && code == EXIT_OK; i++) {
 		struct bytes raw;
@@ -74,6 +98,81 @@ static int list(struct cli *c)
 	return code;
 }
 
+/* ---- one sensor ---- */
+
+/* What belongs together stands together; what no row names comes last, so a
+ * newer sensor's fields are seen too. */
+static const struct section {
+	const char *title, *names[16]; /* a name that ends in '.' is all that begin so */
+} sections[] = {
+    {"sensor", {"connected", "seen", "collector", "address", "version", "site", "started", "time", "skew_ms"}},
+    {"rules", {"set_state", "set_digest", "set_indicators"}},
+    {"alerts", {"alerts.", "epoch", "stored", "spool_", "queue_lost", "refused_records", "reconnects"}},
+    {"packets", {"capture", "interfaces", "packets.", "drops.", "capture."}},
+    {"how they ended", {"end."}},
+};
+#define SECTIONS (sizeof(sections) / sizeof(*sections))
+
+static bool names_it(const struct section *s, struct bytes name)
+{
+	for (size_t i = 0; s->names[i]; i++) {
+		size_t n = strlen(s->names[i]);
+		bool whole = s->names[i][n - 1] != '.' && s->names[i][n - 1] != '_';
+		if (name.n >= n && (!whole || name.n == n) && memcmp(name.p, s->names[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t section_of(struct bytes name)
+{
+	size_t i = 0;
+	while (i < SECTIONS && !names_it(&sections[i], name))
+		i++;
+	return i;
+}
+
+/* Zeros are left out where a missing line says the same. */
+static void print_section(const struct reply *r, size_t which)
+{
+	struct bytes name, value;
+	char a[128], b[512];
+	bool titled = false;
+	for (size_t k = 0; k + 1 < reply_count(r); k += 2) {
+		if (!reply_text(reply_at(r, k), &name) || !reply_text(reply_at(r, k + 1), &value) ||
+		    section_of(name) != which)
+			continue;
+		if (value.n == 1 && *value.p == '0' && which >= 3)
+			continue;
+		if (!titled)
+			printf("%s\n", which < SECTIONS ? sections[which].title : "on the way");
+		titled = true;
+		printf("  %-24s %s\n", text_clean(a, sizeof(a), name.p, name.n),
+		       text_clean(b, sizeof(b), value.p, value.n));
+	}
+}
+
+static int64_t sum_of_ends(const struct reply *r)
+{
+	struct bytes name;
+	int64_t sum = 0, v;
+	for (size_t k = 0; k + 1 < reply_count(r); k += 2)
+		if (reply_text(reply_at(r, k), &name) && name.n > 4 && memcmp(name.p, "end.", 4) == 0 &&
+		    reply_number(reply_at(r, k + 1), &v))
+			sum += v;
+	return sum;
+}
+
+static void print_sensor(const char *id, const struct reply *r)
+{
+	int64_t received = cli_number(r, "packets.received"), ended = sum_of_ends(r);
+	printf("%s\n", id);
+	for (size_t i = 0; i <= SECTIONS; i++)
+		print_section(r, i);
+	if (received != ended)
+		printf("OUT OF BALANCE: %" PRId64 " packets received, %" PRId64 " ended\n", received, ended);
+}
+
 static int show(struct cli *c, char **ids, int n)
 {
 	int code = EXIT_OK;
@@ -87,13 +186,7 @@ static int show(struct cli *c, char **ids, int n)
 		} else if (c->json) {
 			cli_print_json(r, ids[i]);
 		} else {
-			struct bytes name, value;
-			char a[128], b[512];
-			printf("%-24s %s\n", "id", ids[i]);
-			for (size_t k = 0; k + 1 < reply_count(r); k += 2)
-				if (reply_text(reply_at(r, k), &name) && reply_text(reply_at(r, k + 1), &value))
-					printf("%-24s %s\n", text_clean(a, sizeof(a), name.p, name.n),
-					       text_clean(b, sizeof(b), value.p, value.n));
+			print_sensor(ids[i], r);
 		}
 		reply_free(r);
 	}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/text.h"
 
@@ -76,4 +77,16 @@ size_t posture_flatten(struct bytes json, struct store_field *f, size_t n, size_
 	json_each(root, member, &to);
 	json_drop(root);
 	return to.n;
+}
+
+int64_t posture_skew(struct bytes json, int64_t now_us)
+{
+	struct err e;
+	struct json *root = json.n ? json_read(json.p, json.n, json.n, &e) : NULL;
+	size_t n;
+	const char *text = json_text(json_at(root, "time"), &n);
+	int64_t us;
+	bool said = text && clock_parse(text, &us);
+	json_drop(root);
+	return said ? us - now_us : 0;
 }

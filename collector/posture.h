@@ -14,4 +14,8 @@
  * until f was used. */
 size_t posture_flatten(struct bytes json, struct store_field *f, size_t n, size_t max, struct buf *text);
 
+/* How far ahead of ours the sensor's clock is ("time" in its STATUS), in
+ * microseconds; 0 when it does not say. */
+int64_t posture_skew(struct bytes json, int64_t now_us);
+
 #endif

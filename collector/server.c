@@ -48,6 +48,7 @@ struct conn {
 	struct addr addr;
 	struct session session;
 	struct buf status; /* the last STATUS, to be told again when it leaves */
+	int64_t skew_us;   /* its clock against ours when that came */
 	size_t calls;      /* of the store, under way */
 	int64_t closed_us;
 	size_t sent; /* of session.out */
@@ -88,7 +89,7 @@ static void tell_posture(struct conn *c, bool connected)
 	struct store_field f[STORE_FIELDS_MAX];
 	struct buf text = {0};
 	size_t n = 0;
-	char seen[CLOCK_TEXT_LEN], stored[24], epoch[24], lies[24];
+	char seen[CLOCK_TEXT_LEN], stored[24], epoch[24], lies[24], skew[24];
 	clock_format(clock_wall_us(), seen);
 	snprintf(stored, sizeof(stored), "%" PRIu64, s->stored);
 	snprintf(epoch, sizeof(epoch), "%" PRIu64, s->epoch);
@@ -101,7 +102,11 @@ static void tell_posture(struct conn *c, bool connected)
 	put_field(f, &n, "epoch", epoch);
 	put_field(f, &n, "stored", stored);
 	put_field(f, &n, "refused_records", lies);
-	n = posture_flatten((struct bytes){c->status.p, c->status.n}, f, n, STORE_FIELDS_MAX, &text);
+	n = posture_flatten((struct bytes){c->status.p, c->status.n}, f, n, STORE_FIELDS_MAX - 1, &text);
+	if (c->status.n) {
+		snprintf(skew, sizeof(skew), "%" PRId64, c->skew_us / 1000);
+		put_field(f, &n, "skew_ms", skew);
+	}
 	store_posture(c->server->store, s->id, f, n);
 	buf_free(&text);
 }
@@ -183,6 +188,7 @@ static void on_status(struct session *s, struct bytes json)
 	struct conn *c = s->owner;
 	c->status.n = 0;
 	buf_add(&c->status, json.p, json.n);
+	c->skew_us = posture_skew(json, clock_wall_us());
 	tell_posture(c, true);
 }
 
@@ -504,8 +510,8 @@ static int round_once(struct server *s, int sleep_ms)
 	bool more = false, busy = false;
 	for (struct conn *c = s->conns; c; c = c->next) {
 		more = conn_work(c, now, wall) || more;
-		busy = busy || c->session.fold.n || c->calls || c->session.out.n || c->session.stuck ||
-		       c->session.state == SESSION_CLOSED;
+		busy = busy || c->session.folded != c->session.flushed || c->calls || c->session.out.n ||
+		       c->session.stuck || c->session.state == SESSION_CLOSED;
 	}
 	serve_store(s);
 	reap(s, now);
@@ -588,7 +594,8 @@ static void leave(struct server *s)
 		round_once(s, 5);
 		pending = false;
 		for (struct conn *c = s->conns; c; c = c->next)
-			pending = pending || c->calls || (c->session.state == SESSION_OPEN && c->session.fold.n);
+			pending = pending || c->calls ||
+				  (c->session.state == SESSION_OPEN && c->session.folded != c->session.flushed);
 	}
 	for (struct conn *c = s->conns; c; c = c->next)
 		session_close(&c->session, "the collector is leaving");

@@ -91,9 +91,10 @@ static void acknowledge(struct session *s)
 
 /* ---- flushing ---- */
 
+/* An empty fold may have a number to tell: records that count for nothing. */
 static bool flush(struct session *s, int64_t now_us)
 {
-	if (!s->fold.n)
+	if (s->folded == s->flushed)
 		return true;
 	if (s->in_flight >= s->limits->in_flight)
 		return false;
@@ -163,6 +164,10 @@ static bool take_record(struct session *s, struct bytes data, int64_t wall_us)
 	struct record r;
 	unsigned long skipped;
 	uint64_t lies = s->fold.lies;
+	if (!data.n) { /* lost in the spool; a LOSS record has told it (common/frame.h) */
+		s->stats.blanks++;
+		return true;
+	}
 	bool readable = record_read(data.p, data.n, &r);
 	enum fold_result result = readable ? fold_add(&s->fold, &r, wall_us) : fold_add_unreadable(&s->fold, wall_us);
 	if (result == FOLD_FULL)

@@ -40,7 +40,7 @@ struct session_limits {
 enum session_state { SESSION_NEW = 0, SESSION_ASKED, SESSION_OPEN, SESSION_CLOSED, SESSION_STATE_COUNT };
 
 struct session_stats {
-	uint64_t frames, records, duplicates, gaps, lies, unreadable, statuses, statuses_skipped, limited, bytes;
+	uint64_t frames, records, duplicates, gaps, lies, unreadable, blanks, statuses, statuses_skipped, limited, bytes;
 };
 
 struct session;

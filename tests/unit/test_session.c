@@ -446,10 +446,36 @@ static void unreadable_records_are_losses(void **state)
 	close_owner(&o);
 }
 
+/* Numbers that the spool has lost move the mark and count for nothing. */
+static void blanks_move_the_mark(void **state)
+{
+	struct owner o;
+	struct buf b = {0};
+	(void)state;
+	open_owner(&o);
+	put_hello(&b, "tok-03");
+	size_t at = frame_begin(&b, FRAME_DATA);
+	buf_u64(&b, 1);
+	buf_u32(&b, 3);
+	for (int i = 0; i < 3; i++)
+		buf_u32(&b, 0);
+	frame_end(&b, at);
+	feed(&o, &b, 2000);
+	run(&o, 2000 + SEC);
+	assert_int_equal(o.s.stored, 3);
+	assert_int_equal(o.total, 0);
+	assert_int_equal(o.s.stats.blanks, 3);
+	assert_int_equal(o.s.stats.unreadable, 0);
+	expect_sent(&o, 1, FRAME_ACK, 3);
+	close_owner(&o);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	hash_key_random(&hash);
-	const struct CMUnitTest tests[] = {cmocka_unit_test(whole),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(blanks_move_the_mark),
+					   cmocka_unit_test(whole),
 					   cmocka_unit_test(in_pieces),
 					   cmocka_unit_test(damaged),
 					   cmocka_unit_test(gap_is_rewound_once),
