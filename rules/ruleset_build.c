@@ -241,16 +241,20 @@ static bool same_key(const struct lookup_key *x, const struct lookup_key *y)
 	       memcmp(x->key.p, y->key.p, x->key.n) == 0;
 }
 
-/* The first entry with this key, or NULL. */
-static struct entry *find_head(struct ruleset_builder *b, uint64_t h, const struct lookup_key *k, bool allow)
+/* The first entry with this key, or NULL. Allow entries of two types that share
+ * keys stay apart: a domain says more than the hostname. */
+static struct entry *find_head(struct ruleset_builder *b, uint64_t h, const struct lookup_key *k,
+			       enum indicator_type allow)
 {
 	uint32_t at = RULESET_NONE, found;
 	while ((found = index_next(&b->keys, h, &at)) != RULESET_NONE) {
 		uint8_t room[RULESET_KEY_ROOM];
 		struct entry *e = &b->entries[found & 1].list[found >> 1];
-		if ((found & 1) != allow || e->h != h)
+		if ((found & 1) != (allow != INDICATOR_NONE) || e->h != h)
 			continue;
-		struct lookup_key other = entry_key(b, e, allow, room);
+		if (allow && b->records.p[e->body] != allow)
+			continue;
+		struct lookup_key other = entry_key(b, e, allow != INDICATOR_NONE, room);
 		if (same_key(k, &other))
 			return e;
 	}
@@ -330,7 +334,7 @@ enum added ruleset_add(struct ruleset_builder *b, uint32_t set, const struct ind
 	struct bytes key = {.p = b->canon.key, .n = b->canon.n};
 	struct lookup_key k = lookup_key(i->type, i->match, false, key);
 	uint64_t h = space_hash(&b->key, k.space, k.length, k.key.p, k.key.n);
-	struct entry *head = find_head(b, h, &k, false), *last = NULL;
+	struct entry *head = find_head(b, h, &k, INDICATOR_NONE), *last = NULL;
 	uint32_t length = 0;
 	struct entry *same = find_same(b, head, &m, i->type, i->value, &last, &length);
 	if (same && i->severity <= (enum severity)meta_at(b, same->meta)->severity)
@@ -374,7 +378,7 @@ bool ruleset_allow(struct ruleset_builder *b, enum indicator_type t, const char 
 		return err_set(e, "the allow list is full");
 	struct lookup_key k = lookup_key(t, MATCH_EXACT, true, (struct bytes){.p = b->canon.key, .n = b->canon.n});
 	uint64_t h = space_hash(&b->key, k.space, k.length, k.key.p, k.key.n);
-	struct entry *same = find_head(b, h, &k, true);
+	struct entry *same = find_head(b, h, &k, t);
 	if (same) { /* the one that holds longer stays */
 		int64_t until_us = meta_at(b, same->meta)->valid_until_us;
 		if (until_us != 0 && (expires_us == 0 || expires_us > until_us))

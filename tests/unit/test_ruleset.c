@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -389,6 +390,10 @@ static void test_allow(void **state)
 	    {W(DNS_QUERY), "www.host.example", "example", 0},
 	    {W(DNS_QUERY), "host.example", "", 1},
 	    {W(DNS_QUERY), "expired.example", "example", 0},
+	    {W(DNS_QUERY), "both.example", "", 1},
+	    {W(DNS_QUERY), "a.both.example", "", 1},
+	    {W(DNS_QUERY), "old.example", "", 1},
+	    {W(DNS_QUERY), "a.old.example", "example", 0},
 	    {W(IP_SRC), "192.0.2.1", "192.0.2.1", 1},
 	    {W(IP_SRC), "192.0.2.2", "", 2},
 	    {W(IP_SRC), "192.0.2.3", "", 1},
@@ -415,6 +420,10 @@ static void test_allow(void **state)
 	add(b, (struct indicator){.type = T(USER_AGENT), .value = "ok"});
 	assert_true(ruleset_allow(b, T(DOMAIN), "Update.example.", "vendor", 0, &e));
 	assert_true(ruleset_allow(b, T(HOSTNAME), "host.example", NULL, NOW_US + 1, &e));
+	assert_true(ruleset_allow(b, T(HOSTNAME), "both.example", "the name", 0, &e));
+	assert_true(ruleset_allow(b, T(DOMAIN), "both.example", "all below it", 0, &e));
+	assert_true(ruleset_allow(b, T(DOMAIN), "old.example", "all below it, once", NOW_US, &e));
+	assert_true(ruleset_allow(b, T(HOSTNAME), "old.example", "the name", 0, &e));
 	assert_true(ruleset_allow(b, T(DOMAIN), "expired.example", "old", NOW_US, &e));
 	assert_true(ruleset_allow(b, T(DOMAIN), "expired.example", "older", NOW_US - 1, &e));
 	assert_true(ruleset_allow(b, T(CIDR), "192.0.2.0/24", "ours", 0, &e));
@@ -463,8 +472,8 @@ static uint32_t rnd(uint32_t below)
 }
 
 #define MODEL_SETS      3
-#define MODEL_PER_SET   3500
-#define MODEL_QUESTIONS 20000
+#define MODEL_PER_SET   2500
+#define MODEL_QUESTIONS 10000
 #define MODEL_ALLOWS    60
 
 static const char *pick(const char *const *list, uint32_t n)
@@ -474,7 +483,8 @@ static const char *pick(const char *const *list, uint32_t n)
 
 static void random_name(char *out)
 {
-	static const char *const labels[] = {"a", "b", "c", "Xx", "yY", "0", "long-label-number-one", "_u", "ü"};
+	/* No label is only digits: four of them would be an address. */
+	static const char *const labels[] = {"a", "b", "c", "Xx", "yY", "0x", "long-label-number-one", "_u", "ü"};
 	unsigned n = 1 + rnd(4);
 	out[0] = '\0';
 	while (n--)
@@ -735,11 +745,8 @@ static void model_question(const struct ruleset *r, const struct model *list, si
 	}
 }
 
-static void test_model(void **state)
+static void check_model(uint64_t seed)
 {
-	(void)state;
-	const char *given = getenv("SEED");
-	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)getpid() * 2654435761u;
 	printf("SEED=%llu\n", (unsigned long long)seed);
 	random_state = seed;
 	struct ruleset_builder *b = builder_with_set();
@@ -774,6 +781,16 @@ static void test_model(void **state)
 		free(list[k].key);
 	free(list);
 	free(hit);
+}
+
+/* A seed that found a mistake, and a new one; SEED asks for another. */
+#define SEED_KNOWN UINT64_C(25405604668531)
+static void test_model(void **state)
+{
+	(void)state;
+	const char *given = getenv("SEED");
+	check_model(SEED_KNOWN);
+	check_model(given ? strtoull(given, NULL, 0) : (uint64_t)getpid() * 2654435761u + (uint64_t)time(NULL));
 }
 
 /* ---- the file ---- */
