@@ -608,15 +608,13 @@ static bool hear(struct uplink *u, int64_t now_us)
 
 static void put_status(struct uplink *u, int64_t now_us)
 {
-	static const char nothing_yet[] = "{}";
 	if (u->status_us && now_us - u->status_us < STATUS_EVERY_US)
 		return;
 	u->status_us = now_us;
+	if (!u->status.n) /* nothing was said yet, and an empty word would only stand in the way of the first */
+		return;
 	size_t at = frame_begin(&u->out, FRAME_STATUS);
-	if (u->status.n)
-		buf_add(&u->out, u->status.p, u->status.n);
-	else
-		buf_add(&u->out, nothing_yet, sizeof(nothing_yet) - 1);
+	buf_add(&u->out, u->status.p, u->status.n);
 	frame_end(&u->out, at);
 }
 
@@ -721,6 +719,7 @@ int64_t uplink_wants(const struct uplink *u, int *fd, short *events)
 void uplink_status(struct uplink *u, const char *json, size_t n)
 {
 	u->status.n = 0;
+	u->status_us = 0; /* due at once: a sensor that leaves tells its last figures */
 	if (n <= STATUS_BYTES_MAX)
 		buf_add(&u->status, json, n);
 }

@@ -25,9 +25,12 @@ note() { printf '   %s\n' "$*"; }
 
 cleanup() {
 	for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
+	for ns in "$office" "$internet"; do
+		[ -e "/run/netns/$ns" ] || continue
+		ip netns pids "$ns" | xargs -r kill 2>/dev/null || true
+		ip netns del "$ns" 2>/dev/null || true
+	done
 	wait 2>/dev/null || true
-	ip netns del "$office" 2>/dev/null || true
-	ip netns del "$internet" 2>/dev/null || true
 	rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -53,6 +56,15 @@ wait_for() {
 
 in_office() { ip netns exec "$office" "$@"; }
 in_internet() { ip netns exec "$internet" "$@"; }
+where=() # the command prefix of sensor and collector: the namespace, when there is one
+
+# start LOG COMMAND...: in the background, as a process that kill reaches.
+start() {
+	local log=$1
+	shift
+	"$@" >"$dir/$log.log" 2>&1 </dev/null &
+	pids+=($!)
+}
 
 network_up() {
 	ip netns add "$office" && ip netns add "$internet" || return 1
@@ -78,22 +90,18 @@ servers_up() {
 	mkdir "$dir/www"
 	echo 'hello from the demo' >"$dir/www/index.html"
 	printf 'this is the demo payload\n' >"$dir/www/payload.bin"
-	in_internet dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --user=root --pid-file= \
+	start dns ip netns exec "$internet" dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --user=root --pid-file= \
 		--listen-address=198.51.100.53 --bind-interfaces \
-		--address=/example/203.0.113.9 --address=/example.org/203.0.113.9 >"$dir/dns.log" 2>&1 &
-	pids+=($!)
-	in_internet busybox httpd -f -p 203.0.113.9:80 -h "$dir/www" >"$dir/http.log" 2>&1 &
-	pids+=($!)
-	in_internet busybox httpd -f -p 203.0.113.66:80 -h "$dir/www" >>"$dir/http.log" 2>&1 &
-	pids+=($!)
+		--address=/example/203.0.113.9 --address=/example.org/203.0.113.9
+	start http ip netns exec "$internet" busybox httpd -f -p 203.0.113.9:80 -h "$dir/www"
+	start http2 ip netns exec "$internet" busybox httpd -f -p 203.0.113.66:80 -h "$dir/www"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/O=Demo Phishing/CN=login.bank.example' \
 		-keyout "$dir/www.key" -out "$dir/www.crt" 2>/dev/null
 	# TLS 1.2, so that the certificate passes in clear, as on many a phishing host.
-	(cd "$dir/www" && exec ip netns exec "$internet" openssl s_server -quiet -no_tls1_3 -WWW -accept 203.0.113.9:443 \
-		-cert "$dir/www.crt" -key "$dir/www.key" >"$dir/https.log" 2>&1) &
-	pids+=($!)
+	start https env -C "$dir/www" ip netns exec "$internet" openssl s_server -quiet -no_tls1_3 -WWW \
+		-accept 203.0.113.9:443 -cert "$dir/www.crt" -key "$dir/www.key"
 	cert=$(openssl x509 -in "$dir/www.crt" -outform DER | sha256sum | cut -c1-64)
-	wait_for 10 "the web server" in_office curl -s -m 1 http://192.0.2.1/ --resolve x:80:203.0.113.9 -o /dev/null http://203.0.113.9/
+	wait_for 10 "the web server" in_office curl -s -m 1 -o /dev/null http://203.0.113.9/
 	wait_for 10 "the TLS server" in_office curl -sk -m 1 -o /dev/null https://203.0.113.9/index.html
 	wait_for 10 "the DNS server" in_office dig +time=1 +tries=1 @198.51.100.53 ready.example.org
 }
@@ -113,19 +121,18 @@ traffic() {
 
 # ---- 1: what is there before any sensor: Redis, collector, certificates ----
 say "1. A private Redis, a test CA, a collector"
-redis-server --port 0 --unixsocket "$dir/redis.sock" --save '' --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
-pids+=($!)
+start redis redis-server --port 0 --unixsocket "$dir/redis.sock" --save '' --appendonly no --dir "$dir"
 wait_for 10 Redis redis-cli -s "$dir/redis.sock" ping
-"$here/../make-test-ca.sh" "$dir/ca" demo 2 >"$dir/ca.log" 2>&1 || fail "cannot make the test CA"
+"$here/../make-test-ca.sh" "$dir/ca" demo 60 >"$dir/ca.log" 2>&1 || fail "cannot make the test CA"
 note "redis-server on $dir/redis.sock"
 
 live=
 if live_possible; then
 	live=1
+	where=(ip netns exec "$internet")
 elif [ "$mode" = --record ]; then
 	fail "recording needs root and network namespaces"
 fi
-run() { if [ -n "$live" ]; then in_internet "$@"; else "$@"; fi; }
 
 port=8460
 if [ -z "$live" ]; then port=$((20000 + RANDOM % 20000)); fi
@@ -134,8 +141,7 @@ listen: {address: "127.0.0.1:$port"}
 tls: {cert: $dir/ca/collector-1.crt, key: $dir/ca/collector-1.key, ca: $dir/ca/sensor-ca.crt, crl: $dir/ca/sensor-ca.crl}
 redis: {address: "$redis"}
 YAML
-run "$build/picket-collector" -c "$dir/collector.yaml" 2>"$dir/collector.log" &
-pids+=($!)
+start collector "${where[@]}" "$build/picket-collector" -c "$dir/collector.yaml"
 wait_for 10 "the collector" grep -q listening "$dir/collector.log"
 note "picket-collector on 127.0.0.1:$port: TLS 1.3, both sides show a certificate"
 
@@ -161,14 +167,13 @@ YAML
 if [ -n "$live" ]; then
 	say "2. A sensor on a live wire, and real programs that talk across it"
 	if [ -n "$record" ]; then
-		in_internet tcpdump -q -i tap0 -w "$record" 2>"$dir/tcpdump.log" &
+		start tcpdump ip netns exec "$internet" tcpdump -q -i tap0 -w "$record"
 		tcpdump=$!
 		printf '%s\n' "$cert" >"$here/recorded-cert.sha256"
 		sleep 1
 	fi
-	in_internet "$build/picket-sensor" -c "$dir/sensor.yaml" -i tap0 -o "$dir/alerts.jsonl" 2>"$dir/sensor.log" &
+	start sensor "${where[@]}" "$build/picket-sensor" -c "$dir/sensor.yaml" -i tap0 -o "$dir/alerts.jsonl"
 	sensor=$!
-	pids+=("$sensor")
 	wait_for 10 "the sensor" grep -q 'captures on' "$dir/sensor.log"
 	sleep 0.5
 	traffic
@@ -188,7 +193,8 @@ note "$(wc -l <"$dir/alerts.jsonl") alerts as JSON lines from the sensor itself 
 say "3. The alerts, folded, out of Redis: picket alerts"
 "$build/picket" alerts list --redis "$redis" || fail "picket alerts failed"
 say "4. The packet ledger of the sensor: every packet is accounted for (picket sensors show sensor-1)"
-"$build/picket" sensors show sensor-1 --redis "$redis" || fail "picket sensors failed"
+"$build/picket" sensors show sensor-1 --redis "$redis" >"$dir/sensor.txt" || fail "picket sensors failed"
+grep -Ev " 0$" "$dir/sensor.txt" | sed "s/^/   /"
 say "5. The same with plain redis-cli"
 note "redis-cli ZREVRANGE picket:{p0}:open 0 -1 WITHSCORES | head -4"
 redis-cli -s "$dir/redis.sock" ZREVRANGE 'picket:{p0}:open' 0 -1 WITHSCORES | head -n 4 | sed 's/^/   /'
