@@ -318,7 +318,11 @@ static void test_sends_all_and_hears_acks(void **state)
 	raise_alerts(&w, 1);
 	steps(&w, 2, &f, NULL);
 	check_each_once(&f, 3001);
-	steps(&w, 1100, &f, NULL); /* eleven seconds: heartbeats */
+	assert_int_equal(f.statuses, 0); /* nothing was said yet */
+	uplink_status(w.uplink, "{\"a\":1}", 7);
+	steps(&w, 2, &f, NULL);
+	assert_int_equal(f.statuses, 1); /* told at once */
+	steps(&w, 1100, &f, NULL);       /* eleven seconds: heartbeats */
 	assert_in_range(f.statuses, 3, 4);
 	uplink_bye(w.uplink);
 	fake_step(&f);
