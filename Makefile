@@ -53,7 +53,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
+.PHONY: man fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -62,7 +62,7 @@ help:
 	@sed -n 's/^#  \{1,\}make/  make/p' Makefile
 	@echo '  make install DESTDIR= prefix=   programs, man pages, units, examples'
 	@echo '  make unit | golden | system | fuzz-replay | lint   parts of make test'
-	@echo '  make format     lay the code out; make clean'
+	@echo '  make format     lay the code out; make man: the configuration pages anew; make clean'
 
 # Rebuild when the flags change.
 $(BUILD)/flags: FORCE
@@ -159,12 +159,28 @@ cases: all
 format:
 	clang-format -i $(wildcard $(addsuffix /*.[ch],$(ROOMS)) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
+# The two pages on configuration, anew from the programs' tables of keys.
+man: all
+	$(Q)for p in picket-sensor picket-collector; do \
+		$(BUILD)/$$p --dump-config 2>/dev/null | deploy/man/conf-man.sh $$p >deploy/man/$$p.yaml.5; done
+
+SHARE = $(DESTDIR)$(prefix)/share
+DOC   = $(SHARE)/doc/picket
 install: all
-	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/man/man5 \
-		$(DESTDIR)$(prefix)/share/man/man8 $(DESTDIR)$(prefix)/share/doc/picket/examples
+	install -d $(DESTDIR)$(prefix)/bin $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/man/man8 $(DOC)/examples \
+		$(SHARE)/bash-completion/completions $(DESTDIR)$(prefix)/lib/systemd/system \
+		$(DESTDIR)$(prefix)/lib/sysusers.d $(DESTDIR)$(prefix)/lib/tmpfiles.d
 	install -m 755 $(addprefix $(BUILD)/,$(PROGRAMS)) $(DESTDIR)$(prefix)/bin
-	for n in 1 5 8; do install -m 644 $(CURDIR)/deploy/man/*.$$n $(DESTDIR)$(prefix)/share/man/man$$n; done
-	install -m 644 deploy/*.yaml README.md collector/redis-schema.md rules/README.md $(DESTDIR)$(prefix)/share/doc/picket/examples
+	for n in 1 5 8; do install -m 644 deploy/man/*.$$n $(SHARE)/man/man$$n || exit; done
+	install -m 644 README.md collector/redis-schema.md $(DOC)
+	install -m 644 rules/README.md $(DOC)/rules.md
+	install -m 644 deploy/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
+	install -m 755 deploy/make-test-ca.sh $(DOC)/examples
+	install -m 644 deploy/completion/picket.bash $(SHARE)/bash-completion/completions/picket
+	for u in sensor collector; do sed 's|=/usr/bin/|=$(prefix)/bin/|' deploy/systemd/picket-$$u.service \
+		>$(DESTDIR)$(prefix)/lib/systemd/system/picket-$$u.service || exit; done
+	install -m 644 deploy/systemd/picket.sysusers $(DESTDIR)$(prefix)/lib/sysusers.d/picket.conf
+	install -m 644 deploy/systemd/picket.tmpfiles $(DESTDIR)$(prefix)/lib/tmpfiles.d/picket.conf
 
 clean:
 	rm -rf build build-*

@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 	log_open("picket-collector", o.level);
 	bool good = load(&o, &c);
 	int code = good ? EXIT_OK : EXIT_INVALID;
-	if (good && o.dump)
+	if (o.dump) /* also of one that is not complete yet: where else would one learn the keys */
 		conf_dump(collector_keys, collector_keys_n, &c, stdout);
 	else if (good && o.test)
 		puts("configuration ok");

@@ -600,9 +600,10 @@ static void dump_value(const struct conf_key *k, const void *from, FILE *to)
 
 static void dump_key(const struct conf_key *k, const char *name, int indent, const void *from, FILE *to)
 {
+	bool told = k->fallback && *k->fallback;
 	if (k->help)
-		fprintf(to, "%*s# %s%s%s%s\n", indent, "", k->help, k->fallback ? " (default " : "",
-			k->fallback ? k->fallback : "", k->fallback ? ")" : "");
+		fprintf(to, "%*s# %s%s%s%s\n", indent, "", k->help, told ? " (default " : "", told ? k->fallback : "",
+			told ? ")" : "");
 	fprintf(to, "%*s%s: ", indent, "", name);
 	dump_value(k, from, to);
 	fputc('\n', to);

@@ -1,0 +1,24 @@
+# bash completion of picket, picket-sensor and picket-collector.
+_picket() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
+	case $before in
+	--fail-on | --severity) words='low medium high critical' ;;
+	--dpi) words='off unrecognised all' ;;
+	--vlan) words='auto strict ignore' ;;
+	--state) words='new acknowledged closed false_positive open all' ;;
+	esac
+	if [ -z "$words" ] && [ "$COMP_CWORD" -eq 1 ]; then
+		words='scan alerts sensors status help'
+	elif [ -z "$words" ]; then
+		case ${COMP_WORDS[1]}:$word in
+		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --quiet --verbose --help' ;;
+		alerts:-*) words='--severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
+		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
+		alerts:*) words='list show tail ack close fp reopen' ;;
+		sensors:*) words='list show' ;;
+		esac
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+	[ "${#COMPREPLY[@]}" -gt 0 ] || mapfile -t COMPREPLY < <(compgen -f -- "$word")
+}
+complete -o filenames -F _picket picket
