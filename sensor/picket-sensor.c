@@ -51,7 +51,8 @@ static const char usage[] =
     "  -v, -q                 more, less on standard error\n"
     "      --version, --help\n"
     "\n"
-    "Signals: HUP reads the rules again, USR1 prints the packet ledger, TERM and INT flush and leave.\n"
+    "Signals: HUP reads rules, certificates and revocation lists again and reopens -o;\n"
+    "USR1 prints the packet ledger; TERM and INT flush and leave.\n"
     "Exit code: 0 ok, 2 usage, 3 configuration or rules invalid, 4 environment (permission, interface, disk),\n"
     "5 a file was cut short or part of the rules did not load.\n";
 
@@ -216,6 +217,7 @@ static void tell_rules(const struct sensor *s)
 
 static void reload(struct sensor *s)
 {
+	output_reload(s->output); /* also when the rules turn out to be refused */
 	struct armed *next = read_rules(s, (uint16_t)(s->armed->generation % 65535 + 1));
 	print_findings(s);
 	if (!next) {

@@ -73,7 +73,7 @@ const struct conf_key sensor_keys[] = {
     {"spool.horizon_bytes", CONF_BYTES, AT(horizon_bytes), .min = 0, .max = TB, .fallback = "256MB",
      .help = "Bound of what is kept for that."},
     {"spool.fsync", CONF_CHOICE, AT(fsync), .choices = fsync_modes, .fallback = "batch",
-     .help = "When alerts reach the disk: batch (before they are sent), interval (every 100 ms), none."},
+     .help = "When alerts reach the disk: batch (before they are sent), interval (each second), none."},
     {"collector.address", CONF_STRING_LIST, AT(collectors), .fallback = "",
      .help = "Collectors in order of preference: host:port, [v6]:port, unix:/path. Empty: none, alerts go to "
 	     "output.json only."},
