@@ -4,6 +4,7 @@
 #   make demo       the main job for real, from packets to Redis, in a minute
 #   make test       everything that is checked; SAN=address,undefined for sanitizers
 #   make fuzz       coverage-guided fuzzing, FUZZ_SECONDS=60 for each target (clang)
+#   make torture    FAULTS=1000 faults between sensor, collector and Redis; every count must be exact
 #   make help       all targets
 #
 # A room is a folder with its archive: sensor and collector use rules, rules uses
@@ -53,7 +54,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: man fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
+.PHONY: man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -93,6 +94,10 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -pthread -lm
+
+$(BUILD)/tests/torture/driver: $(BUILD)/tests/torture/driver.o $(ARCHIVES)
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -pthread -lm
 
 # A fuzz target replays the corpus folder that it is given; with FUZZER=1 (clang)
 # it is coverage-guided instead: make fuzz, or make fuzz FUZZ=build-fuzz/tests/fuzz/fuzz_dns
@@ -149,8 +154,14 @@ fuzz-replay: $(FUZZ)
 golden: all
 	$(Q)tests/golden.sh $(BUILD)
 
-system: all
+system: all $(BUILD)/tests/torture/driver
 	$(Q)set -e; for t in tests/system/test_*.sh; do "$$t" $(BUILD); done
+
+# Faults against the whole way from the sensor to Redis; SEED=n repeats a campaign.
+FAULTS  ?= 1000
+MINUTES ?= 60
+torture: all $(BUILD)/tests/torture/driver
+	$(Q)tests/torture/torture.py --build $(BUILD) --faults $(FAULTS) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # Scored against real captures when they are there.
 cases: all

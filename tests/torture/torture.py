@@ -1,0 +1,851 @@
+#!/usr/bin/env python3
+"""Faults against the whole way of an alert, and then the count.
+
+Real parts: sensors (driver.c: the product's queue, coalescer, spool and uplink,
+fed by a generator), picket-collector twice, redis-server, mutual TLS. Between
+sensors and collectors stand proxies that cut and freeze. While alerts flow, one
+fault after the other is done to a part chosen by the seed; at the end every
+group's count in Redis, per sensor, must be what the sensors promised, exactly.
+
+What a sensor has promised is read from its spool, not asked of it: the numbers
+of the records that stand there, and of those that a spool cut took away but
+Redis already had. The reader below is written from the drawing in
+sensor/spool.c and shares no code with it. A sensor that ends in order must
+moreover have promised every alert that its generator raised.
+
+A cut of Redis' append-only file plays a power loss; no cut reaches back before a
+spool was cut or was refused by its disk, since two losses at once may lose.
+
+  torture.py --build build --faults 1000 [--seed N] [--minutes M] [--only KIND,…]
+  torture.py … --control cas | writes-first     the script is spoilt: must fail
+
+Exit: 0 exact, 1 not exact, 4 the campaign itself could not run.
+"""
+import argparse
+import collections
+import hashlib
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PREFIX = "picket:{p0}:"
+KEYS = 1500
+RATE = 4000
+CUT_MAX = 400000  # bytes of the append-only file
+RUNNING, ENDED = 1, 2  # driver.c
+NO_LIMIT = resource.RLIM_INFINITY
+
+
+class Broken(Exception):
+    """The campaign cannot go on; says nothing about the product."""
+
+
+# ---- Redis, as little as is needed ----
+
+
+class Redis:
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(path)
+        self.file = self.sock.makefile("rb")
+
+    def __call__(self, *words):
+        out = [b"*%d\r\n" % len(words)]
+        for w in words:
+            w = w if isinstance(w, bytes) else str(w).encode()
+            out.append(b"$%d\r\n%s\r\n" % (len(w), w))
+        self.sock.sendall(b"".join(out))
+        return self.reply()
+
+    def reply(self):
+        line = self.file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("Redis closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"$":
+            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return None if rest == b"-1" else [self.reply() for _ in range(int(rest))]
+        if kind == b":":
+            return int(rest)
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        return rest
+
+    def hash(self, key):
+        flat = self("HGETALL", key)
+        return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+
+    def keys(self, pattern):
+        cursor, found = b"0", set()
+        while True:
+            cursor, page = self("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            found.update(page)
+            if cursor == b"0":
+                return sorted(found)
+
+
+# ---- spools, as sensor/spool.c draws them ----
+
+
+def record_key_n(payload, names={}):
+    """(group number, alerts) of an alert's record; the number from its indicator."""
+    n, key = struct.unpack_from(">I", payload, 4)[0], bytes(payload[24:40])
+    if payload[1] != 0:
+        return "LOSS", n
+    if key not in names:
+        at = 40
+        while at < len(payload):
+            field, size = struct.unpack_from(">BH", payload, at)
+            if field == 3:  # the indicator: T-number
+                names[key] = int(payload[at + 3 + 2 : at + 3 + size])
+            at += 3 + size
+    return names[key], n
+
+
+class Spool:
+    def __init__(self, path):
+        self.path = path
+
+    def epoch(self):
+        try:
+            with open(os.path.join(self.path, "epoch")) as f:
+                return int(f.read())
+        except FileNotFoundError:
+            return 0
+
+    def segments(self):
+        """(first number, file) of the epoch in force, ascending."""
+        epoch, found = self.epoch(), []
+        for name in sorted(os.listdir(self.path)):
+            if not name.endswith(".seg"):
+                continue
+            path = os.path.join(self.path, name)
+            with open(path, "rb") as f:
+                head = f.read(52)
+            if len(head) == 52 and head[:4] == b"PKSP" and struct.unpack_from(">Q", head, 8)[0] == epoch:
+                if head[5] != 0:
+                    raise Broken(f"{path}: a hole, although nothing was ever dropped")
+                found.append((struct.unpack_from(">Q", head, 16)[0], path))
+        return found
+
+    def records(self, above=0):
+        """Yields (number, payload), each number once: a later segment wins."""
+        segments = self.segments()
+        for i, (first, path) in enumerate(segments):
+            end = segments[i + 1][0] if i + 1 < len(segments) else 1 << 63
+            if end <= above:
+                continue
+            with open(path, "rb") as f:
+                data = memoryview(f.read())
+            at, number = 52, first
+            while at + 8 <= len(data) and number < end:
+                size = struct.unpack_from(">I", data, at)[0]
+                if size == 0 or at + 8 + size > len(data):
+                    break  # a torn tail
+                if number > above:
+                    yield number, data[at + 8 : at + 8 + size]
+                at += 8 + size
+                number += 1
+
+    def counts(self, above=0, upto=1 << 63):
+        """Alerts per group of the numbers above < number <= upto, and the last number."""
+        sums, last = collections.Counter(), above
+        for number, payload in self.records(above):
+            if number > upto:
+                break
+            key, n = record_key_n(payload)
+            sums[key] += n
+            last = number
+        return sums, last
+
+
+# ---- between the parts ----
+
+
+def pump(source, sink, link):
+    try:
+        while True:
+            data = source.recv(65536)
+            if not data:
+                break
+            while link.proxy.frozen:
+                time.sleep(0.01)
+            sink.sendall(data)
+    except OSError:
+        pass
+    link.ended(source)
+
+
+class Link:
+    def __init__(self, proxy, client, server):
+        self.proxy, self.client, self.server, self.zombie = proxy, client, server, False
+        for pair in ((client, server), (server, client)):
+            threading.Thread(target=pump, args=(*pair, self), daemon=True).start()
+
+    def ended(self, side):
+        if self.zombie and side is self.client:
+            return  # the collector must not learn of it yet
+        self.drop()
+
+    def drop(self, reset=False):
+        for s in (self.client, self.server):
+            try:
+                if reset:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+
+    def leave_server_alone(self):
+        self.zombie = True
+        try:
+            self.client.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+class Proxy:
+    """One TCP port in front of a collector."""
+
+    def __init__(self, target):
+        self.target, self.frozen, self.refusing, self.links = target, False, False, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            try:
+                if self.refusing:
+                    raise OSError
+                server = socket.create_connection(("127.0.0.1", self.target), 2)
+                server.settimeout(None)
+                self.links = [k for k in self.links if k.client.fileno() >= 0] + [Link(self, client, server)]
+            except OSError:
+                client.close()
+
+    def cut(self, reset=False):
+        for link in self.links:
+            link.drop(reset)
+        self.links = []
+
+
+SCRIPT_CAS = b"if (mark or '0') ~= prev then return {0, mark or '0'} end"
+SPOILT = {
+    "cas": b"",
+    "writes-first": SCRIPT_CAS + b" call('HSET', KEYS[1], mark_field, hi)",
+}
+
+
+class ScriptProxy:
+    """Stands before Redis and gives it a spoilt flush script in place of the collector's."""
+
+    def __init__(self, path, target, spoil):
+        self.target, self.spoil, self.sha = target, SPOILT[spoil], {}
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(16)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                server.connect(self.target)
+            except OSError:
+                client.close()
+                continue
+            threading.Thread(target=self.requests, args=(client, server), daemon=True).start()
+            threading.Thread(target=self.replies, args=(client, server), daemon=True).start()
+
+    @staticmethod
+    def hang_up(*sockets):
+        for s in sockets:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def replies(self, client, server):
+        try:
+            while data := server.recv(65536):
+                client.sendall(data)
+        except OSError:
+            pass
+        self.hang_up(client, server)
+
+    def requests(self, client, server):
+        source = client.makefile("rb")
+        try:
+            while line := source.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    size = int(source.readline()[1:])
+                    words.append(source.read(size + 2)[:-2])
+                self.rewrite(words)
+                server.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+        except (OSError, ValueError):
+            pass
+        self.hang_up(client, server)
+
+    def rewrite(self, words):
+        if words[0] == b"SCRIPT" and len(words) == 3 and SCRIPT_CAS in words[2]:
+            spoilt = words[2].replace(SCRIPT_CAS, self.spoil)
+            sha = [hashlib.sha1(w).hexdigest().encode() for w in (words[2], spoilt)]
+            self.sha[sha[0]], words[2] = sha[1], spoilt
+        elif words[0] == b"EVALSHA":
+            words[1] = self.sha.get(words[1], words[1])
+
+
+# ---- the parts ----
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+class Part:
+    def __init__(self, camp, name):
+        self.camp, self.name, self.process = camp, name, None
+
+    def spawn(self, *argv):
+        with open(os.path.join(self.camp.dir, self.name + ".log"), "ab") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def alive(self):
+        return self.process and self.process.poll() is None
+
+    def must_live(self):
+        if not self.alive():
+            raise Fallen(f"{self.name} has ended with {self.process.returncode}, nobody had killed it")
+
+
+class Fallen(Exception):
+    """A part of the product ended by itself."""
+
+
+class RedisServer(Part):
+    def __init__(self, camp):
+        super().__init__(camp, "redis")
+        self.path = os.path.join(camp.dir, "redis.sock")
+        self.floor = (None, 0)
+        self.cut_bytes = 0
+        self.start()
+
+    def start(self):
+        self.spawn(
+            "redis-server", "--port", "0", "--unixsocket", self.path, "--dir", self.camp.dir, "--save", "",
+            "--appendonly", "yes", "--appendfsync", "everysec", "--hash-max-listpack-value", "1024",
+        )  # fmt: skip
+        for _ in range(400):
+            try:
+                ask = Redis(self.path)
+                if ask("PING") == b"PONG":
+                    self.ask = ask
+                    return
+            except (OSError, RuntimeError, ConnectionError):
+                pass
+            time.sleep(0.025)
+        raise Broken("redis-server does not come up, see redis.log")
+
+    def newest_aof(self):
+        folder = os.path.join(self.camp.dir, "appendonlydir")
+        parts = [n for n in os.listdir(folder) if ".incr." in n]
+        return os.path.join(folder, max(parts, key=lambda n: int(n.split(".")[-3])))
+
+    def set_floor(self):
+        """Nothing that Redis has now is lost by a later cut."""
+        path = self.newest_aof()
+        self.floor = (path, os.path.getsize(path))
+
+    def kill_and_cut(self, cut):
+        self.kill()
+        path = self.newest_aof()
+        size = os.path.getsize(path)
+        least = self.floor[1] if self.floor[0] == path else 0
+        if cut and size > least:
+            new = max(least, size - self.camp.rng.randrange(1, CUT_MAX))
+            os.truncate(path, new)
+            self.cut_bytes += size - new
+        manifest = os.path.join(self.camp.dir, "appendonlydir", "appendonly.aof.manifest")
+        subprocess.run(
+            ["redis-check-aof", "--fix", manifest], input=b"y\ny\n", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+
+class Collector(Part):
+    def __init__(self, camp, name, redis_path):
+        super().__init__(camp, name)
+        self.port = free_port()
+        self.redis_path = redis_path
+        self.stopped = False
+        self.start()
+        self.proxy = Proxy(self.port)
+
+    def start(self):
+        certs = self.camp.certs
+        settings = {
+            "collector.name": self.name, "listen.address": f"127.0.0.1:{self.port}",
+            "tls.cert": f"{certs}/{self.name}.crt", "tls.key": f"{certs}/{self.name}.key",
+            "tls.ca": f"{certs}/sensor-ca.crt", "tls.crl": f"{certs}/sensor-ca.crl",
+            "redis.address": f"unix:{self.redis_path}",
+        }  # fmt: skip
+        words = [w for k, v in settings.items() for w in ("--set", f"{k}={v}")]
+        self.spawn(os.path.join(self.camp.build, "picket-collector"), *words)
+
+
+class Sensor(Part):
+    """The truth about it: `sum` counts the numbers up to `known` of epoch `epoch`
+    and all of earlier epochs; what stands in the spool above `known` comes to it."""
+
+    def __init__(self, camp, name, order):
+        super().__init__(camp, name)
+        self.spool = Spool(os.path.join(camp.dir, name + ".spool"))
+        self.counters = os.path.join(camp.dir, name + ".counters")
+        self.addresses = ",".join(f"127.0.0.1:{c.proxy.port}" for c in order)
+        self.runs, self.epoch, self.known, self.sum = 0, 0, 0, collections.Counter()
+        self.cut = False  # since the last epoch began: it may end
+        self.start()
+
+    def start(self, rate=RATE):
+        self.runs += 1
+        if os.path.exists(self.counters):
+            os.remove(self.counters)
+        self.spawn(
+            os.path.join(self.camp.build, "tests/torture/driver"), self.name, self.spool.path, self.camp.certs,
+            self.addresses, self.counters, str(KEYS), str(rate), str(self.camp.seed * 1000 + self.runs),
+        )  # fmt: skip
+
+    def settle_epoch(self):
+        """Notices that the epoch has changed, which only a cut may cause."""
+        now = self.spool.epoch()
+        if now == self.epoch:
+            return
+        if self.epoch and not self.cut:
+            raise Fallen(f"{self.name} took a new epoch although its spool was whole")
+        self.epoch, self.known, self.cut = now, 0, False
+
+    def promised(self, upto=1 << 63):
+        """Alerts per group, of the numbers up to upto."""
+        self.settle_epoch()
+        if upto < self.known:
+            above, _ = self.spool.counts(upto, self.known)
+            return self.sum - above, upto
+        more, last = self.spool.counts(self.known, upto)
+        return self.sum + more, last
+
+    def learn(self, upto=1 << 63):
+        """What stands in the spool now was promised, whatever becomes of it."""
+        self.sum, self.known = self.promised(upto)
+
+    def mark(self):
+        return int(self.camp.redis.ask("HGET", PREFIX + "hwm", f"{self.name}:{self.spool.epoch()}") or 0)
+
+    def raised(self):
+        with open(self.counters, "rb") as f:
+            data = f.read()
+        words = struct.unpack(f"={len(data) // 8}Q", data)
+        return collections.Counter({k: n for k, n in enumerate(words[:KEYS]) if n}), words[KEYS]
+
+    def wait_phase(self, phase):
+        until = time.monotonic() + 20
+        while not os.path.exists(self.counters) or os.path.getsize(self.counters) < 8 or self.raised()[1] < phase:
+            self.must_live()
+            if time.monotonic() > until:
+                raise Fallen(f"{self.name} does not start within 20 s")
+            time.sleep(0.01)
+
+    def end(self):
+        """As an operator does. Everything raised in this run stands in the spool or in Redis."""
+        self.wait_phase(RUNNING)
+        self.signal(signal.SIGTERM)
+        try:
+            self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Fallen(f"{self.name} does not leave on SIGTERM") from None
+        if self.process.returncode != 0 or self.raised()[1] != ENDED:
+            raise Fallen(f"{self.name} did not end in order")
+
+    def wait_mark_rests(self):
+        """Until nothing of this (dead) sensor is under way to Redis any more."""
+        last, since = None, time.monotonic()
+        while time.monotonic() - since < 0.4:
+            time.sleep(0.05)
+            now = self.mark()
+            if now != last:
+                last, since = now, time.monotonic()
+        return last
+
+
+# ---- faults ----
+
+
+class Faults:
+    """Each method is one kind; the weight says how often it comes."""
+
+    weight = {
+        "sensor_kill": 5, "spool_cut": 3, "sensor_end": 2, "collector_kill": 6, "collector_end": 2, "zombie": 7,
+        "redis_kill": 3, "power_loss": 4, "redis_freeze": 3, "net_cut": 5, "net_freeze": 3, "redis_full": 3,
+        "disk_full": 2, "wrong_type": 3, "script_flush": 2, "clock_jump": 2, "all_killed": 1,
+    }  # fmt: skip
+
+    def __init__(self, camp):
+        self.c, self.rng = camp, camp.rng
+
+    def pause(self, least, most):
+        time.sleep(self.rng.uniform(least, most))
+
+    def sensor_kill(self):
+        s = self.rng.choice(self.c.sensors)
+        s.kill()
+        if self.rng.random() < 0.5:  # a write that the power loss cut short
+            segments = s.spool.segments()
+            if segments:
+                with open(segments[-1][1], "ab") as f:
+                    f.write(struct.pack(">I", 300) + bytes(self.rng.randrange(256) for _ in range(self.rng.randrange(250))))
+        self.pause(0, 0.3)
+        s.start()
+
+    def spool_cut(self):
+        """The disk has lost what it had said was safe."""
+        s = self.rng.choice(self.c.sensors)
+        s.kill()
+        mark = s.wait_mark_rests()
+        s.learn(mark)
+        s.cut = True
+        path = s.spool.segments()[-1][1]
+        os.truncate(path, max(52, os.path.getsize(path) - self.rng.randrange(1, 60000)))
+        self.c.redis.set_floor()
+        s.start()
+        if self.rng.random() < 0.3:
+            self.pause(0, 0.1)
+            s.kill()
+            s.start()
+        self.c.wait_connected(s)
+        self.c.redis.set_floor()
+
+    def sensor_end(self):
+        """A run between two orderly ends: all that was raised is promised."""
+        s = self.rng.choice(self.c.sensors)
+        s.end()
+        s.learn()
+        before = s.sum.copy()
+        s.start()
+        self.pause(0.2, 0.6)
+        s.end()
+        s.learn()
+        raised, _ = s.raised()
+        if s.sum != before + raised:
+            self.c.find(f"{s.name} has raised {sum(raised.values())} alerts in a run, "
+                        f"its spool holds {sum((s.sum - before).values())}")  # fmt: skip
+        s.start()
+
+    def collector_kill(self):
+        k = self.rng.choice(self.c.collectors)
+        k.kill()
+        self.pause(0, 0.5)
+        k.start()
+
+    def collector_end(self):
+        k = self.rng.choice(self.c.collectors)
+        k.signal(signal.SIGTERM)
+        k.process.wait(20)
+        k.start()
+
+    def zombie(self):
+        """A collector stands still with frames in hand while its sensors go to another one."""
+        k = self.busiest()
+        k.signal(signal.SIGSTOP)
+        self.pause(0.02, 0.2)
+        k.proxy.refusing = True
+        links, k.proxy.links = k.proxy.links, []
+        for link in links:
+            link.leave_server_alone()
+        self.pause(0.2, 0.9)
+        k.signal(signal.SIGCONT)
+        self.pause(0.05, 0.3)
+        for link in links:
+            link.drop()
+        k.proxy.refusing = False
+
+    def busiest(self):
+        return max(self.c.collectors, key=lambda k: (sum(x.client.fileno() >= 0 for x in k.proxy.links), self.rng.random()))
+
+    def redis_kill(self):
+        self.c.redis.kill_and_cut(cut=False)
+        self.pause(0, 0.3)
+        self.c.redis.start()
+
+    def power_loss(self):
+        self.c.redis.kill_and_cut(cut=True)
+        self.pause(0, 0.3)
+        self.c.redis.start()
+
+    def redis_freeze(self):
+        self.c.redis.signal(signal.SIGSTOP)
+        self.pause(0.1, 0.8)
+        self.c.redis.signal(signal.SIGCONT)
+
+    def net_cut(self):
+        for k in self.rng.sample(self.c.collectors, self.rng.choice((1, 2))):
+            k.proxy.cut(reset=self.rng.random() < 0.5)
+
+    def net_freeze(self):
+        k = self.rng.choice(self.c.collectors)
+        k.proxy.frozen = True
+        self.pause(0.1, 0.8)
+        if self.rng.random() < 0.5:
+            k.proxy.cut()
+        k.proxy.frozen = False
+
+    def redis_full(self):
+        self.c.redis.ask("CONFIG", "SET", "maxmemory", "1mb")
+        self.pause(0.2, 0.8)
+        self.c.redis.ask("CONFIG", "SET", "maxmemory", "0")
+
+    def disk_full(self):
+        """A run of its own: what goes to the collector from memory never stands on
+        the disk, so the generator's own count is the truth of this run."""
+        s = self.rng.choice(self.c.sensors)
+        s.end()
+        s.learn()
+        before = s.sum
+        s.start()
+        self.pause(0.2, 0.4)
+        resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (100, NO_LIMIT))
+        self.pause(0.3, 0.8)
+        if self.rng.random() < 0.5:
+            self.net_cut()
+        self.pause(0.1, 0.3)
+        resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (NO_LIMIT, NO_LIMIT))
+        self.pause(1.0, 1.5)
+        s.end()
+        raised, _ = s.raised()
+        s.settle_epoch()
+        _, last = s.spool.counts(s.known)
+        s.sum, s.known = before + raised, max(last, s.wait_mark_rests())
+        self.c.redis.set_floor()
+        s.start()
+
+    def wrong_type(self):
+        ask, key = self.c.redis.ask, PREFIX + self.rng.choice(("open", "severity:high", "alerts"))
+        if not ask("EXISTS", key):
+            return
+        for words in (("MULTI",), ("RENAME", key, "aside"), ("SET", key, "somebody else's"), ("EXEC",)):
+            ask(*words)
+        self.pause(0.1, 0.6)
+        for words in (("MULTI",), ("RENAME", "aside", key), ("EXEC",)):
+            ask(*words)
+
+    def script_flush(self):
+        self.c.redis.ask("SCRIPT", "FLUSH")
+
+    def clock_jump(self):
+        self.rng.choice(self.c.sensors).signal(signal.SIGUSR1)
+
+    def all_killed(self):
+        for part in self.c.sensors + self.c.collectors:
+            part.kill()
+        self.c.redis.kill_and_cut(cut=False)
+        self.c.redis.start()
+        for part in self.c.collectors + self.c.sensors:
+            part.start()
+
+
+# ---- the campaign ----
+
+
+class Campaign:
+    def __init__(self, options):
+        self.options, self.seed, self.build = options, options.seed, os.path.abspath(options.build)
+        self.rng = random.Random(self.seed)
+        self.dir = tempfile.mkdtemp(prefix="torture.")
+        self.certs = os.path.join(self.dir, "certs")
+        self.sensors, self.collectors, self.redis = [], [], None
+        self.done = collections.Counter()
+        self.findings = []
+
+    def make_certificates(self):
+        tool = os.path.join(HERE, "../../deploy/make-test-ca.sh")
+        for role, names in (("collector", ("col-a", "col-b")), ("sensor", ("sen-1", "sen-2"))):
+            subprocess.run([tool, self.certs, "torture", "3", role, *names], check=True, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        os.makedirs(self.certs, exist_ok=True)
+        self.make_certificates()
+        self.redis = RedisServer(self)
+        path = self.redis.path
+        if self.options.control:
+            path = os.path.join(self.dir, "spoilt.sock")
+            ScriptProxy(path, self.redis.path, self.options.control)
+        self.collectors = [Collector(self, name, path) for name in ("col-a", "col-b")]
+        a, b = self.collectors
+        self.sensors = [Sensor(self, "sen-1", (a, b)), Sensor(self, "sen-2", (b, a))]
+        for s in self.sensors:
+            self.wait_connected(s)
+
+    def wait_connected(self, sensor, seconds=45):
+        """Until its mark has moved under the epoch in force."""
+        until = time.monotonic() + seconds
+        first = sensor.mark()
+        while time.monotonic() < until:
+            sensor.must_live()
+            if sensor.mark() > first:
+                return
+            time.sleep(0.03)
+        raise Fallen(f"{sensor.name} does not reach Redis within {seconds} s")
+
+    def run(self):
+        faults = Faults(self)
+        kinds = self.options.only.split(",") if self.options.only else list(Faults.weight)
+        weights = [Faults.weight[k] for k in kinds]
+        until = time.monotonic() + self.options.minutes * 60
+        # Every kind once, then by weight.
+        queue = self.rng.sample(kinds, len(kinds)) if self.options.faults >= len(kinds) else []
+        while sum(self.done.values()) < self.options.faults and time.monotonic() < until:
+            kind = queue.pop() if queue else self.rng.choices(kinds, weights)[0]
+            if self.options.verbose:
+                print(f"{time.monotonic():.1f} {kind}", flush=True)
+            getattr(faults, kind)()
+            self.done[kind] += 1
+            for part in (self.redis, *self.collectors, *self.sensors):
+                part.must_live()
+            time.sleep(self.rng.uniform(0.02, self.options.rest))
+
+    def finish(self):
+        """Everything works again; waits until all that is promised is acknowledged."""
+        for s in self.sensors:
+            s.end()
+        for s in self.sensors:
+            until = time.monotonic() + 120
+            s.start(rate=0)
+            while s.mark() < s.promised()[1]:
+                if time.monotonic() > until:
+                    self.findings.append(f"{s.name}: Redis has {s.mark()} of {s.promised()[1]} records after 120 s")
+                    break
+                time.sleep(0.1)
+            s.end()
+        for k in self.collectors:
+            k.signal(signal.SIGTERM)
+            k.process.wait(20)
+
+    def find(self, text):
+        if len(self.findings) < 20:
+            self.findings.append(text)
+
+    def compare(self):
+        ask, found, total = self.redis.ask, {s.name: collections.Counter() for s in self.sensors}, collections.Counter()
+        for key in ask_groups(ask):
+            group = self.redis.ask.hash(key)
+            number = int(group["value"].decode().split(".")[0][1:])
+            total[number] = int(group["n"])
+            for s in self.sensors:
+                found[s.name][number] = int(group.get("sensor:" + s.name, 0))
+        truth, differences = collections.Counter(), 0
+        for s in self.sensors:
+            promised, _ = s.promised()
+            truth += promised
+            if promised["LOSS"]:
+                self.find(f"{s.name} announces {promised['LOSS']} alerts as lost")
+            for number in set(promised) | set(found[s.name]):
+                if promised[number] != found[s.name][number]:
+                    differences += found[s.name][number] - promised[number]
+                    self.find(f"{s.name} group {number}: promised {promised[number]}, Redis {found[s.name][number]}")
+        for number in set(truth) | set(total):
+            if truth[number] != total[number]:
+                self.find(f"group {number}: promised {truth[number]}, Redis n {total[number]}")
+        self.compare_rollups(sum(truth.values()))
+        self.alerts, self.groups, self.differences = sum(truth.values()), len(total), differences
+
+    def compare_rollups(self, alerts):
+        days = [self.redis.ask.hash(k) for k in self.redis.ask.keys(PREFIX + "day:*")]
+        if sum(int(d.get("total", 0)) for d in days) != alerts:
+            self.find(f"the days' totals are {sum(int(d.get('total', 0)) for d in days)}, promised {alerts}")
+        if sum(int(d.get("loss", 0)) for d in days):
+            self.find(f"the days' hashes count {sum(int(d.get('loss', 0)) for d in days)} alerts as lost")
+
+    def report(self):
+        print(f"torture: seed {self.seed}, {sum(self.done.values())} faults"
+              + (f", CONTROL {self.options.control}" if self.options.control else ""))  # fmt: skip
+        for kind, n in sorted(self.done.items(), key=lambda x: -x[1]):
+            print(f"  {kind:16}{n:5}")
+        print(f"  {self.alerts} alerts in {self.groups} groups from {len(self.sensors)} sensors; "
+              f"{self.redis.cut_bytes} bytes cut from the append-only file")  # fmt: skip
+        for text in self.findings:
+            print("  " + text)
+        print(f"  result: {'EXACT' if not self.findings else 'NOT EXACT'}"
+              + (f", {self.differences:+d} alerts" if self.findings else ""))  # fmt: skip
+
+    def close(self, keep):
+        for part in (*self.sensors, *self.collectors, self.redis):
+            if part and part.alive():
+                part.signal(signal.SIGCONT)
+                part.kill()
+        if keep:
+            print(f"  everything is kept in {self.dir}")
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def ask_groups(ask):
+    return [k for k in ask.keys(PREFIX + "alert:*") if not k.endswith(b":peers")]
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--build", default="build")
+    p.add_argument("--faults", type=int, default=1000)
+    p.add_argument("--minutes", type=float, default=60)
+    p.add_argument("--rest", type=float, default=0.4, help="longest rest between two faults, seconds")
+    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1 << 31))
+    p.add_argument("--only", default="")
+    p.add_argument("--control", choices=sorted(SPOILT))
+    p.add_argument("--keep", action="store_true", help="keep the folder also when all is exact")
+    p.add_argument("--verbose", action="store_true")
+    options = p.parse_args()
+    camp, code = Campaign(options), 4
+    camp.alerts = camp.groups = camp.differences = 0
+    print(f"torture: seed {camp.seed}", flush=True)
+    try:
+        camp.start()
+        try:
+            camp.run()
+            camp.finish()
+        except Fallen as e:
+            camp.find(str(e))
+        camp.compare()
+        camp.report()
+        code = 1 if camp.findings else 0
+    except Broken as e:
+        print(f"torture: {e}")
+    finally:
+        camp.close(options.keep or (code != 0 and not options.control))
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
