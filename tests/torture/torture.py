@@ -709,12 +709,12 @@ class Campaign:
             self.wait_connected(s)
 
     def wait_connected(self, sensor, seconds=45):
-        """Until its mark has moved under the epoch in force."""
+        """Until its mark has moved, or has been set under a new epoch."""
         until = time.monotonic() + seconds
-        first = sensor.mark()
+        epoch, first = sensor.spool.epoch(), sensor.mark()
         while time.monotonic() < until:
             sensor.must_live()
-            if sensor.mark() > first:
+            if sensor.mark() > (first if sensor.spool.epoch() == epoch else 0):
                 return
             time.sleep(0.03)
         raise Fallen(f"{sensor.name} does not reach Redis within {seconds} s")
@@ -835,9 +835,9 @@ def main():
         try:
             camp.run()
             camp.finish()
+            camp.compare()
         except Fallen as e:
             camp.find(str(e))
-        camp.compare()
         camp.report()
         code = 1 if camp.findings else 0
     except Broken as e:
