@@ -29,6 +29,7 @@ struct conn {
 	void *state;
 	struct carry early[2]; /* while probing */
 	bool ruled_out[2];     /* every parser said no to this side */
+	bool unknown;          /* to both: only late parsers are looked for */
 	bool given_up[2];      /* the parser wants no more of this side */
 	bool closed[2];
 	bool spoke;
@@ -208,12 +209,17 @@ static uint8_t parser_number(const struct parser *p)
 	return 0;
 }
 
+static void drop_early(struct feed *fd)
+{
+	carry_free(fd->in.mem, &fd->conn->early[0]);
+	carry_free(fd->in.mem, &fd->conn->early[1]);
+}
+
 /* Nothing more is looked for on this flow but payload patterns. */
 static void feed_done(struct feed *fd)
 {
 	parser_leave(&fd->in, fd->conn);
-	carry_free(fd->in.mem, &fd->conn->early[0]);
-	carry_free(fd->in.mem, &fd->conn->early[1]);
+	drop_early(fd);
 	fd->flow->flags |= FLOW_DONE;
 }
 
@@ -245,7 +251,7 @@ static void feed_again(struct feed *fd, enum side side, const uint8_t *p, size_t
 	}
 	memset(c->ruled_out, 0, sizeof(c->ruled_out));
 	memset(c->given_up, 0, sizeof(c->given_up));
-	c->spoke = false;
+	c->spoke = c->unknown = false;
 	if (n)
 		probe_stream(fd, side, p, n);
 }
@@ -316,7 +322,22 @@ static enum probe probe_all(const struct inspect *in, unsigned over, enum side s
 static void unrecognised(struct feed *fd)
 {
 	ledger_count(fd->in.ledger, LEDGER_UNRECOGNISED);
-	feed_done(fd);
+	fd->conn->unknown = true;
+	drop_early(fd);
+}
+
+/* A segment behind the first: does a protocol begin with it? */
+static bool probe_late(struct feed *fd, enum side side, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; parsers[i]; i++) {
+		if (!parsers[i]->late || parsers[i]->probe(&fd->in, side, p, n) != PROBE_YES)
+			continue;
+		drop_early(fd);
+		if (parser_enter(fd, parsers[i]))
+			feed_parser(fd, side, p, n);
+		return true;
+	}
+	return false;
 }
 
 /* The first bytes of a side, and then every further one. The common flow is
@@ -326,6 +347,13 @@ static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size
 	struct conn *c = fd->conn;
 	struct carry *early = &c->early[side];
 	bool waiting = c->early[0].n || c->early[1].n;
+	if (c->spoke && probe_late(fd, side, p, n))
+		return;
+	if (c->unknown) {
+		if (c->stream.half[side].delivered > PROBE_MAX)
+			feed_done(fd);
+		return;
+	}
 	if (!c->spoke) {
 		c->spoke = true;
 		c->first = side;
@@ -536,6 +564,14 @@ bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, con
 	if (l->proto == IPPROTO_UDP)
 		return datagram_packet(ins, f, side, l, ts_us);
 	return false;
+}
+
+void inspector_outer(struct inspector *ins, struct flow *f, const struct layer *l, int64_t ts_us)
+{
+	if (!ins->patterns || !l->payload_n || l->proto != IPPROTO_UDP)
+		return;
+	struct feed fd = feed_for(ins, f, NULL, ts_us);
+	pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
 }
 
 void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us)

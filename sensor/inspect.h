@@ -69,6 +69,11 @@ struct parser {
 	 * a hint at most, a false yes blinds the right parser. */
 	enum probe (*probe)(const struct inspect *in, enum side side, const uint8_t *p, size_t n);
 
+	/* May begin behind the first words of a protocol that no parser knows (SOCKS, PROXY,
+	 * database handshakes before TLS): probe() is also shown the beginning of each
+	 * further segment, and must say yes to that alone. */
+	bool late;
+
 	/* The next bytes of one side, in order. The parser keeps what it needs of an
 	 * incomplete message itself (struct carry). *used is n on entry; only with
 	 * INSPECT_AGAIN may it be set lower. */

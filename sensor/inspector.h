@@ -25,6 +25,9 @@ struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64
  * to a parser or to probing. */
 bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us);
 
+/* The wrapping of a tunnel: only payload patterns are looked for. */
+void inspector_outer(struct inspector *ins, struct flow *f, const struct layer *l, int64_t ts_us);
+
 /* The flow leaves the table: what waits is flushed, its state given back. */
 void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us);
 

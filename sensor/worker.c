@@ -76,6 +76,7 @@ static void outer_layer(struct worker *w, const struct packet *p, size_t i)
 	w->detector.outer = i ? &p->layer[i - 1] : NULL;
 	if (f->checked != w->generation)
 		match_addresses(w, f, true);
+	inspector_outer(w->inspector, f, l, p->ts_us);
 }
 
 static void worker_packet(struct worker *w, const struct packet *p, const struct flow_key *key, uint64_t hash)

@@ -128,6 +128,7 @@ static const struct parser parser_count = {
     .state_size = sizeof(size_t),
     .probe = count_probe,
     .stream = count_stream,
+    .late = true,
     .gap = count_gap,
     .close = count_close,
 };
@@ -208,6 +209,9 @@ static void test_streams(void **state)
 	     "shout:what|shout:SHOUT hi|shout:close>|shout:close<|",
 	     0},
 	    {"nobody knows", {">what", "<ever"}, "", LEDGER_UNRECOGNISED},
+	    {"behind the first words of another", {">hello", "<you", ">COUNT1"}, "count:6>|count:6<|", 0},
+	    {"behind them, while they are undecided", {">SHO", ">COUNT1"}, "count:6>|count:6<|", 0},
+	    {"not within a segment", {">hello", "<you", ">xCOUNT1"}, "", 0},
 	    {"done ends it", {">SHOUT a\ndone\nb\n"}, "shout:SHOUT a|shout:done|", 0},
 	    {"broken", {">SHOUT a\nbad\nb\n"}, "shout:SHOUT a|shout:bad|", LEDGER_PARSER_ERROR},
 	    {"a line beyond the limit",
