@@ -90,7 +90,7 @@ static bool set_key(struct canon *out, const void *p, size_t n)
 static bool refuse_address(const char *v, size_t n, struct err *e)
 {
 	if (memmem(v, n, "[.]", 3))
-		return err_set(e, "\"%s\" is defanged: write the dots without brackets", SHOWN(v, n));
+		return canon_defanged(v, n, e);
 	if (memchr(v, '/', n))
 		return err_set(e, "\"%s\" is not an address: did you mean the type cidr?", SHOWN(v, n));
 	if (memchr(v, '%', n))

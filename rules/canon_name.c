@@ -21,6 +21,7 @@
 
 #include "common/addr.h"
 #include "common/text.h"
+#include "rules/refang.h"
 
 #define ONES UINT64_C(0x0101010101010101)
 #define HIGH (ONES * 0x80)
@@ -30,6 +31,15 @@ char *canon_shown(const void *value, size_t n, char out[static CANON_SHOWN])
 	bool cut = n > CANON_SHOWN - 24;
 	text_clean(out, CANON_SHOWN - 4, value, cut ? CANON_SHOWN - 24 : n);
 	return cut ? strcat(out, "...") : out;
+}
+
+bool canon_defanged(const char *value, size_t n, struct err *e)
+{
+	char whole[CANON_MAX + 1] = "";
+	size_t k = 0;
+	if (n <= CANON_MAX)
+		refang(value, n, whole, &k);
+	return err_set(e, "\"%s\" is defanged: did you mean \"%s\"?", SHOWN(value, n), SHOWN(whole, k));
 }
 
 /* Eight bytes at once: a byte is 'A'..'Z' when adding pushes it over 'A' but
@@ -139,7 +149,7 @@ static bool name_refuse(enum indicator_type t, const char *v, size_t n, struct e
 	const char *type = indicator_type_name(t);
 	struct addr a;
 	if (holds(v, n, "[.]") || holds(v, n, "(.)"))
-		return err_set(e, "\"%s\" is defanged: write the dots without brackets", SHOWN(v, n));
+		return canon_defanged(v, n, e);
 	if (memchr(v, '/', n))
 		return err_set(e, "\"%s\" is not a %s: did you mean the type url?", SHOWN(v, n), type);
 	if (memchr(v, '@', n))
@@ -350,7 +360,7 @@ bool canon_url_rule(const char *value, size_t n, struct canon *out, struct err *
 {
 	struct url u;
 	if (starts(value, n, "hxxp") || starts(value, n, "hXXp") || holds(value, n, "[.]") || holds(value, n, "[:]"))
-		return err_set(e, "\"%s\" is defanged: write http and the dots without brackets", SHOWN(value, n));
+		return canon_defanged(value, n, e);
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)value[i] < ' ' || value[i] == 0x7f)
 			return err_set(e, "\"%s\" holds a control character", SHOWN(value, n));

@@ -19,6 +19,9 @@ bool canon_name_wire(const void *value, size_t n, struct canon *out);
 bool canon_url_rule(const char *value, size_t n, struct canon *out, struct err *e);
 bool canon_url_wire(const void *value, size_t n, struct canon *out);
 
+/* The sentence for a value that was broken on purpose, with what was meant. False. */
+bool canon_defanged(const char *value, size_t n, struct err *e);
+
 /* The value made safe to stand in a sentence, shortened. */
 #define CANON_SHOWN 120
 char *canon_shown(const void *value, size_t n, char out[static CANON_SHOWN]);

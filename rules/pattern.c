@@ -172,3 +172,15 @@ bool pattern_check(const char *expression, size_t n, struct err *e)
 	free(expr[0]);
 	return ok;
 }
+
+unsigned pattern_width(const char *expression)
+{
+	hs_expr_info_t *info = NULL;
+	hs_compile_error_t *why = NULL;
+	unsigned width = 0;
+	if (hs_expression_info(expression, PATTERN_FLAGS, &info, &why) == HS_SUCCESS)
+		width = info->min_width;
+	free(info);
+	hs_free_compile_error(why);
+	return width;
+}

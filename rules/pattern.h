@@ -37,5 +37,7 @@ void pattern_stream_close(struct pattern_stream *st, struct pattern_scratch *s);
  * cannot; the sentence says why. */
 #define PATTERN_TEXT_MAX 4096
 bool pattern_check(const char *expression, size_t n, struct err *e);
+/* How many bytes it takes at least to match; 0 when it cannot be told. */
+unsigned pattern_width(const char *expression);
 
 #endif

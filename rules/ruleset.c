@@ -105,7 +105,9 @@ struct ask {
 	size_t n;
 	enum indicator_type type; /* for what is neither a name nor an address */
 	bool allow_known;
-	int allow_length; /* of the longest allow entry that covers it; -1 = none */
+	int allow_length;   /* of the longest allow entry that covers it; -1 = none */
+	uint32_t allow_ref; /* that entry */
+	bool all;           /* for those who judge rules: whatever the time, the place, the allow list */
 };
 
 /* What is being looked up: a part of the observable. */
@@ -165,7 +167,7 @@ static uint64_t part_hash(const struct ruleset *r, const struct part *p)
 
 /* ---- the allow list ---- */
 
-static bool allow_has(const struct ask *q, const struct part *p)
+static bool allow_has(struct ask *q, const struct part *p)
 {
 	uint64_t h = part_hash(q->r, p);
 	if (!bloom_has(q->r, h))
@@ -176,8 +178,10 @@ static bool allow_has(const struct ask *q, const struct part *p)
 		if (ref < q->r->head.count || !ruleset_record_at(q->r, ref, &rec))
 			continue;
 		const struct ruleset_meta *m = &q->r->metas[rec.meta];
-		if (record_is(&rec, m, p) && in_time(INT64_MIN, m->valid_until_us, q->now_us))
+		if (record_is(&rec, m, p) && in_time(INT64_MIN, m->valid_until_us, q->now_us)) {
+			q->allow_ref = ref;
 			return true;
+		}
 	}
 	return false;
 }
@@ -205,11 +209,12 @@ static int next_length(const struct ruleset_lengths *l, bool v4, int below)
 	return -1;
 }
 
-static int allow_address(const struct ask *q)
+/* from: how long a prefix may be at most. */
+static int allow_network(struct ask *q, int from)
 {
 	struct addr a = addr_v6(q->key), room;
 	bool v4 = addr_is_v4(&a);
-	for (int n = v4 ? 32 : 128; n >= 0; n = next_length(&q->r->head.allow_net, v4, n)) {
+	for (int n = from; n >= 0; n = next_length(&q->r->head.allow_net, v4, n)) {
 		struct part p = prefix_part(&a, v4, (unsigned)n, &room);
 		p.space |= SPACE_ALLOW;
 		if (allow_has(q, &p))
@@ -218,7 +223,13 @@ static int allow_address(const struct ask *q)
 	return -1;
 }
 
-static int allow_name(const struct ask *q)
+static int allow_address(struct ask *q)
+{
+	struct addr a = addr_v6(q->key);
+	return allow_network(q, addr_is_v4(&a) ? 32 : 128);
+}
+
+static int allow_name(struct ask *q)
 {
 	for (size_t from = 0; from < q->n;) {
 		struct part p = {.space = INDICATOR_DOMAIN | SPACE_ALLOW,
@@ -233,7 +244,7 @@ static int allow_name(const struct ask *q)
 	return -1;
 }
 
-static int allow_exact(const struct ask *q)
+static int allow_exact(struct ask *q)
 {
 	struct part p = {.space = space_of(q->type) | SPACE_ALLOW, .key = {.p = q->key, .n = q->n}, .whole = true};
 	if (allow_has(q, &p))
@@ -265,7 +276,7 @@ static bool is_allowed(struct ask *q, uint32_t length)
 
 static void take(struct ask *q, uint32_t ref, uint32_t length)
 {
-	if (is_allowed(q, length)) {
+	if (!q->all && is_allowed(q, length)) {
 		if (q->allowed)
 			++*q->allowed;
 	} else if (q->hits->n < RULESET_HITS_MAX) {
@@ -283,7 +294,7 @@ static __attribute__((noinline)) void look(struct ask *q, const struct part *p, 
 		if (ref >= q->r->head.count || !ruleset_record_at(q->r, ref, &rec))
 			continue;
 		const struct ruleset_meta *m = &q->r->metas[rec.meta];
-		if (record_is(&rec, m, p) && meta_allows(q, m))
+		if (record_is(&rec, m, p) && (q->all || meta_allows(q, m)))
 			take(q, ref, p->length);
 	}
 }
@@ -305,21 +316,37 @@ static bool filter_has(const struct ruleset *r, const struct addr *a, bool v4)
 	return map[at / 8] >> (at % 8) & 1;
 }
 
+/* The prefixes that are shorter than `below`. */
+static void match_prefixes(struct ask *q, const struct addr *a, bool v4, int below)
+{
+	struct addr room;
+	if (!filter_has(q->r, a, v4))
+		return;
+	for (int n = below; (n = next_length(&q->r->head.net, v4, n)) >= 0;) {
+		struct part p = prefix_part(a, v4, (unsigned)n, &room);
+		ask(q, &p);
+	}
+}
+
 static void match_address(struct ask *q)
 {
-	const struct ruleset *r = q->r;
-	struct addr a = addr_v6(q->key), room;
+	struct addr a = addr_v6(q->key);
 	bool v4 = addr_is_v4(&a);
-	if (r->head.hosts) {
+	if (q->r->head.hosts) {
 		struct part p = {.space = INDICATOR_IP, .length = 128, .key = {.p = q->key, .n = 16}, .whole = true};
 		ask(q, &p);
 	}
-	if (!filter_has(r, &a, v4))
-		return;
-	for (int n = v4 ? 32 : 128; (n = next_length(&r->head.net, v4, n)) >= 0;) {
-		struct part p = prefix_part(&a, v4, (unsigned)n, &room);
-		ask(q, &p);
-	}
+	match_prefixes(q, &a, v4, v4 ? 32 : 128);
+}
+
+static void match_network(struct ask *q)
+{
+	struct addr a = addr_v6(q->key);
+	bool v4 = addr_is_v4(&a);
+	if (q->key[16] >= (v4 ? 32 : 128))
+		match_address(q);
+	else
+		match_prefixes(q, &a, v4, q->key[16] + 1);
 }
 
 /* Where the labels of the last 253 bytes begin, from the right. */
@@ -410,6 +437,56 @@ void ruleset_match(const struct ruleset *r, enum where w, const void *value, siz
 		match_type(&q, INDICATOR_DOMAIN, value, n);
 	for (types &= ~pairs; types; types &= types - 1)
 		match_type(&q, (enum indicator_type)__builtin_ctzll(types), value, n);
+}
+
+/* ---- for those who judge rules ---- */
+
+void ruleset_covering(const struct ruleset *r, enum indicator_type t, const struct canon *value,
+		      struct ruleset_hits *hits)
+{
+	struct ask q = {.r = r, .hits = hits, .key = value->key, .n = value->n, .type = t, .all = true};
+	if (t == INDICATOR_CIDR)
+		match_network(&q);
+	else if (t == INDICATOR_IP)
+		match_address(&q);
+	else if (space_of(t) == INDICATOR_DOMAIN)
+		match_name(&q);
+	else if (t == INDICATOR_URL)
+		match_url(&q);
+	else
+		match_exact(&q);
+}
+
+size_t ruleset_allow_count(const struct ruleset *r)
+{
+	return r->head.allow;
+}
+
+struct indicator ruleset_allow_at(const struct ruleset *r, size_t i, struct ruleset_room *room)
+{
+	struct ruleset_record rec;
+	struct indicator out = {.value = ""};
+	if (i >= r->head.allow || !ruleset_record_at(r, r->head.count + (uint32_t)i, &rec))
+		return out;
+	const struct ruleset_meta *m = &r->metas[rec.meta];
+	out.type = rec.type;
+	out.value = ruleset_record_value(&rec, room->value);
+	out.note = string_at(r, m->note);
+	out.valid_until_us = m->valid_until_us;
+	return out;
+}
+
+bool ruleset_allowed(const struct ruleset *r, enum indicator_type t, const struct canon *value, int64_t now_us,
+		     struct ruleset_room *room, struct indicator *out)
+{
+	struct ask q = {.r = r, .now_us = now_us, .key = value->key, .n = value->n, .type = t};
+	int length = t == INDICATOR_CIDR               ? allow_network(&q, value->key[16])
+		     : t == INDICATOR_IP               ? allow_address(&q)
+		     : space_of(t) == INDICATOR_DOMAIN ? allow_name(&q)
+						       : allow_exact(&q);
+	if (length >= 0)
+		*out = ruleset_allow_at(r, q.allow_ref - r->head.count, room);
+	return length >= 0;
 }
 
 bool ruleset_maybe_addr(const struct ruleset *r, const struct addr *a)

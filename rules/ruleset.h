@@ -93,6 +93,24 @@ struct indicator_set ruleset_set(const struct ruleset *r, ruleset_ref ref);
 size_t ruleset_set_count(const struct ruleset *r);
 struct indicator_set ruleset_set_at(const struct ruleset *r, size_t i);
 
+/* ---- for those who judge rules ---- */
+
+struct canon;
+
+/* All indicators that cover a canonical value (canon_rule()): those that every
+ * observable hits which the value itself would hit, the value's own among them.
+ * Whatever the time, their where and the allow list say. */
+void ruleset_covering(const struct ruleset *r, enum indicator_type t, const struct canon *value,
+		      struct ruleset_hits *hits);
+
+/* The allow list. An entry as an indicator: type, value, note (the reason),
+ * valid_until_us (its end). */
+size_t ruleset_allow_count(const struct ruleset *r);
+struct indicator ruleset_allow_at(const struct ruleset *r, size_t i, struct ruleset_room *room);
+/* The most specific entry that covers the value at now_us; false: none. */
+bool ruleset_allowed(const struct ruleset *r, enum indicator_type t, const struct canon *value, int64_t now_us,
+		     struct ruleset_room *room, struct indicator *out);
+
 /* Payload patterns (payload_hex, payload), for the multi-pattern matcher.
  * out->value is borrowed from the set; out->id is NULL unless its author gave one. */
 size_t ruleset_pattern_count(const struct ruleset *r);

@@ -6,6 +6,7 @@
 #include "collector/cli.h"
 #include "common/exits.h"
 #include "common/log.h"
+#include "rules/cli_rules.h"
 #include "sensor/dpi.h"
 #include "sensor/scan.h"
 
@@ -16,6 +17,8 @@ struct command {
 
 static const struct command commands[] = {
     {"scan", "match capture files against indicators, without any set-up", scan_main},
+    {"rules", "check, compile, convert and compare indicator files", cli_rules},
+    {"why", "why a value does or does not hit", rules_why},
     {"alerts", "list, show, follow and judge the alerts in Redis", cli_alerts},
     {"sensors", "the sensors and how they are", cli_sensors},
     {"status", "the posture in one page", cli_status},

@@ -46,6 +46,7 @@ door 'yaml\.h' common/yaml.c
 door 'jansson' common/json.c common/json.h
 door 'hs/' rules/pattern.c
 door 'xxhash' common/hash.c rules/ruleset*
+door 'libpsl' rules/suffix.c
 door 'isa-l' common/hash.c
 door 'idn2' rules/canon.c
 door 'openssl/ssl' common/tls.c
