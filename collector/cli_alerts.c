@@ -54,6 +54,24 @@ struct alerts {
 	int width;
 };
 
+/* ---- what a group does not store because other fields say it ---- */
+
+static const char *asset_of(const struct reply *r, char *into, size_t cap)
+{
+	struct bytes v;
+	return cli_text(r, cli_field(r, "endpoint", &v) ? "endpoint" : "src", into, cap);
+}
+
+static const char *far_end(const struct reply *r, char *into, size_t cap)
+{
+	char asset[ADDR_TEXT_LEN], src[ADDR_TEXT_LEN];
+	struct bytes v;
+	if (cli_field(r, "peer", &v))
+		return cli_text(r, "peer", into, cap);
+	asset_of(r, asset, sizeof(asset));
+	return cli_text(r, strcmp(asset, cli_text(r, "src", src, sizeof(src))) == 0 ? "dest" : "src", into, cap);
+}
+
 /* ---- list ---- */
 
 static int severity_of(const char *name)
@@ -132,7 +150,7 @@ static void print_row(struct alerts *a, const char *id, const struct reply *r)
 		last[10] = ' ';
 		last[16] = 0;
 	}
-	cli_text(r, "endpoint", asset, sizeof(asset));
+	asset_of(r, asset, sizeof(asset));
 	printf("%s%-8s%s %-7s %8" PRId64 "  %-16s %-12s %-*s %-15s %-15s %2d  %.12s%s%s\n",
 	       cli_severity_colour(&a->cli, severity), severity, cli_plain(&a->cli), short_state(state),
 	       cli_number(r, "n"), last, cli_text(r, "type", type, sizeof(type)), a->width,
@@ -297,28 +315,40 @@ static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 
 
 /* ---- show ---- */
 
+/* The event of a transition, from the stream entry that the field names. */
+static void print_entry(struct cli *c, const struct reply *r, const char *field, const char *title)
+{
+	struct bytes json;
+	char id[64];
+	if (!*cli_text(r, field, id, sizeof(id)))
+		return;
+	struct reply *entries = cli_ask(c, "XRANGE", STORE_PREFIX "alerts", id, id, NULL);
+	if (cli_field(reply_at(reply_at(entries, 0), 1), "json", &json))
+		cli_print_event(title, json);
+	else if (entries)
+		printf("%s: no longer in the stream (retention.stream)\n", title);
+	reply_free(entries);
+}
+
 static void print_whole(struct cli *c, const char *id, const char *key, const struct reply *r)
 {
 	char peers_key[176], name[128], value[2048];
-	struct bytes field, text, event;
+	struct bytes field, text;
 	printf("%-16s %s\n", "id", id);
 	for (size_t i = 0; i + 1 < reply_count(r); i += 2) {
 		if (!reply_text(reply_at(r, i), &field) || !reply_text(reply_at(r, i + 1), &text))
 			continue;
 		text_clean(name, sizeof(name), field.p, field.n);
-		if (strcmp(name, "event") != 0 && strcmp(name, "last_event") != 0)
-			printf("%-16s %s\n", name, text_clean(value, sizeof(value), text.p, text.n));
+		printf("%-16s %s\n", name, text_clean(value, sizeof(value), text.p, text.n));
 	}
 	snprintf(peers_key, sizeof(peers_key), "%s:peers", key);
 	struct reply *peers = cli_ask(c, "PFCOUNT", peers_key, NULL);
 	int64_t n = 0;
 	reply_number(peers, &n);
-	printf("%-16s %" PRId64 "\n", "distinct peers", n ? n : cli_field(r, "peer", &text) ? 1 : 0);
+	printf("%-16s %" PRId64 "\n", "distinct peers", n ? n : *far_end(r, value, sizeof(value)) ? 1 : 0);
 	reply_free(peers);
-	if (cli_field(r, "event", &event))
-		cli_print_event("first event", event);
-	if (cli_field(r, "last_event", &event))
-		cli_print_event("last event", event);
+	print_entry(c, r, "event", "first event");
+	print_entry(c, r, "last_event", "event of the last transition");
 }
 
 static int show(struct alerts *a)

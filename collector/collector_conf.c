@@ -35,14 +35,20 @@ const struct conf_key collector_keys[] = {
      .help = "Per sensor; more waits in its spool; 0 = any."},
     {"flush.interval", CONF_DURATION_MS, AT(flush_ms), 1, 1 * SECOND, "50ms", .reload = true,
      .help = "The longest an alert waits here before it goes to Redis."},
-    {"flush.distinct", CONF_INT, AT(flush_distinct), 1, FOLD_DELTAS_MAX, "250",
-     .help = "Groups in one script call: 250 keep Redis busy for a few milliseconds."},
+    {"flush.distinct", CONF_INT, AT(flush_distinct), 1, FOLD_DELTAS_MAX, "4096",
+     .help = "Groups that one sensor may have waiting; they go to Redis at most 250 at a time."},
     {"flush.in_flight", CONF_INT, AT(flush_in_flight), 1, 64, "4", .reload = true,
-     .help = "Script calls under way for one sensor."},
+     .help = "Flushes under way for one sensor."},
     {"fold.reopen_after", CONF_DURATION_MS, AT(reopen_after_ms), 1 * SECOND, 365 * DAY, "1h",
      .help = "A longer gap between a group's events opens a new episode."},
+    {"redis.mode", CONF_CHOICE, AT(store.mode), .fallback = "standalone", .choices = store_mode_names,
+     .help = "One Redis, one behind sentinels, or a cluster."},
     {"redis.address", CONF_STRING, AT(redis), .fallback = "unix:/run/redis/redis-server.sock",
-     .help = "unix:/path or host:port."},
+     .help = "Standalone: unix:/path or host:port."},
+    {"redis.nodes", CONF_STRING_LIST, AT(redis_nodes),
+     .help = "The sentinels, or some members of the cluster: host:port each."},
+    {"redis.master", CONF_STRING, AT(redis_master), .fallback = "picket",
+     .help = "The master's name at the sentinels."},
     {"redis.user", CONF_STRING, AT(redis_user), .help = "ACL user."},
     {"redis.password_file", CONF_STRING, AT(redis_password_file), .help = "Its first line is the password."},
     {"redis.db", CONF_INT, AT(redis_db), 0, 65535, "0", .help = "Database number."},
@@ -89,6 +95,26 @@ static const char *given(const char *text)
 	return text ? text : "";
 }
 
+static void check_nodes(struct collector_conf *c, struct diag_place at, struct diags *d)
+{
+	struct redis_target t = {0};
+	struct err e;
+	if (c->store.mode != STORE_STANDALONE && !c->redis_nodes.n)
+		diag_add(d, DIAG_ERROR, at, "redis", "redis.mode: %s needs redis.nodes: %s",
+			 store_mode_names[c->store.mode],
+			 c->store.mode == STORE_CLUSTER ? "some members of the cluster" : "the sentinels");
+	if (c->redis_nodes.n > STORE_NODES_MAX)
+		diag_add(d, DIAG_ERROR, at, "redis", "redis.nodes has more than %d entries", STORE_NODES_MAX);
+	for (size_t i = 0; i < c->redis_nodes.n; i++)
+		if (!redis_target_parse(c->redis_nodes.v[i], &t, &e))
+			diag_add(d, DIAG_ERROR, at, "redis", "redis.nodes: %s", e.text);
+	if (c->store.mode == STORE_CLUSTER && c->redis_db)
+		diag_add(d, DIAG_ERROR, at, "redis", "redis.db: a cluster has database 0 only");
+	c->store.nodes = c->redis_nodes.v;
+	c->store.nodes_n = c->redis_nodes.n;
+	c->store.master = c->redis_master;
+}
+
 bool collector_conf_finish(struct collector_conf *c, const char *file, struct diags *d)
 {
 	struct diag_place at = {.file = file};
@@ -99,6 +125,7 @@ bool collector_conf_finish(struct collector_conf *c, const char *file, struct di
 	if (!redis_target_parse(given(c->redis), t, &e))
 		diag_add(d, DIAG_ERROR, at, "redis", "redis.address: %s", e.text);
 	t->db = c->redis_db;
+	check_nodes(c, at, d);
 	if (strlen(given(c->redis_user)) >= sizeof(t->user))
 		diag_add(d, DIAG_ERROR, at, "redis", "redis.user is longer than %zu bytes", sizeof(t->user) - 1);
 	else

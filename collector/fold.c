@@ -12,12 +12,6 @@
 #include <string.h>
 
 #define ARENA_KEEP (256u << 10) /* an idle session gives the rest back */
-#define JSON_SLACK 128          /* room for the next last event to grow in place */
-
-/* The fields that can change a group key: when they are the same bytes as those
- * of a record already checked, the key is right without hashing. */
-static const enum record_field key_fields[] = {FIELD_TENANT,   FIELD_SET,  FIELD_INDICATOR, FIELD_WHERE,
-					       FIELD_ENDPOINT, FIELD_FOLD, FIELD_SRC,       FIELD_DEST};
 
 void fold_init(struct fold *f, const struct hash_key *hash, int64_t reopen_after_us, size_t deltas_max)
 {
@@ -47,6 +41,7 @@ void fold_reset(struct fold *f)
 	if (f->peers)
 		memset(f->peer_slot, 0, FOLD_PEER_SLOTS * sizeof(*f->peer_slot));
 	f->n = f->peers = f->arena.n = 0;
+	memset(f->lane_n, 0, sizeof(f->lane_n));
 	if (f->arena.cap > ARENA_KEEP)
 		buf_free(&f->arena);
 }
@@ -72,14 +67,25 @@ static uint16_t *key_slot(struct fold *f, const uint8_t key[16])
 	return &f->key_slot[i];
 }
 
+static bool same(const struct fold *f, const struct delta *d, const struct record *r, enum record_field id)
+{
+	struct span had = d->field[id];
+	struct bytes has = r->field[id];
+	return had.n == has.n && (!has.n || memcmp(f->arena.p + had.at, has.p, has.n) == 0);
+}
+
+/* Whether the fields that make a group key (rules/record.c) are the same bytes
+ * as those of a record already checked: then the key is right without hashing. */
 static bool same_identity(const struct fold *f, const struct delta *d, const struct record *r)
 {
-	for (size_t i = 0; i < sizeof(key_fields) / sizeof(*key_fields); i++) {
-		struct bytes had = fold_bytes(f, d->field[key_fields[i]]), has = r->field[key_fields[i]];
-		if (had.n != has.n || (has.n && memcmp(had.p, has.p, has.n) != 0))
-			return false;
-	}
-	return true;
+	struct bytes rule = r->field[FIELD_FOLD];
+	const char *pair = fold_names[FOLD_SRC_DST];
+	if (!same(f, d, r, FIELD_INDICATOR) || !same(f, d, r, FIELD_WHERE) || !same(f, d, r, FIELD_SET) ||
+	    !same(f, d, r, FIELD_TENANT) || !same(f, d, r, FIELD_FOLD))
+		return false;
+	if (rule.n == strlen(pair) && memcmp(rule.p, pair, rule.n) == 0)
+		return same(f, d, r, FIELD_SRC) && same(f, d, r, FIELD_DEST);
+	return same(f, d, r, FIELD_ENDPOINT);
 }
 
 /* The slot where the record belongs by its fields. Losses carry no identity to
@@ -95,41 +101,34 @@ static uint16_t *true_slot(struct fold *f, const struct record *r, uint8_t key[1
 	return *lied ? key_slot(f, key) : slot;
 }
 
-static bool room_for(const struct fold *f, const struct record *r, bool new_delta)
+static bool room_for(const struct fold *f, const struct record *r, bool new_delta, unsigned lane)
 {
-	size_t bytes = r->field[FIELD_JSON].n + JSON_SLACK;
-	for (size_t i = 0; new_delta && i < FIELD_COUNT; i++)
-		bytes += r->field[i].n;
+	size_t bytes = 0;
 	if (!f->n)
 		return true;
-	return (!new_delta || f->n < f->deltas_max) && f->arena.n + bytes <= FOLD_BYTES_MAX &&
-	       f->peers + r->peers <= FOLD_PEERS_MAX;
+	if (f->peers + r->peers > FOLD_PEERS_MAX)
+		return false;
+	for (size_t i = 0; new_delta && i < FIELD_COUNT; i++)
+		bytes += r->field[i].n;
+	return !new_delta ||
+	       (f->n < f->deltas_max && f->lane_n[lane] < FOLD_LANE_MAX && f->arena.n + bytes <= FOLD_BYTES_MAX);
 }
 
-static struct delta *delta_new(struct fold *f, const struct record *r, const uint8_t key[16], int64_t first_us)
+static struct delta *delta_new(struct fold *f, const struct record *r, const uint8_t key[16], unsigned lane,
+			       int64_t first_us)
 {
 	struct delta *d = &f->delta[f->n++];
-	*d = (struct delta){.kind = r->kind, .severity = r->severity, .opened_us = first_us, .first_us = first_us};
+	*d = (struct delta){.kind = r->kind,
+			    .severity = r->severity,
+			    .opened_us = first_us,
+			    .first_us = first_us,
+			    .lane = (uint8_t)lane};
+	f->lane_n[lane]++;
 	memcpy(d->key, key, 16);
 	for (size_t i = 0; i < FIELD_COUNT; i++)
 		if (i != FIELD_PEER)
 			d->field[i] = keep(f, r->field[i]);
 	return d;
-}
-
-/* The event that is kept as the last one is the newest by event time. */
-static void keep_last_json(struct fold *f, struct delta *d, struct bytes json)
-{
-	if (!json.n)
-		return;
-	if (json.n > d->last_json_cap) {
-		d->last_json = (struct span){.at = (uint32_t)f->arena.n};
-		d->last_json_cap = (uint32_t)json.n + JSON_SLACK;
-		buf_reserve(&f->arena, d->last_json_cap);
-		f->arena.n += d->last_json_cap;
-	}
-	memcpy(f->arena.p + d->last_json.at, json.p, json.n);
-	d->last_json.n = (uint32_t)json.n;
 }
 
 static void add_peer(struct fold *f, struct delta *d, struct bytes addr)
@@ -162,22 +161,23 @@ static int64_t clamp(int64_t us, int64_t now_us, int64_t *skew_us)
 	return now_us;
 }
 
-enum fold_result fold_add(struct fold *f, const struct record *r, int64_t now_us)
+enum fold_result fold_add(struct fold *f, const struct record *r, uint64_t sequence, int64_t now_us)
 {
 	uint8_t key[16];
 	bool lied = false;
 	int64_t skew_us = 0, last_us = clamp(r->last_us, now_us, &skew_us);
 	int64_t first_us = clamp(r->first_us < r->last_us ? r->first_us : r->last_us, now_us, &skew_us);
 	uint16_t *slot = true_slot(f, r, key, &lied);
+	unsigned lane = r->kind == RECORD_ALERT ? lane_of(key) : 0;
+	if (f->marks && sequence <= f->marks->lane[lane])
+		return FOLD_KNOWN;
 	struct delta *d = *slot ? &f->delta[*slot - 1] : NULL;
 	bool fresh = !d || d->kind != r->kind || first_us - d->last_us > f->reopen_after_us;
-	if (!room_for(f, r, fresh))
+	if (!room_for(f, r, fresh, lane))
 		return FOLD_FULL;
 	if (fresh) {
-		d = delta_new(f, r, key, first_us);
+		d = delta_new(f, r, key, lane, first_us);
 		*slot = (uint16_t)f->n;
-	} else if (last_us >= d->last_us) {
-		keep_last_json(f, d, r->field[FIELD_JSON]);
 	}
 	d->n += r->n;
 	if (r->severity > d->severity)
@@ -195,13 +195,12 @@ enum fold_result fold_add(struct fold *f, const struct record *r, int64_t now_us
 	return FOLD_ADDED;
 }
 
-enum fold_result fold_add_unreadable(struct fold *f, int64_t now_us)
+enum fold_result fold_add_unreadable(struct fold *f, uint64_t sequence, int64_t now_us)
 {
 	static const char reason[] = "unreadable record";
 	struct record r = {.kind = RECORD_LOSS, .n = 1, .first_us = now_us, .last_us = now_us};
 	r.field[FIELD_REASON] = (struct bytes){(const uint8_t *)reason, sizeof(reason) - 1};
-	if (fold_add(f, &r, now_us) == FOLD_FULL)
-		return FOLD_FULL;
-	f->unreadable++;
-	return FOLD_ADDED;
+	enum fold_result result = fold_add(f, &r, sequence, now_us);
+	f->unreadable += result == FOLD_ADDED;
+	return result;
 }

@@ -61,8 +61,7 @@ struct server {
 	struct hash_key hash;
 	struct store *store;
 	struct tls *tls;
-	int epoll, store_fd;
-	bool store_writes;
+	int epoll;
 	struct listener *listeners;
 	size_t listeners_n;
 	struct conn *conns;
@@ -111,7 +110,7 @@ static void tell_posture(struct conn *c, bool connected)
 	buf_free(&text);
 }
 
-static void on_mark(void *arg, enum store_result result, uint64_t mark)
+static void on_marks(void *arg, enum store_result result, const struct marks *marks)
 {
 	struct conn *c = arg;
 	c->calls--;
@@ -119,16 +118,16 @@ static void on_mark(void *arg, enum store_result result, uint64_t mark)
 		session_close(&c->session, "the store is not available");
 		return;
 	}
-	session_welcome(&c->session, mark);
+	session_welcome(&c->session, marks);
 	log_debug("sensor %s (%s, epoch %" PRIu64 ") resumes after %" PRIu64, c->session.id, c->peer, c->session.epoch,
-		  mark);
+		  marks_lowest(marks));
 	tell_posture(c, true);
 }
 
 static void ask_mark(struct conn *c)
 {
 	c->calls++;
-	store_mark(c->server->store, c->session.id, c->session.epoch, (struct store_done){on_mark, c});
+	store_marks(c->server->store, c->session.id, c->session.epoch, (struct store_marks_done){on_marks, c});
 }
 
 /* A sensor that comes again has lost its old connection, even if we have not
@@ -179,7 +178,7 @@ static void on_flush(struct session *s, uint64_t hi)
 	struct flushing *f = xcalloc(1, sizeof(*f));
 	*f = (struct flushing){c, hi};
 	c->calls++;
-	struct store_flush flush = {.sensor = s->id, .epoch = s->epoch, .prev = s->flushed, .hi = hi, .fold = &s->fold};
+	struct store_flush flush = {.sensor = s->id, .epoch = s->epoch, .hi = hi, .marks = &s->marks, .fold = &s->fold};
 	store_flush(c->server->store, &flush, (struct store_done){on_flushed, f});
 }
 
@@ -455,28 +454,9 @@ static void reap(struct server *s, int64_t now)
 
 /* ---- the loop ---- */
 
-/* The store's socket comes and goes; epoll forgets a closed one by itself. */
-static void watch_store(struct server *s)
-{
-	int fd = store_fd(s->store);
-	bool writes = fd >= 0 && store_wants_write(s->store);
-	struct epoll_event ev = {.events = EPOLLIN | (writes ? (unsigned)EPOLLOUT : 0u), .data.ptr = s->store};
-	if (fd < 0) {
-		s->store_fd = -1;
-		return;
-	}
-	if (epoll_ctl(s->epoll, EPOLL_CTL_MOD, fd, &ev) != 0 && errno == ENOENT)
-		epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev);
-	s->store_fd = fd;
-	s->store_writes = writes;
-}
-
 static void serve_store(struct server *s)
 {
-	int fd = s->store_fd;
 	store_work(s->store);
-	if (store_fd(s->store) != fd || store_wants_write(s->store) != s->store_writes)
-		watch_store(s);
 	if (store_state(s->store) != STORE_READY)
 		return;
 	for (struct conn *c = s->conns; c; c = c->next)
@@ -672,7 +652,6 @@ struct server *server_new(const struct collector_conf *c, struct err *e)
 	s->conf = c;
 	s->ops = (struct session_ops){.hello = on_hello, .flush = on_flush, .status = on_status};
 	s->store = store_new(&c->store);
-	s->store_fd = -1;
 	s->listeners = xcalloc(c->listen.n ? c->listen.n : 1, sizeof(*s->listeners));
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	hash_key_random(&s->hash);
@@ -681,7 +660,8 @@ struct server *server_new(const struct collector_conf *c, struct err *e)
 	else
 		gethostname(s->name, sizeof(s->name) - 1);
 	set_limits(s);
-	if (s->epoll >= 0 && open_listeners(s, e))
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = s->store};
+	if (s->epoll >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, store_fd(s->store), &ev) == 0 && open_listeners(s, e))
 		return s;
 	if (s->epoll < 0)
 		err_errno(e, "cannot make an epoll");

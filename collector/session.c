@@ -5,6 +5,9 @@
  * no longer has what Redis wants (its spool was bounded, Redis went back in
  * time), its DATA begins with a LOSS record that says so; that one may jump.
  *
+ * A lane of s->marks is above the others only after somebody died in the middle
+ * of a flush: then the fold skips what is there already.
+ *
  * A flush that does not come back, or comes back with another mark, ends the
  * session: the sensor connects again and begins at what Redis has. */
 #include "collector/session.h"
@@ -102,6 +105,7 @@ static bool flush(struct session *s, int64_t now_us)
 	s->in_flight++;
 	s->ops->flush(s, hi);
 	fold_reset(&s->fold);
+	marks_raise(&s->marks, 0, LANES, hi);
 	s->flushed = hi;
 	s->fold_since_us = 0;
 	s->flush_last_us = now_us;
@@ -125,13 +129,16 @@ void session_refused(struct session *s, const char *why)
 	session_close(s, "%s", why);
 }
 
-void session_welcome(struct session *s, uint64_t mark)
+void session_welcome(struct session *s, const struct marks *marks)
 {
+	uint64_t mark = marks_lowest(marks);
 	if (s->state != SESSION_ASKED)
 		return;
+	s->marks = *marks;
 	s->folded = s->flushed = s->stored = s->acked = mark;
 	s->state = SESSION_OPEN;
 	fold_init(&s->fold, s->hash, s->reopen_after_us, s->deltas_max);
+	s->fold.marks = &s->marks;
 	put_number(s, FRAME_WELCOME, mark);
 }
 
@@ -169,9 +176,15 @@ static bool take_record(struct session *s, struct bytes data, int64_t wall_us)
 		return true;
 	}
 	bool readable = record_read(data.p, data.n, &r);
-	enum fold_result result = readable ? fold_add(&s->fold, &r, wall_us) : fold_add_unreadable(&s->fold, wall_us);
+	uint64_t sequence = s->data.sequence;
+	enum fold_result result = readable ? fold_add(&s->fold, &r, sequence, wall_us)
+					   : fold_add_unreadable(&s->fold, sequence, wall_us);
 	if (result == FOLD_FULL)
 		return false;
+	if (result == FOLD_KNOWN) {
+		s->stats.duplicates++;
+		return true;
+	}
 	s->stats.records++;
 	s->stats.lies += s->fold.lies - lies;
 	s->stats.unreadable += !readable;

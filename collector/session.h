@@ -50,8 +50,9 @@ struct session_ops {
 	/* HELLO names s->id and s->epoch: may it come in? False: e says why not. When
 	 * it may, ask Redis for the mark and call session_welcome(). */
 	bool (*hello)(struct session *s, struct err *e);
-	/* s->fold holds s->flushed + 1 .. hi. Call session_flushed() when Redis has
-	 * answered; the fold is emptied after this returns. */
+	/* s->fold holds what of s->flushed + 1 .. hi is above s->marks. Call
+	 * session_flushed() when Redis has answered; the fold is emptied and the marks
+	 * are raised to hi after this returns. */
 	void (*flush)(struct session *s, uint64_t hi);
 	void (*status)(struct session *s, struct bytes json);
 };
@@ -66,7 +67,8 @@ struct session {
 	struct buf in, out;
 	size_t in_at; /* what was taken of in */
 	struct fold fold;
-	uint64_t folded;  /* the last sequence in the fold */
+	struct marks marks; /* Redis' marks when all flushes so far are done */
+	uint64_t folded;    /* the last sequence in the fold */
 	uint64_t flushed; /* … handed to ops->flush */
 	uint64_t stored;  /* … that Redis has */
 	uint64_t acked;   /* … that the sensor was told */
@@ -104,7 +106,7 @@ bool session_turn(struct session *s, int64_t now_us, int64_t wall_us);
 /* Time has passed: limits, flushes, the acknowledgement that is due. */
 void session_tick(struct session *s, int64_t now_us);
 
-void session_welcome(struct session *s, uint64_t mark);
+void session_welcome(struct session *s, const struct marks *marks);
 void session_flushed(struct session *s, uint64_t hi);
 void session_refused(struct session *s, const char *why); /* the flush, or asking for the mark, failed */
 /* Ends it with a BYE. The first reason stays. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "collector/fold.h"
+#include "collector/marks.h"
 #include "collector/store_redis.h"
 #include "common/err.h"
 
@@ -19,8 +20,19 @@
 enum durability { DURABILITY_MEMORY = 0, DURABILITY_REPLICA, DURABILITY_DISK, DURABILITY_COUNT };
 extern const char *const durability_names[DURABILITY_COUNT + 1];
 
+/* Sentinel: nodes are sentinels, which know where the master is. Cluster: nodes are
+ * some of its members. */
+enum store_mode { STORE_STANDALONE = 0, STORE_SENTINEL, STORE_CLUSTER, STORE_MODE_COUNT };
+extern const char *const store_mode_names[STORE_MODE_COUNT + 1];
+
+#define STORE_NODES_MAX 64
+
 struct store_conf {
-	struct redis_target redis;
+	int mode;                  /* enum store_mode */
+	struct redis_target redis; /* standalone: where; user and password for all */
+	char *const *nodes;        /* "host:port", checked; borrowed */
+	size_t nodes_n;
+	const char *master; /* its name at the sentinels; borrowed */
 	int64_t timeout_ms; /* without a reply for so long the connection is given up */
 	int durability;     /* enum durability */
 	int64_t replicas;   /* that must have it, for DURABILITY_REPLICA */
@@ -44,7 +56,7 @@ enum store_result {
 };
 
 struct store_stats {
-	uint64_t flushes, deltas, alerts, transitions, behind, failed, conflicts, reconnects, swept;
+	uint64_t flushes, deltas, alerts, transitions, behind, failed, conflicts, reconnects, swept, calls, redirects;
 };
 
 struct store;
@@ -56,16 +68,18 @@ void store_configure(struct store *s, const struct store_conf *c); /* what can c
 /* To be called when its socket is ready and at least every 100 ms: connects,
  * sends, reads, calls back, gives up on a Redis that does not answer, sweeps. */
 void store_work(struct store *s);
-int store_fd(const struct store *s); /* -1 = none at the moment; may change in store_work() */
-bool store_wants_write(const struct store *s);
+int store_fd(const struct store *s); /* an epoll: readable when store_work() has something to do */
 enum store_state store_state(const struct store *s);
-size_t store_waiting(const struct store *s); /* calls under way */
 /* Why Redis is not used: text for people; "" when it is. *unfit: it was reached
  * and is not fit (evicting policy, wrong schema), so waiting does not help. */
 const char *store_trouble(const struct store *s, bool *unfit);
 /* "Redis 7.0.15, noeviction, append-only file on" once it is known. */
 const char *store_summary(const struct store *s);
 const struct store_stats *store_stats(const struct store *s);
+
+/* Whether an error reply says that the key is (or its slot is just going)
+ * elsewhere in the cluster: nothing was changed, ask again. */
+bool store_redirected(struct bytes error);
 
 /* Called once for each call: from store_work() or store_free(), or, when Redis is
  * away, with STORE_FAILED before the call returns. */
@@ -74,14 +88,21 @@ struct store_done {
 	void *arg;
 };
 
-/* The mark of (sensor, epoch): 0 when there is none. */
-void store_mark(struct store *s, const char *sensor, uint64_t epoch, struct store_done done);
+/* The marks of (sensor, epoch): 0 where there is none. marks is NULL unless
+ * STORE_OK, and borrowed for the call. */
+struct store_marks_done {
+	void (*call)(void *arg, enum store_result result, const struct marks *marks);
+	void *arg;
+};
+void store_marks(struct store *s, const char *sensor, uint64_t epoch, struct store_marks_done done);
 
 struct store_flush {
 	const char *sensor;
-	uint64_t epoch, prev, hi; /* the fold holds the records prev+1 .. hi */
-	const struct fold *fold;  /* read before the call returns */
+	uint64_t epoch, hi;
+	const struct marks *marks; /* as they stand when all flushes so far are done */
+	const struct fold *fold;   /* the records up to hi that are above the marks; read before the call returns */
 };
+/* Answered once, when all its script calls are. */
 void store_flush(struct store *s, const struct store_flush *f, struct store_done done);
 
 /* Replaces a sensor's status by these fields. Not answered, not repeated. */

@@ -305,18 +305,34 @@ static bool ring_room(struct redis *r)
 	return true;
 }
 
-bool redis_send(struct redis *r, size_t argc, const char **argv, const size_t *len, struct redis_done done)
+size_t redis_text(char **text, size_t argc, const char **argv, const size_t *len)
 {
-	if (!ring_room(r))
-		return false;
-	char *text = NULL;
-	long long n = redisFormatCommandArgv(&text, (int)argc, argv, len);
-	if (n < 0)
-		return false;
-	buf_add(&r->out, text, (size_t)n);
+	*text = NULL;
+	long long n = redisFormatCommandArgv(text, (int)argc, argv, len);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+void redis_text_free(char *text)
+{
 	redisFreeCommand(text);
+}
+
+bool redis_send_text(struct redis *r, const char *text, size_t n, struct redis_done done)
+{
+	if (!n || !ring_room(r))
+		return false;
+	buf_add(&r->out, text, n);
 	r->ring[(r->head + r->waiting++) % r->ring_size] = (struct pending){.done = done, .since_us = clock_mono_us()};
 	return true;
+}
+
+bool redis_send(struct redis *r, size_t argc, const char **argv, const size_t *len, struct redis_done done)
+{
+	char *text;
+	size_t n = redis_text(&text, argc, argv, len);
+	bool sent = redis_send_text(r, text, n, done);
+	redis_text_free(text);
+	return sent;
 }
 
 static bool finish_connect(struct redis *r, struct err *e)

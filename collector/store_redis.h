@@ -54,6 +54,11 @@ bool redis_wants_write(const struct redis *r);
 size_t redis_pending(const struct redis *r);
 size_t redis_unsent(const struct redis *r); /* bytes */
 
+/* A command as it goes over the wire, to be sent more than once. 0: no memory. */
+size_t redis_text(char **text, size_t argc, const char **argv, const size_t *len);
+void redis_text_free(char *text);
+bool redis_send_text(struct redis *r, const char *text, size_t n, struct redis_done done);
+
 /* Queues one command. False: too many wait already. */
 bool redis_send(struct redis *r, size_t argc, const char **argv, const size_t *len, struct redis_done done);
 

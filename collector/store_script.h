@@ -20,15 +20,17 @@ enum flush_arg {
 	FLUSH_PREFIX = 0, /* "picket:{p0}:" */
 	FLUSH_SENSOR,
 	FLUSH_EPOCH,
-	FLUSH_PREV, /* the mark must be this … */
-	FLUSH_HI,   /* … and becomes this */
-	FLUSH_NOW,  /* RFC 3339 */
+	FLUSH_PREV,  /* the marks must be this (collector/marks.h) … */
+	FLUSH_MARKS, /* … and become this, */
+	FLUSH_LOW,   /* of which this is the lowest */
+	FLUSH_NOW,   /* RFC 3339 */
 	FLUSH_STREAM_MAX,
 	FLUSH_CLOSED_TTL, /* seconds */
 	FLUSH_MINUTE,
 	FLUSH_HOUR,
 	FLUSH_DAY, /* of arrival, since 1970 */
 	FLUSH_TOP_MAX,
+	FLUSH_STALE, /* a group whose last event is older than this is noted as updated now */
 	FLUSH_HEAD_ARGS
 };
 
@@ -59,8 +61,7 @@ enum delta_arg {
 	DELTA_FOLD,
 	DELTA_REASON,
 	DELTA_JSON,
-	DELTA_LAST_JSON, /* "" = the same */
-	DELTA_PEERS,     /* addresses, blank-separated */
+	DELTA_PEERS, /* addresses, blank-separated */
 	FLUSH_DELTA_ARGS
 };
 

@@ -70,8 +70,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		session_feed(&s, copy + at, len, ++now);
 		for (int i = 0; i < 64 && session_turn(&s, now, 1700000000000000); i++)
 			;
-		if (s.state == SESSION_ASKED)
-			session_welcome(&s, s.epoch % 5);
+		if (s.state == SESSION_ASKED) {
+			struct marks marks;
+			marks_set(&marks, s.epoch % 5);
+			marks_raise(&marks, 0, 7, s.epoch % 11);
+			session_welcome(&s, &marks);
+		}
 		session_tick(&s, now);
 	}
 	session_free(&s);

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # A redis-server of our own for the tests and the demo: no port, no file, one
 # unix socket in a folder that the caller owns. To be sourced.
 #

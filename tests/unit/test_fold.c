@@ -12,7 +12,7 @@ static enum fold_result add(struct fold *f, const struct made *m, int64_t now)
 {
 	struct addr peer;
 	struct record r = made_record(m, &peer);
-	return fold_add(f, &r, now);
+	return fold_add(f, &r, 1, now);
 }
 
 static void sums_and_extremes(void **state)
@@ -29,10 +29,8 @@ static void sums_and_extremes(void **state)
 	assert_int_equal(d->n, 6);
 	assert_true(d->first_us == T0 - SEC && d->last_us == T0 + 9 * SEC && d->opened_us == T0);
 	assert_int_equal(d->severity, SEVERITY_HIGH);
-	struct bytes first = fold_bytes(&f, d->field[FIELD_JSON]), last = fold_bytes(&f, d->last_json);
+	struct bytes first = fold_bytes(&f, d->field[FIELD_JSON]);
 	assert_memory_equal(first.p, "{\"a\":1}", first.n);
-	assert_int_equal(last.n, strlen("{\"last event\":1}"));
-	assert_memory_equal(last.p, "{\"last event\":1}", last.n);
 	assert_int_equal(f.peers, 2);
 	fold_reset(&f);
 	assert_int_equal(f.n + f.peers, 0);
@@ -87,16 +85,16 @@ static void a_lie_moves_nothing(void **state)
 	uint8_t key[16];
 	(void)state;
 	fold_init(&f, &hash, HOUR, 0);
-	fold_add(&f, &a, NOW);
+	fold_add(&f, &a, 1, NOW);
 	memcpy(key, b.key, 16);
 	memcpy(b.key, a.key, 16); /* "I am D-1" */
-	fold_add(&f, &b, NOW);
+	fold_add(&f, &b, 1, NOW);
 	assert_int_equal(f.lies, 1);
 	assert_int_equal(f.n, 2);
 	assert_int_equal(f.delta[0].n, 1);
 	assert_memory_equal(f.delta[1].key, key, 16);
 	memset(b.key, 0x55, 16);
-	fold_add(&f, &b, NOW);
+	fold_add(&f, &b, 1, NOW);
 	assert_int_equal(f.n, 2);
 	assert_int_equal(f.delta[1].n, 2);
 	fold_free(&f);
@@ -107,17 +105,96 @@ static void full_and_again(void **state)
 	struct fold f;
 	char name[32];
 	(void)state;
-	fold_init(&f, &hash, HOUR, 0);
-	for (int i = 0; i < FOLD_DELTAS_MAX; i++) {
+	fold_init(&f, &hash, HOUR, 250);
+	for (int i = 0; i < 250; i++) {
 		snprintf(name, sizeof(name), "D-%d", i);
 		assert_int_equal(add(&f, &(struct made){.indicator = name}, NOW), FOLD_ADDED);
 	}
 	assert_int_equal(add(&f, &(struct made){.indicator = "one more"}, NOW), FOLD_FULL);
 	assert_int_equal(add(&f, &(struct made){.indicator = "D-7"}, NOW), FOLD_ADDED);
-	assert_int_equal(fold_add_unreadable(&f, NOW), FOLD_FULL);
+	assert_int_equal(fold_add_unreadable(&f, 1, NOW), FOLD_FULL);
 	fold_reset(&f);
 	assert_int_equal(add(&f, &(struct made){.indicator = "one more"}, NOW), FOLD_ADDED);
 	fold_free(&f);
+}
+
+/* A script call takes whole lanes: none may hold more than a call does. */
+static void lanes_are_bounded(void **state)
+{
+	struct fold f;
+	char name[32];
+	size_t n = 0;
+	(void)state;
+	fold_init(&f, &hash, HOUR, 0);
+	for (int i = 0; i < 5 * FOLD_DELTAS_MAX; i++) {
+		snprintf(name, sizeof(name), "D-%d", i);
+		n += add(&f, &(struct made){.indicator = name}, NOW) == FOLD_ADDED;
+	}
+	assert_int_equal(n, f.n);
+	assert_true(n <= FOLD_DELTAS_MAX && n > FOLD_DELTAS_MAX / 2);
+	for (size_t i = 0; i < LANES; i++) {
+		size_t count = 0;
+		for (size_t k = 0; k < f.n; k++)
+			count += lane_of(f.delta[k].key) == i;
+		assert_int_equal(count, f.lane_n[i]);
+		assert_true(count <= FOLD_LANE_MAX);
+	}
+	fold_free(&f);
+}
+
+/* Records that their lane's mark covers are skipped; others of the same number
+ * are not. */
+static void marks_skip(void **state)
+{
+	struct fold f;
+	struct marks marks;
+	struct addr peer;
+	struct made m = {.n = 3};
+	struct record r = made_record(&m, &peer);
+	(void)state;
+	fold_init(&f, &hash, HOUR, 0);
+	marks_set(&marks, 5);
+	marks.lane[lane_of(r.key)] = 9;
+	f.marks = &marks;
+	assert_int_equal(fold_add(&f, &r, 9, NOW), FOLD_KNOWN);
+	assert_int_equal(fold_add(&f, &r, 10, NOW), FOLD_ADDED);
+	marks_set(&marks, 9);
+	marks.lane[lane_of(r.key)] = 5;
+	assert_int_equal(fold_add(&f, &r, 9, NOW), FOLD_ADDED);
+	assert_int_equal(fold_add_unreadable(&f, 9, NOW), FOLD_KNOWN);
+	assert_int_equal(f.delta[0].n, 6);
+	fold_free(&f);
+}
+
+static void marks_as_text(void **state)
+{
+	static const char *const bad[] = {"",         "x",      "1x64,", "1x63",   "1x65",  "1x1,2x64",
+					  "-1",       "1x0,2x", "1 x64", "1,2x64", "1x64 ", "99999999999999999",
+					  "1x32,2x31"};
+	char text[MARKS_TEXT_LEN], again[MARKS_TEXT_LEN];
+	struct marks m, back;
+	unsigned seed = (unsigned)getpid();
+	(void)state;
+	printf("seed %u\n", seed);
+	srand(seed);
+	for (int i = 0; i < 300; i++) {
+		unsigned lanes = 1u << rand() % 7, first = LANES - lanes;
+		marks_set(&m, (uint64_t)rand());
+		marks_set(&back, 0);
+		for (int k = rand() % 4; k; k--)
+			marks_raise(&m, first + (unsigned)rand() % lanes, (unsigned)rand() % LANES,
+				    1ull << rand() % 53);
+		marks_write(&m, first, lanes, text);
+		assert_true(marks_read(as_bytes(text), &back, first, lanes));
+		assert_memory_equal(&back.lane[first], &m.lane[first], lanes * sizeof(uint64_t));
+		marks_write(&back, first, lanes, again);
+		assert_string_equal(text, again);
+		for (size_t n = 0; n < strlen(text); n++) /* cut: no crash */
+			marks_read((struct bytes){(const uint8_t *)text, n}, &back, first, lanes);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (marks_read(as_bytes(bad[i]), &back, 0, LANES))
+			fail_msg("\"%s\" was taken", bad[i]);
 }
 
 static void bytes_and_peers_are_bounded(void **state)
@@ -133,10 +210,10 @@ static void bytes_and_peers_are_bounded(void **state)
 		snprintf(name, sizeof(name), "D-%d", i);
 		added += add(&f, &(struct made){.indicator = name, .json = json}, NOW) == FOLD_ADDED;
 	}
-	assert_true(added > 20 && added < 40 && f.arena.n <= FOLD_BYTES_MAX + 70000);
+	assert_true(added > 50 && added < 80 && f.arena.n <= FOLD_BYTES_MAX + 70000);
 	fold_reset(&f);
 	added = 0;
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < FOLD_PEERS_MAX + 900; i++) {
 		snprintf(far, sizeof(far), "198.51.%d.%d", i / 250, i % 250);
 		added += add(&f, &(struct made){.peer = far, .json = "{}"}, NOW) == FOLD_ADDED;
 	}
@@ -184,10 +261,15 @@ static void equals_the_model(void **state)
 int main(void)
 {
 	hash_key_random(&hash);
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(sums_and_extremes),     cmocka_unit_test(a_gap_begins_another_delta),
-	    cmocka_unit_test(the_future_is_clamped), cmocka_unit_test(a_lie_moves_nothing),
-	    cmocka_unit_test(full_and_again),        cmocka_unit_test(bytes_and_peers_are_bounded),
-	    cmocka_unit_test(equals_the_model)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(sums_and_extremes),
+					   cmocka_unit_test(a_gap_begins_another_delta),
+					   cmocka_unit_test(the_future_is_clamped),
+					   cmocka_unit_test(a_lie_moves_nothing),
+					   cmocka_unit_test(full_and_again),
+					   cmocka_unit_test(bytes_and_peers_are_bounded),
+					   cmocka_unit_test(equals_the_model),
+					   cmocka_unit_test(lanes_are_bounded),
+					   cmocka_unit_test(marks_skip),
+					   cmocka_unit_test(marks_as_text)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,41 @@
+/* How far a sensor's records stand in Redis. Groups are dealt to LANES lanes by
+ * their key, and each lane has its own mark: a record counts in its group's lane
+ * when that lane's mark is below its sequence. So one flush may be written by
+ * several script calls, each atomic for its lanes, in one Redis or in many:
+ * whoever takes over after a part of them reads the marks and skips, lane by
+ * lane, exactly what is already there. */
+#ifndef COLLECTOR_MARKS_H
+#define COLLECTOR_MARKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cursor.h"
+
+#define LANES          64
+#define MARKS_TEXT_LEN (LANES * 21 + 1)
+
+struct marks {
+	uint64_t lane[LANES];
+};
+
+/* A function of the group key only: the same record comes to the same lane
+ * whoever folds it. Losses belong to no group: lane 0. */
+static inline unsigned lane_of(const uint8_t key[16])
+{
+	return key[15] % LANES;
+}
+
+void marks_set(struct marks *m, uint64_t mark);
+uint64_t marks_lowest(const struct marks *m);
+/* Lanes first .. first + n - 1 stand at mark, if they were not above. */
+void marks_raise(struct marks *m, unsigned first, unsigned n, uint64_t mark);
+
+/* Lanes first .. first + n - 1 as they stand in Redis: "17" when they are all
+ * the same, else runs: "25x3,17x61". */
+void marks_write(const struct marks *m, unsigned first, unsigned n, char text[static MARKS_TEXT_LEN]);
+/* False: not such a text for n lanes; m may be changed. */
+bool marks_read(struct bytes text, struct marks *m, unsigned first, unsigned n);
+
+#endif
