@@ -244,11 +244,9 @@ class Proxy:
         self.links = []
 
 
-SCRIPT_CAS = b"if (mark or '0') ~= prev then return {0, mark or '0'} end"
-SPOILT = {
-    "cas": b"",
-    "writes-first": SCRIPT_CAS + b" call('HSET', KEYS[1], mark_field, hi)",
-}
+SCRIPT_CAS = b"if (part or mark or '0') ~= prev then return {0, mark or '0'} end"
+MARKS_FIRST = b" call('HSET', KEYS[1], mark_field, low) if marks ~= low then call('HSET', KEYS[1], part_field, marks) end"
+SPOILT = {"cas": b"", "writes-first": SCRIPT_CAS + MARKS_FIRST}
 
 
 class ScriptProxy:
@@ -490,6 +488,10 @@ class Sensor(Part):
         if self.process.returncode != 0 or self.raised()[1] != ENDED:
             raise Fallen(f"{self.name} did not end in order")
 
+    def half_counted(self):
+        """A collector died in the middle of a flush: some groups stand above the mark."""
+        return self.camp.redis.ask("HEXISTS", PREFIX + "hwm", f"{self.name}:{self.spool.epoch()}:part")
+
     def wait_mark_rests(self):
         """Until nothing of this (dead) sensor is under way to Redis any more."""
         last, since = None, time.monotonic()
@@ -535,6 +537,11 @@ class Faults:
         s = self.rng.choice(self.c.sensors)
         s.kill()
         mark = s.wait_mark_rests()
+        while s.half_counted():
+            s.start()
+            self.c.wait_connected(s)
+            s.kill()
+            mark = s.wait_mark_rests()
         s.learn(mark)
         s.cut = True
         path = s.spool.segments()[-1][1]
@@ -686,7 +693,7 @@ class Campaign:
         self.dir = tempfile.mkdtemp(prefix="torture.")
         self.certs = os.path.join(self.dir, "certs")
         self.sensors, self.collectors, self.redis = [], [], None
-        self.done = collections.Counter()
+        self.done, self.script_proxy = collections.Counter(), None
         self.findings = []
 
     def make_certificates(self):
@@ -701,7 +708,7 @@ class Campaign:
         path = self.redis.path
         if self.options.control:
             path = os.path.join(self.dir, "spoilt.sock")
-            ScriptProxy(path, self.redis.path, self.options.control)
+            self.script_proxy = ScriptProxy(path, self.redis.path, self.options.control)
         self.collectors = [Collector(self, name, path) for name in ("col-a", "col-b")]
         a, b = self.collectors
         self.sensors = [Sensor(self, "sen-1", (a, b)), Sensor(self, "sen-2", (b, a))]
@@ -840,7 +847,10 @@ def main():
             camp.find(str(e))
         camp.report()
         code = 1 if camp.findings else 0
+        if camp.script_proxy and not camp.script_proxy.sha:
+            raise Broken("the script has no compare-and-set as SCRIPT_CAS has it: nothing was spoilt")
     except Broken as e:
+        code = 4
         print(f"torture: {e}")
     finally:
         camp.close(options.keep or (code != 0 and not options.control))
