@@ -163,9 +163,10 @@ MINUTES ?= 60
 torture: all $(BUILD)/tests/torture/driver
 	$(Q)tests/torture/torture.py --build $(BUILD) --faults $(FAULTS) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-# Scored against real captures when they are there.
+# Real and malformed captures, judged when they are there.
 cases: all
 	$(Q)tests/cases.sh $(BUILD)
+	$(Q)tests/robust.sh $(BUILD)
 
 format:
 	clang-format -i $(wildcard $(addsuffix /*.[ch],$(ROOMS)) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])

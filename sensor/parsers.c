@@ -2,6 +2,7 @@
  * bytes could be another's comes after it. */
 #include "sensor/parsers.h"
 
+// clang-format off
 const struct parser *const parsers[] = {
     &parser_mdns,
     &parser_llmnr,
@@ -22,3 +23,4 @@ const struct parser *const parsers[] = {
     &parser_tftp,
     NULL,
 };
+// clang-format on
