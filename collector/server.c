@@ -66,12 +66,12 @@ struct server {
 	size_t listeners_n;
 	struct conn *conns;
 	size_t conns_n;
-	uint64_t accepted, refused;
+	uint64_t accepted, refused, blamed;
 	int64_t paused_until_us; /* no descriptor was left; 0 = listening */
 	char name[FRAME_ID_MAX + 1];
 	int64_t watchdog_us, watchdog_next_us, stats_next_us;
 	bool leaving;
-	struct log_once say_refused, say_closed;
+	struct log_once say_refused, say_blamed, say_closed;
 };
 
 /* ---- what a session asks for ---- */
@@ -305,7 +305,7 @@ static void conn_handshake(struct conn *c)
 	if (r == TLS_DONE) {
 		c->handshaking = false;
 		if (count_identity(c->server, tls_peer(c->tls)->name) > (size_t)c->server->conf->per_identity)
-			session_close(&c->session, "limits.per_identity is reached for %s", tls_peer(c->tls)->name);
+			session_blame(&c->session, "limits.per_identity is reached for %s", tls_peer(c->tls)->name);
 	} else if (r == TLS_WANT_READ) {
 		c->readable = false;
 	} else if (r == TLS_WANT_WRITE) {
@@ -419,11 +419,14 @@ static void say_closed(struct conn *c)
 	unsigned long skipped;
 	char clean[300];
 	text_clean(clean, sizeof(clean), c->session.why.text, strlen(c->session.why.text));
+	const char *who = c->session.id[0] ? c->session.id : "unknown sensor";
+	c->server->blamed += c->session.blamed;
 	if (log_enabled(LOG_LEVEL_DEBUG))
-		log_debug("%s %s: %s", c->session.id[0] ? c->session.id : "unknown sensor", c->peer, clean);
-	else if (!c->server->leaving && log_again(&c->server->say_closed, &skipped))
-		log_info("%s (%s) disconnected: %s%s", c->session.id[0] ? c->session.id : "unknown sensor", c->peer,
-			 clean, skipped ? " (more were not logged)" : "");
+		log_debug("%s %s: %s", who, c->peer, clean);
+	else if (c->session.blamed && log_again(&c->server->say_blamed, &skipped))
+		log_warnx("sent away %s (%s): %s (%lu more were not logged)", who, c->peer, clean, skipped);
+	else if (!c->session.blamed && !c->server->leaving && log_again(&c->server->say_closed, &skipped))
+		log_info("%s (%s) disconnected: %s%s", who, c->peer, clean, skipped ? " (more were not logged)" : "");
 }
 
 /* Closed sessions leave when their BYE is out and Redis has answered all. */
@@ -441,7 +444,7 @@ static void reap(struct server *s, int64_t now)
 			if (c->session.fold.delta)
 				tell_posture(c, false);
 		}
-		bool said = c->gone || !c->session.out.n || now - c->closed_us > LINGER_US;
+		bool said = c->gone || c->handshaking || !c->session.out.n || now - c->closed_us > LINGER_US;
 		if (c->calls || !said) {
 			at = &c->next;
 			continue;
@@ -509,11 +512,11 @@ static void say_stats(struct server *s, enum log_level level)
 	const struct store_stats *t = store_stats(s->store);
 	char line[512];
 	snprintf(line, sizeof(line),
-		 "%zu connections, %" PRIu64 " accepted, %" PRIu64 " refused; %" PRIu64 " alerts in %" PRIu64
-		 " deltas and %" PRIu64 " flushes, %" PRIu64 " transitions, %" PRIu64 " behind, %" PRIu64
-		 " failed, %" PRIu64 " wrong keys, %" PRIu64 " groups swept",
-		 s->conns_n, s->accepted, s->refused, t->alerts, t->deltas, t->flushes, t->transitions, t->behind,
-		 t->failed, t->conflicts, t->swept);
+		 "%zu connections, %" PRIu64 " accepted, %" PRIu64 " refused, %" PRIu64 " sent away; %" PRIu64
+		 " alerts in %" PRIu64 " deltas and %" PRIu64 " flushes, %" PRIu64 " transitions, %" PRIu64
+		 " behind, %" PRIu64 " failed, %" PRIu64 " wrong keys, %" PRIu64 " groups swept",
+		 s->conns_n, s->accepted, s->refused, s->blamed, t->alerts, t->deltas, t->flushes, t->transitions,
+		 t->behind, t->failed, t->conflicts, t->swept);
 	if (level == LOG_LEVEL_INFO)
 		log_info("%s", line);
 	else
@@ -558,7 +561,7 @@ static void reload(struct server *s, bool (*again)(void *arg), void *arg)
 	}
 	for (struct conn *c = s->conns; c; c = c->next)
 		if (c->tls && !c->handshaking && !tls_recheck(c->tls, s->tls, &e))
-			session_close(&c->session, "its certificate is no longer good: %s", e.text);
+			session_blame(&c->session, "its certificate is no longer good: %s", e.text);
 	log_info("configuration loaded again");
 }
 

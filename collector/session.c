@@ -69,19 +69,35 @@ static void put_number(struct session *s, enum frame_type type, uint64_t number)
 	frame_end(&s->out, at);
 }
 
+static void close_for(struct session *s, const char *fmt, va_list ap)
+{
+	vsnprintf(s->why.text, sizeof(s->why.text), fmt, ap);
+	s->state = SESSION_CLOSED;
+	size_t n = strlen(s->why.text), at = frame_begin(&s->out, FRAME_BYE);
+	buf_u8(&s->out, 0);
+	buf_add(&s->out, s->why.text, n < 200 ? n : 200);
+	frame_end(&s->out, at);
+}
+
 void session_close(struct session *s, const char *fmt, ...)
 {
 	if (s->state == SESSION_CLOSED)
 		return;
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(s->why.text, sizeof(s->why.text), fmt, ap);
+	close_for(s, fmt, ap);
 	va_end(ap);
-	s->state = SESSION_CLOSED;
-	size_t n = strlen(s->why.text), at = frame_begin(&s->out, FRAME_BYE);
-	buf_u8(&s->out, 0);
-	buf_add(&s->out, s->why.text, n < 200 ? n : 200);
-	frame_end(&s->out, at);
+}
+
+void session_blame(struct session *s, const char *fmt, ...)
+{
+	if (s->state == SESSION_CLOSED)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	close_for(s, fmt, ap);
+	va_end(ap);
+	s->blamed = true;
 }
 
 static void acknowledge(struct session *s)
@@ -154,7 +170,7 @@ static void take_hello(struct session *s, struct bytes payload)
 	struct bytes id = cursor_bytes(&c, cursor_u8(&c));
 	struct bytes version = cursor_bytes(&c, cursor_u8(&c));
 	if (!cursor_ok(&c) || !session_id_valid((const char *)id.p, id.n)) {
-		session_close(s, "HELLO is malformed");
+		session_blame(s, "HELLO is malformed");
 		return;
 	}
 	memcpy(s->id, id.p, id.n);
@@ -162,7 +178,7 @@ static void take_hello(struct session *s, struct bytes payload)
 	s->epoch = epoch;
 	s->state = SESSION_ASKED;
 	if (!s->ops->hello(s, &e))
-		session_close(s, "%s", e.text);
+		session_blame(s, "%s", e.text);
 }
 
 /* False: it does not fit now. */
@@ -212,7 +228,7 @@ static bool begin_data(struct session *s, struct bytes payload, size_t frame_n)
 	uint64_t first = cursor_u64(&c);
 	uint32_t count = cursor_u32(&c);
 	if (!cursor_ok(&c) || !count || first == 0 || first > SESSION_SEQUENCE_MAX) {
-		session_close(s, "DATA is malformed");
+		session_blame(s, "DATA is malformed");
 		return false;
 	}
 	if (first > s->folded + 1 && announces_loss(c))
@@ -240,7 +256,7 @@ static bool continue_data(struct session *s, int64_t now_us, int64_t wall_us)
 	while (s->data.left) {
 		struct bytes record = cursor_bytes(&c, cursor_u32(&c));
 		if (!cursor_ok(&c)) {
-			session_close(s, "DATA is malformed: a record passes its end");
+			session_blame(s, "DATA is malformed: a record passes its end");
 			return true;
 		}
 		if (s->data.sequence <= s->folded) {
@@ -262,7 +278,7 @@ static bool continue_data(struct session *s, int64_t now_us, int64_t wall_us)
 		s->data.at = (size_t)(c.p - s->in.p) - s->in_at;
 	}
 	if (cursor_left(&c))
-		session_close(s, "DATA is malformed: %zu bytes after its last record", cursor_left(&c));
+		session_blame(s, "DATA is malformed: %zu bytes after its last record", cursor_left(&c));
 	return true;
 }
 
@@ -284,7 +300,7 @@ static void take_frame(struct session *s, const struct frame *f, size_t used, in
 		if (f->type == FRAME_HELLO)
 			take_hello(s, f->payload);
 		else
-			session_close(s, "the first frame must be HELLO");
+			session_blame(s, "the first frame must be HELLO");
 	} else if (f->type == FRAME_DATA) {
 		begin_data(s, f->payload, used);
 	} else if (f->type == FRAME_STATUS) {
@@ -292,7 +308,7 @@ static void take_frame(struct session *s, const struct frame *f, size_t used, in
 	} else if (f->type == FRAME_BYE) {
 		session_close(s, "the sensor says goodbye");
 	} else {
-		session_close(s, "frame type %d is not for a collector", f->type);
+		session_blame(s, "frame type %d is not for a collector", f->type);
 	}
 }
 
@@ -328,9 +344,9 @@ bool session_turn(struct session *s, int64_t now_us, int64_t wall_us)
 		enum frame_result r = in_hand(s) ? frame_read(s->in.p + s->in_at, in_hand(s), &f, &used, &e)
 						 : FRAME_MORE;
 		if (r == FRAME_BAD)
-			session_close(s, "%s", e.text);
+			session_blame(s, "%s", e.text);
 		else if (r == FRAME_MORE && s->state == SESSION_NEW && in_hand(s) >= SESSION_HELLO_MAX)
-			session_close(s, "no HELLO within %d bytes", SESSION_HELLO_MAX);
+			session_blame(s, "no HELLO within %d bytes", SESSION_HELLO_MAX);
 		if (r != FRAME_READY)
 			return false;
 		s->byte_tokens -= (int64_t)used;
@@ -380,12 +396,12 @@ void session_tick(struct session *s, int64_t now_us)
 		s->tokens_us = now_us;
 	}
 	if (s->state == SESSION_NEW && now_us - s->opened_us > s->limits->hello_us)
-		session_close(s, "no HELLO within %" PRId64 " s", s->limits->hello_us / 1000000);
+		session_blame(s, "no HELLO within %" PRId64 " s", s->limits->hello_us / 1000000);
 	/* A frame that we do not take ourselves is not the sensor's fault. */
 	if (s->stuck || s->data.frame_n || s->state == SESSION_ASKED || !tokens_left(s))
 		s->frame_since_us = in_hand(s) ? now_us : 0;
 	if (s->frame_since_us && now_us - s->frame_since_us > s->limits->frame_us)
-		session_close(s, "a frame did not end within %" PRId64 " s", s->limits->frame_us / 1000000);
+		session_blame(s, "a frame did not end within %" PRId64 " s", s->limits->frame_us / 1000000);
 	/* The first alert after a quiet time goes at once, a stream of them in bunches. */
 	if (s->state == SESSION_OPEN && s->fold_since_us &&
 	    (now_us - s->fold_since_us >= s->limits->flush_us || now_us - s->flush_last_us >= s->limits->flush_us))

@@ -84,6 +84,7 @@ struct session {
 		uint32_t left;
 	} data;
 	struct err why; /* when SESSION_CLOSED */
+	bool blamed;    /* … and the other side broke the rules */
 	struct session_stats stats;
 	struct log_once say_lie, say_unreadable;
 	const struct hash_key *hash;
@@ -111,6 +112,8 @@ void session_flushed(struct session *s, uint64_t hi);
 void session_refused(struct session *s, const char *why); /* the flush, or asking for the mark, failed */
 /* Ends it with a BYE. The first reason stays. */
 void session_close(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same, because of what the other side did: counted and logged as that. */
+void session_blame(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 bool session_id_valid(const char *id, size_t n); /* 1 to 64 of A-Z a-z 0-9 . _ - */
 

@@ -13,6 +13,7 @@ Exit: 0 all good, 1 a case failed, 4 the test itself could not run.
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -35,6 +36,7 @@ ENDS_WITHIN_S = 2.5
 SERVED_WITHIN_S = 0.25
 MEMORY_MAX = 96 << 20
 LOG_LINES_MAX = 60
+REFUSED_LEAST, SENT_AWAY_LEAST = 200, 24  # from the cases below
 HOSTILE_ADDRESS = "127.0.0.2"  # limits.per_address must not meet the good sensor
 
 CRC_TABLE = []
@@ -487,6 +489,12 @@ class Test:
         if len(lines) > LOG_LINES_MAX:
             failures.append(f"the collector's log has {len(lines)} lines")
         last = [x for x in lines if " accepted, " in x]
+        counted = re.search(r"(\d+) refused, (\d+) sent away", last[-1]) if last else None
+        if not counted or int(counted[1]) < REFUSED_LEAST or int(counted[2]) < SENT_AWAY_LEAST:
+            failures.append("the collector has not counted what it turned away")
+        for phrase in ("refused a connection", "sent away"):
+            if not 1 <= sum(phrase in x and " accepted, " not in x for x in lines) <= 2:
+                failures.append(f"\"{phrase}\" should be logged once a minute")
         for text in failures:
             print("  FAILED: " + text)
         print(f"  memory at most {memory['VmHWM'] >> 20} MB, {len(lines)} lines of log; {last[-1].split(': ', 1)[1] if last else 'no count'}")
