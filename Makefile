@@ -99,6 +99,10 @@ $(BUILD)/tests/torture/driver: $(BUILD)/tests/torture/driver.o $(ARCHIVES)
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -pthread -lm
 
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -pthread -lm
+
 # A fuzz target replays the corpus folder that it is given; with FUZZER=1 (clang)
 # it is coverage-guided instead: make fuzz, or make fuzz FUZZ=build-fuzz/tests/fuzz/fuzz_dns
 FUZZ_MAIN := $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o)

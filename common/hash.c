@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <isa-l/crc.h>
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED /* the digests below say why */
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 #include <sys/random.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -42,24 +44,29 @@ uint32_t hash_crc32c(uint32_t crc, const void *data, size_t n)
 	return n ? crc32_iscsi(p.out, (int)n, crc) : crc;
 }
 
-static void digest(const EVP_MD *md, unsigned char *out, const void *data, size_t n)
-{
-	if (!EVP_Digest(data, n, out, NULL, md, NULL))
-		log_fatal(EXIT_ENVIRONMENT, "OpenSSL cannot compute %s: is a FIPS provider in force?",
-			  EVP_MD_get0_name(md));
-}
-
+/* OpenSSL 3 looks up an algorithm by name under a lock and allocates a context
+ * for each digest: several times what hashing a ClientHello takes. Its direct
+ * functions do neither, are the same assembly, and cannot fail. */
 void hash_sha256(uint8_t out[static 32], const void *data, size_t n)
 {
-	digest(EVP_sha256(), out, data, n);
+	SHA256_CTX c;
+	SHA256_Init(&c);
+	SHA256_Update(&c, data, n);
+	SHA256_Final(out, &c);
 }
 
 void hash_sha1(uint8_t out[static 20], const void *data, size_t n)
 {
-	digest(EVP_sha1(), out, data, n);
+	SHA_CTX c;
+	SHA1_Init(&c);
+	SHA1_Update(&c, data, n);
+	SHA1_Final(out, &c);
 }
 
 void hash_md5(uint8_t out[static 16], const void *data, size_t n)
 {
-	digest(EVP_md5(), out, data, n);
+	MD5_CTX c;
+	MD5_Init(&c);
+	MD5_Update(&c, data, n);
+	MD5_Final(out, &c);
 }

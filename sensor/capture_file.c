@@ -21,6 +21,7 @@
  * find a later record again, because what is found may be a packet's content. */
 #include "sensor/capture_file.h"
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,14 +122,25 @@ static bool open_classic(struct capture_file *f, uint32_t magic, struct err *e)
 	return true;
 }
 
+/* The four numbers of a record's head in one go: this is asked for every packet. */
+static bool record_numbers(const struct capture_file *f, struct cursor *c, uint32_t out[static 4])
+{
+	const uint8_t *p = cursor_take(c, f->record_head);
+	if (!p)
+		return false;
+	memcpy(out, p, 16);
+	for (int i = 0; i < 4; i++)
+		out[i] = f->big ? be32toh(out[i]) : le32toh(out[i]);
+	return true;
+}
+
 static enum step next_classic(struct capture_file *f, struct raw_packet *raw)
 {
 	struct cursor c = window(f);
-	uint32_t seconds = get32(f, &c), fraction = get32(f, &c);
-	uint32_t n = get32(f, &c), wire_n = get32(f, &c);
-	cursor_skip(&c, f->record_head - 16);
-	if (!cursor_ok(&c))
+	uint32_t head[4];
+	if (!record_numbers(f, &c, head))
 		return STEP_SHORT;
+	uint32_t seconds = head[0], fraction = head[1], n = head[2], wire_n = head[3];
 	if (f->swapped_lengths || (f->maybe_swapped && n > wire_n)) {
 		uint32_t t = n;
 		n = wire_n;

@@ -35,9 +35,10 @@
 #define READY_MS       10000 /* nDPI takes 20 ms to initialise; a busy machine longer */
 #define WAIT_STUCK_MS  15000 /* wait mode: no progress for so long: the verdicts are given up */
 #define WAIT_SLICE_MS  5
-#define LAG            8u         /* wait mode: collects between a packet and its verdict */
-#define CREDIT_MAX     (1u << 19) /* answers: more than two per record that fits the queue, and one per state */
-#define LOOK_EVERY     1024       /* collects between looks whether the supervisor lives */
+#define LAG            64u         /* wait mode: collects between a packet and its verdict */
+#define WAKE_AT        (64u << 10) /* wait mode: bytes of work that are worth waking the child for */
+#define CREDIT_MAX     (1u << 19)  /* answers: more than two per record that fits the queue, and one per state */
+#define LOOK_EVERY     1024        /* collects between looks whether the supervisor lives */
 #define RESPAWN_US     1000000
 #define CLOSE_MS       2000
 #define EXTENSIONS_MAX 8   /* IPv6 extension headers */
@@ -537,7 +538,8 @@ void dpi_finish(struct dpi *d)
 
 size_t dpi_collect(struct dpi *d, struct dpi_verdict *out, size_t max)
 {
-	wake(d);
+	if (work_left(d) > (d->wait ? WAKE_AT : 0))
+		wake(d);
 	if (d->collects++ % LOOK_EVERY == 0)
 		look_after(d);
 	count_losses(d);

@@ -12,10 +12,13 @@ struct entry {
 	struct expected what;
 };
 
-/* A ring: announcements are rare (one per FTP transfer), so a walk over those
- * that live is cheap, and none live almost always. */
+#define PORT_SLOTS 1024
+
+/* A ring: announcements are rare (one per FTP transfer), and every new connection
+ * asks, so the ring is only walked when one of its ports may be announced. */
 struct expect {
 	struct entry entry[EXPECT_MAX];
+	uint16_t at_port[PORT_SLOTS]; /* how many live entries have a port of this slot */
 	size_t next, live;
 };
 
@@ -29,12 +32,22 @@ void expect_free(struct expect *x)
 	free(x);
 }
 
+static void forget(struct expect *x, struct entry *e)
+{
+	e->until_us = 0;
+	x->at_port[e->port % PORT_SLOTS]--;
+	x->live--;
+}
+
 void expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t now_us, const struct parser *p,
 		const void *note, size_t n)
 {
 	struct entry *e = &x->entry[x->next];
 	x->next = (x->next + 1) % EXPECT_MAX;
-	x->live += e->until_us == 0;
+	if (e->until_us)
+		forget(x, e);
+	x->live++;
+	x->at_port[port % PORT_SLOTS]++;
 	*e = (struct entry){.addr = *a, .port = port, .until_us = now_us + EXPECT_SECONDS * 1000000LL};
 	e->what.parser = p;
 	e->what.note_n = n < EXPECT_NOTE_MAX ? n : EXPECT_NOTE_MAX;
@@ -49,7 +62,7 @@ static bool is_end(const struct entry *e, const struct addr *a, uint16_t port)
 
 bool expect_take(struct expect *x, const struct inspect *in, struct expected *out)
 {
-	if (!x->live)
+	if (!x->live || !(x->at_port[in->dest_port % PORT_SLOTS] | x->at_port[in->src_port % PORT_SLOTS]))
 		return false;
 	for (size_t i = 0; i < EXPECT_MAX; i++) {
 		struct entry *e = &x->entry[i];
@@ -57,8 +70,7 @@ bool expect_take(struct expect *x, const struct inspect *in, struct expected *ou
 			continue;
 		bool late = e->until_us < in->ts_us;
 		*out = e->what;
-		e->until_us = 0;
-		x->live--;
+		forget(x, e);
 		if (!late)
 			return true;
 	}

@@ -1,47 +1,33 @@
 /* Hashing of files on the wire. The door to OpenSSL's streaming digests.
  *
  * Decisions: a digest that no indicator asks for is never computed, so a rule
- * set without file hashes costs nothing. OpenSSL allocates its contexts by
- * itself; what it takes is charged to in->mem beside the struct, so the number
- * of open files stays within the worker's budget. An empty file is not
+ * set without file hashes costs nothing. The direct functions are used, as in
+ * common/hash.c: their state lies in the struct and is paid from in->mem, nothing
+ * is allocated or looked up under a lock for each file. An empty file is not
  * reported: its digest says nothing. */
 #include "sensor/file.h"
 
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 
 #include "common/text.h"
 
-#define DIGESTS            3
-#define DIGEST_HEAP_CHARGE 448 /* bytes that one EVP_MD_CTX with its state takes, rounded up */
-
-static const struct {
-	enum where where;
-	const EVP_MD *(*algorithm)(void);
-} digests[DIGESTS] = {
-    {WHERE_FILE_MD5, EVP_md5},
-    {WHERE_FILE_SHA1, EVP_sha1},
-    {WHERE_FILE_SHA256, EVP_sha256},
-};
+#define DIGEST_MAX SHA256_DIGEST_LENGTH
 
 struct file {
-	EVP_MD_CTX *ctx[DIGESTS]; /* NULL: not wanted */
+	bool md5_wanted, sha1_wanted, sha256_wanted;
 	bool empty;
-	bool broken; /* OpenSSL refused: nothing to report */
-	uint8_t heap_charge[DIGESTS * DIGEST_HEAP_CHARGE];
+	MD5_CTX md5;
+	SHA_CTX sha1;
+	SHA256_CTX sha256;
 };
-
-static bool begin_digest(struct file *f, int i)
-{
-	f->ctx[i] = EVP_MD_CTX_new();
-	return f->ctx[i] && EVP_DigestInit_ex(f->ctx[i], digests[i].algorithm(), NULL);
-}
 
 struct file *file_begin(struct inspect *in)
 {
-	bool any = false;
-	for (int i = 0; i < DIGESTS; i++)
-		any |= wanted(in, digests[i].where);
-	if (!any)
+	bool md5 = wanted(in, WHERE_FILE_MD5), sha1 = wanted(in, WHERE_FILE_SHA1);
+	bool sha256 = wanted(in, WHERE_FILE_SHA256);
+	if (!md5 && !sha1 && !sha256)
 		return NULL;
 	struct file *f = mem_alloc(in->mem, sizeof(*f));
 	if (!f) {
@@ -49,9 +35,12 @@ struct file *file_begin(struct inspect *in)
 		return NULL;
 	}
 	f->empty = true;
-	for (int i = 0; i < DIGESTS; i++)
-		if (wanted(in, digests[i].where) && !begin_digest(f, i))
-			f->broken = true;
+	f->md5_wanted = md5;
+	f->sha1_wanted = sha1;
+	f->sha256_wanted = sha256;
+	MD5_Init(&f->md5);
+	SHA1_Init(&f->sha1);
+	SHA256_Init(&f->sha256);
 	return f;
 }
 
@@ -60,21 +49,35 @@ void file_data(struct file *f, const void *p, size_t n)
 	if (!f || !n)
 		return;
 	f->empty = false;
-	for (int i = 0; i < DIGESTS; i++)
-		if (f->ctx[i] && !EVP_DigestUpdate(f->ctx[i], p, n))
-			f->broken = true;
+	if (f->md5_wanted)
+		MD5_Update(&f->md5, p, n);
+	if (f->sha1_wanted)
+		SHA1_Update(&f->sha1, p, n);
+	if (f->sha256_wanted)
+		SHA256_Update(&f->sha256, p, n);
+}
+
+static void report_digest(struct inspect *in, enum where w, const unsigned char *digest, size_t n)
+{
+	char hex[2 * DIGEST_MAX + 1];
+	text_hex(hex, digest, n);
+	observe(in, w, hex, 2 * n);
 }
 
 static void report(struct inspect *in, struct file *f)
 {
-	for (int i = 0; i < DIGESTS; i++) {
-		unsigned char out[EVP_MAX_MD_SIZE];
-		unsigned n = 0;
-		if (!f->ctx[i] || !EVP_DigestFinal_ex(f->ctx[i], out, &n))
-			continue;
-		char hex[2 * EVP_MAX_MD_SIZE + 1];
-		text_hex(hex, out, n);
-		observe(in, digests[i].where, hex, 2 * (size_t)n);
+	unsigned char out[DIGEST_MAX];
+	if (f->md5_wanted) {
+		MD5_Final(out, &f->md5);
+		report_digest(in, WHERE_FILE_MD5, out, MD5_DIGEST_LENGTH);
+	}
+	if (f->sha1_wanted) {
+		SHA1_Final(out, &f->sha1);
+		report_digest(in, WHERE_FILE_SHA1, out, SHA_DIGEST_LENGTH);
+	}
+	if (f->sha256_wanted) {
+		SHA256_Final(out, &f->sha256);
+		report_digest(in, WHERE_FILE_SHA256, out, SHA256_DIGEST_LENGTH);
 	}
 }
 
@@ -82,7 +85,7 @@ void file_end(struct inspect *in, struct file *f, bool whole)
 {
 	if (!f)
 		return;
-	if (!whole || f->broken) {
+	if (!whole) {
 		ledger_count(in->ledger, LEDGER_FILES_CUT);
 	} else if (!f->empty) {
 		ledger_count(in->ledger, LEDGER_FILES);
@@ -93,9 +96,6 @@ void file_end(struct inspect *in, struct file *f, bool whole)
 
 void file_drop(struct inspect *in, struct file *f)
 {
-	if (!f)
-		return;
-	for (int i = 0; i < DIGESTS; i++)
-		EVP_MD_CTX_free(f->ctx[i]);
-	mem_free(in->mem, f, sizeof(*f));
+	if (f)
+		mem_free(in->mem, f, sizeof(*f));
 }

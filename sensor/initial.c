@@ -9,11 +9,13 @@
  * lengths are at most one hash, so an Expand is one HMAC. */
 #include "sensor/initial.h"
 
+#include <pthread.h>
 #include <string.h>
 
-#include <openssl/err.h>
+#define OPENSSL_SUPPRESS_DEPRECATED /* the direct digest functions: common/hash.c says why */
+#include <openssl/aes.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #define SALT_SIZE   20
 #define SECRET_SIZE 32
@@ -68,15 +70,39 @@ bool initial_scheme_of(uint32_t version, struct initial_scheme *out)
 
 /* ---- keys ---- */
 
-static bool hmac256(const uint8_t *key, size_t key_n, const uint8_t *p, size_t n, uint8_t out[static SECRET_SIZE])
+/* HMAC-SHA-256 (RFC 2104) with the key already worked in: seven of the nine that
+ * a connection takes share their keys. */
+struct hmac {
+	SHA256_CTX inner, outer;
+};
+
+/* key_n <= one block */
+static void hmac_key(struct hmac *h, const uint8_t *key, size_t key_n)
 {
-	unsigned len = SECRET_SIZE;
-	return HMAC(EVP_sha256(), key, (int)key_n, p, n, out, &len) != NULL;
+	uint8_t pad[SHA256_CBLOCK];
+	memset(pad, 0x36, sizeof(pad));
+	for (size_t i = 0; i < key_n; i++)
+		pad[i] ^= key[i];
+	SHA256_Init(&h->inner);
+	SHA256_Update(&h->inner, pad, sizeof(pad));
+	for (size_t i = 0; i < sizeof(pad); i++)
+		pad[i] ^= 0x36 ^ 0x5c;
+	SHA256_Init(&h->outer);
+	SHA256_Update(&h->outer, pad, sizeof(pad));
+}
+
+static void hmac(const struct hmac *h, const uint8_t *p, size_t n, uint8_t out[static SECRET_SIZE])
+{
+	SHA256_CTX inner = h->inner, outer = h->outer;
+	SHA256_Update(&inner, p, n);
+	SHA256_Final(out, &inner);
+	SHA256_Update(&outer, out, SECRET_SIZE);
+	SHA256_Final(out, &outer);
 }
 
 /* RFC 8446 §7.1 with an empty context: u16 n, u8 label length, "tls13 " label, u8 0;
  * and the counter 1 of HKDF's only block. */
-static bool expand(const uint8_t secret[static SECRET_SIZE], const char *label, uint8_t *out, size_t n)
+static void expand(const struct hmac *secret, const char *label, uint8_t *out, size_t n)
 {
 	uint8_t info[64], block[SECRET_SIZE];
 	size_t label_n = strlen(label), at = 0;
@@ -88,40 +114,54 @@ static bool expand(const uint8_t secret[static SECRET_SIZE], const char *label, 
 	at += 6 + label_n;
 	info[at++] = 0;
 	info[at++] = 1;
-	if (!hmac256(secret, SECRET_SIZE, info, at, block))
-		return false;
+	hmac(secret, info, at, block);
 	memcpy(out, block, n);
-	return true;
 }
 
-static bool direction_keys(const uint8_t initial[static SECRET_SIZE], const char *label, bool v2,
-			   struct initial_keys *k)
+static void direction_keys(const struct hmac *initial, const char *label, bool v2, struct initial_keys *k)
 {
+	struct hmac h;
 	uint8_t secret[SECRET_SIZE];
-	return expand(initial, label, secret, sizeof(secret)) &&
-	       expand(secret, v2 ? "quicv2 key" : "quic key", k->key, sizeof(k->key)) &&
-	       expand(secret, v2 ? "quicv2 iv" : "quic iv", k->iv, sizeof(k->iv)) &&
-	       expand(secret, v2 ? "quicv2 hp" : "quic hp", k->mask, sizeof(k->mask));
+	expand(initial, label, secret, sizeof(secret));
+	hmac_key(&h, secret, sizeof(secret));
+	expand(&h, v2 ? "quicv2 key" : "quic key", k->key, sizeof(k->key));
+	expand(&h, v2 ? "quicv2 iv" : "quic iv", k->iv, sizeof(k->iv));
+	expand(&h, v2 ? "quicv2 hp" : "quic hp", k->mask, sizeof(k->mask));
 }
 
-bool initial_keys_of(const struct initial_scheme *s, struct bytes id, struct initial_keys *client,
+void initial_keys_of(const struct initial_scheme *s, struct bytes id, struct initial_keys *client,
 		     struct initial_keys *server)
 {
+	struct hmac h;
 	uint8_t initial[SECRET_SIZE];
-	static const uint8_t none[1];
-	return hmac256(s->salt, SALT_SIZE, id.n ? id.p : none, id.n, initial) &&
-	       direction_keys(initial, "client in", s->v2, client) &&
-	       direction_keys(initial, "server in", s->v2, server);
+	hmac_key(&h, s->salt, SALT_SIZE);
+	hmac(&h, id.p, id.n, initial);
+	hmac_key(&h, initial, sizeof(initial));
+	direction_keys(&h, "client in", s->v2, client);
+	direction_keys(&h, "server in", s->v2, server);
 }
 
 /* ---- packets ---- */
 
-static bool header_mask(EVP_CIPHER_CTX *ctx, const struct initial_keys *k, const uint8_t *sample,
-			uint8_t out[static 32])
+static void header_mask(const struct initial_keys *k, const uint8_t *sample, uint8_t out[static SAMPLE_SIZE])
 {
-	int n = 0;
-	return EVP_EncryptInit_ex(ctx, EVP_aes_128_ecb(), NULL, k->mask, NULL) == 1 &&
-	       EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 && EVP_EncryptUpdate(ctx, out, &n, sample, SAMPLE_SIZE) == 1;
+	AES_KEY key;
+	AES_set_encrypt_key(k->mask, 8 * sizeof(k->mask), &key);
+	AES_encrypt(sample, out, &key);
+}
+
+static EVP_CIPHER *fetched; /* for good: looking it up by name costs more than one packet's decryption */
+
+static void fetch(void)
+{
+	fetched = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+}
+
+static const EVP_CIPHER *gcm(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, fetch);
+	return fetched;
 }
 
 /* The header without its protection; gives its length, number included. */
@@ -145,7 +185,7 @@ static bool decrypt(EVP_CIPHER_CTX *ctx, const struct initial_keys *k, const uin
 	int n = 0;
 	size_t body_n = sealed.n - TAG_SIZE;
 	memcpy(tag, sealed.p + body_n, TAG_SIZE);
-	return EVP_DecryptInit_ex(ctx, EVP_aes_128_gcm(), NULL, k->key, nonce) == 1 &&
+	return EVP_DecryptInit_ex(ctx, gcm(), NULL, k->key, nonce) == 1 &&
 	       EVP_DecryptUpdate(ctx, NULL, &n, header.p, (int)header.n) == 1 &&
 	       EVP_DecryptUpdate(ctx, plain, &n, sealed.p, (int)body_n) == 1 &&
 	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_SIZE, tag) == 1 &&
@@ -154,21 +194,19 @@ static bool decrypt(EVP_CIPHER_CTX *ctx, const struct initial_keys *k, const uin
 
 size_t initial_open(const struct initial_keys *k, const uint8_t *packet, size_t number_at, size_t n, uint8_t *plain)
 {
-	uint8_t mask[32], nonce[12], header[HEADER_MAX + NUMBER_MAX];
+	uint8_t mask[SAMPLE_SIZE], nonce[12], header[HEADER_MAX + NUMBER_MAX];
 	size_t opened = 0;
 	if (number_at > HEADER_MAX || n > INITIAL_PACKET_MAX || n < number_at + SAMPLE_AT + SAMPLE_SIZE + 1)
 		return 0;
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	if (!ctx)
-		return 0;
 	memcpy(nonce, k->iv, sizeof(nonce));
-	if (header_mask(ctx, k, packet + number_at + SAMPLE_AT, mask)) {
-		size_t header_n = unprotect(packet, number_at, mask, header, nonce);
-		struct bytes sealed = {packet + header_n, n - header_n};
-		if (sealed.n > TAG_SIZE && decrypt(ctx, k, nonce, (struct bytes){header, header_n}, sealed, plain))
-			opened = sealed.n - TAG_SIZE;
-	}
+	header_mask(k, packet + number_at + SAMPLE_AT, mask);
+	size_t header_n = unprotect(packet, number_at, mask, header, nonce);
+	struct bytes sealed = {packet + header_n, n - header_n};
+	if (sealed.n <= TAG_SIZE)
+		return 0;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	if (ctx && decrypt(ctx, k, nonce, (struct bytes){header, header_n}, sealed, plain))
+		opened = sealed.n - TAG_SIZE;
 	EVP_CIPHER_CTX_free(ctx);
-	ERR_clear_error();
 	return opened;
 }

@@ -24,7 +24,7 @@ struct initial_keys {
 bool initial_scheme_of(uint32_t version, struct initial_scheme *out);
 
 /* The keys of both directions from the client's first destination id. */
-bool initial_keys_of(const struct initial_scheme *s, struct bytes id, struct initial_keys *client,
+void initial_keys_of(const struct initial_scheme *s, struct bytes id, struct initial_keys *client,
 		     struct initial_keys *server);
 
 /* Opens a packet of n bytes whose number begins at number_at. plain has room for n

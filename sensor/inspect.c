@@ -504,21 +504,19 @@ static bool stream_packet(struct inspector *ins, struct flow *f, enum side side,
 
 /* ---- datagrams ---- */
 
-static const struct parser *probe_datagram(struct inspector *ins, struct flow *f, enum side side, const struct layer *l,
-					   int64_t ts_us)
+static bool probe_datagram(struct feed *fd, enum side side, const struct layer *l)
 {
 	const struct parser *found = NULL;
-	struct inspect in = inspector_view(ins, f, ts_us);
-	in.parser = NULL;
-	if (probe_all(&in, OVER_UDP, side, l->payload, l->payload_n, &found) == PROBE_YES) {
+	struct flow *f = fd->flow;
+	if (probe_all(&fd->in, OVER_UDP, side, l->payload, l->payload_n, &found) == PROBE_YES) {
 		f->parser = parser_number(found);
-		return found;
+		return true;
 	}
 	if (++f->tries == DATAGRAM_TRIES) {
 		f->flags |= FLOW_DONE;
-		ledger_count(ins->ledger, LEDGER_UNRECOGNISED);
+		ledger_count(fd->in.ledger, LEDGER_UNRECOGNISED);
 	}
-	return NULL;
+	return false;
 }
 
 static bool datagram_state(struct feed *fd)
@@ -537,12 +535,14 @@ static bool datagram_state(struct feed *fd)
 
 static bool datagram_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
 {
-	struct feed fd = feed_for(ins, f, NULL, ts_us);
-	if (ins->patterns && l->payload_n)
-		pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
-	if ((f->flags & FLOW_DONE) || !l->payload_n)
+	if (!l->payload_n || ((f->flags & FLOW_DONE) && !ins->patterns))
 		return false;
-	if (!f->parser && !probe_datagram(ins, f, side, l, ts_us))
+	struct feed fd = feed_for(ins, f, NULL, ts_us);
+	if (ins->patterns)
+		pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
+	if (f->flags & FLOW_DONE)
+		return false;
+	if (!f->parser && !probe_datagram(&fd, side, l))
 		return true;
 	if (!datagram_state(&fd))
 		return true;

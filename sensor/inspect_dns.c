@@ -135,7 +135,9 @@ struct transaction {
 	bool in_record;
 	uint16_t type;
 	uint32_t ttl;
-	struct name data; /* the name or address in the rdata in hand */
+	struct name data; /* the name in the rdata in hand */
+	struct addr addr; /* or the address, when is_addr: its text is only made for an alert */
+	bool is_addr;
 };
 
 /* TCP keeps it in memory, UDP on the stack. */
@@ -157,6 +159,16 @@ static void label_append(struct name *out, struct bytes label)
 {
 	if (out->n)
 		out->text[out->n++] = '.';
+	bool plain = true;
+	for (size_t i = 0; i < label.n; i++) {
+		uint8_t b = label.p[i];
+		plain &= (b != '\0') & (b != '.') & (b != '\\');
+		out->text[out->n + i] = (char)b;
+	}
+	if (plain) {
+		out->n += label.n;
+		return;
+	}
 	for (size_t i = 0; i < label.n; i++) {
 		uint8_t b = label.p[i];
 		if (b == '\0') {
@@ -234,6 +246,7 @@ static void report_data_name(struct transaction *t, struct cursor *rdata)
 {
 	size_t begins;
 	t->data.n = 0;
+	t->is_addr = false;
 	if (!name_read(t, rdata, &t->data, &begins))
 		t->broken = true;
 	else
@@ -242,8 +255,8 @@ static void report_data_name(struct transaction *t, struct cursor *rdata)
 
 static void report_addr(struct transaction *t, struct addr a)
 {
-	addr_format(&a, t->data.text);
-	t->data.n = strlen(t->data.text);
+	t->addr = a;
+	t->is_addr = true;
 	observe(t->in, t->at->addr, &a, sizeof(a));
 }
 
@@ -311,28 +324,23 @@ static bool name_or_none(struct transaction *t, struct cursor *c, struct name *o
 	struct cursor again = *c;
 	size_t begins;
 	out->n = 0;
-	if (!name_read(t, c, NULL, &begins))
-		return false;
-	if (!name_read(t, &again, out, &begins)) {
-		out->n = 0;
-		t->broken = true;
+	if (name_read(t, &again, out, &begins)) {
+		*c = again;
+		return true;
 	}
-	return true;
+	out->n = 0;
+	t->broken = true;
+	return name_read(t, c, NULL, &begins);
 }
 
 /* Neighbouring records mostly point at one owner: it is reported once. */
-static bool read_owner(struct transaction *t, struct cursor *c)
+static void read_owner(struct transaction *t, struct cursor c, size_t begins)
 {
-	size_t begins;
-	struct cursor again = *c;
-	if (!name_read(t, c, NULL, &begins))
-		return false;
 	if (!t->in || begins == t->owner_offset)
-		return true;
+		return;
 	t->owner_offset = begins;
-	name_or_none(t, &again, &t->owner);
+	name_or_none(t, &c, &t->owner);
 	report_name(t, t->at->name, &t->owner);
-	return true;
 }
 
 static bool walk_record(struct transaction *t, struct cursor *c)
@@ -340,6 +348,7 @@ static bool walk_record(struct transaction *t, struct cursor *c)
 	struct cursor ahead = *c;
 	size_t begins;
 	t->data.n = 0;
+	t->is_addr = false;
 	/* What describe() tells must stand before the owner is reported. */
 	if (!name_read(t, &ahead, NULL, &begins))
 		return false;
@@ -348,8 +357,7 @@ static bool walk_record(struct transaction *t, struct cursor *c)
 	t->ttl = cursor_u32(&ahead);
 	uint16_t rdata_n = cursor_u16(&ahead);
 	struct cursor rdata = cursor_sub(&ahead, rdata_n);
-	if (!read_owner(t, c))
-		return false;
+	read_owner(t, *c, begins);
 	if (t->in && cursor_ok(&ahead))
 		report_rdata(t, class, rdata);
 	*c = ahead;
@@ -423,7 +431,7 @@ static bool report_message(struct inspect *in, const uint8_t *p, size_t n)
 	struct transaction t;
 	memset(&t, 0, offsetof(struct transaction, question));
 	t.question.n = t.owner.n = t.data.n = 0;
-	t.in_record = false;
+	t.in_record = t.is_addr = false;
 	t.in = in;
 	t.at = places_of(in);
 	t.base = p;
@@ -729,7 +737,11 @@ static void describe(const struct inspect *in, struct alert_app *app)
 	alert_app_text(app, "answer.rrname", t->owner.text, t->owner.n);
 	tell_type(app, "answer.rrtype", t->type);
 	alert_app_number(app, "answer.ttl", t->ttl);
-	alert_app_text(app, "answer.rdata", t->data.text, t->data.n);
+	char text[ADDR_TEXT_LEN];
+	if (t->is_addr)
+		alert_app_text(app, "answer.rdata", text, strlen(addr_format(&t->addr, text)));
+	else
+		alert_app_text(app, "answer.rdata", t->data.text, t->data.n);
 }
 
 const struct parser parser_dns_udp = {

@@ -225,14 +225,17 @@ struct ja3_text {
 	char p[(3 * HELLO_VALUES_MAX + 256) * 6 + 16];
 };
 
-static void ja3_number(struct ja3_text *t, char before, unsigned v)
+static void ja3_number(struct ja3_text *t, char before, uint16_t v)
 {
-	char digits[8];
-	int n = snprintf(digits, sizeof(digits), "%u", v);
+	char digits[5]; /* of 16 bits; by hand, because a hello has a hundred numbers */
+	size_t n = sizeof(digits);
 	if (before)
 		t->p[t->n++] = before;
-	memcpy(t->p + t->n, digits, (size_t)n);
-	t->n += (size_t)n;
+	do
+		digits[--n] = (char)('0' + v % 10);
+	while (v /= 10);
+	memcpy(t->p + t->n, digits + n, sizeof(digits) - n);
+	t->n += sizeof(digits) - n;
 }
 
 static void ja3_list(struct ja3_text *t, const struct values *l)
