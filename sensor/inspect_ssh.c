@@ -62,6 +62,16 @@ static bool first_line(const struct carry *c, size_t *n, size_t *used)
 	return true;
 }
 
+/* Some servers fill the line up with blanks and NULs. */
+static size_t banner_length(const uint8_t *p, size_t n)
+{
+	const uint8_t *nul = memchr(p, '\0', n);
+	n = nul ? (size_t)(nul - p) : n;
+	while (n && p[n - 1] == ' ')
+		n--;
+	return n;
+}
+
 /* The banner, or a line before it. False: this is no SSH. */
 static bool take_banner(struct inspect *in, struct half *h, bool *progress)
 {
@@ -73,9 +83,9 @@ static bool take_banner(struct inspect *in, struct half *h, bool *progress)
 		return false;
 	if (n >= 4 && memcmp(h->kept.p, "SSH-", 4) == 0) {
 		memcpy(h->banner, h->kept.p, n);
-		h->banner_n = n;
+		h->banner_n = banner_length(h->banner, n);
 		h->stage = STAGE_PACKETS;
-		observe(in, WHERE_SSH_BANNER, h->banner, n);
+		observe(in, WHERE_SSH_BANNER, h->banner, h->banner_n);
 	} else if (++h->lines > LINES_MAX) {
 		return false;
 	}

@@ -20,7 +20,7 @@
 		      "pad!"
 
 static const struct message talk[] = {
-    {TO_CLIENT, BYTES("welcome to the machine\r\nSSH-2.0-OpenSSH_7.4\r\n")},
+    {TO_CLIENT, BYTES("welcome to the machine\r\nSSH-2.0-OpenSSH_7.4 \0\0\r\n")},
     {TO_SERVER, BYTES("SSH-2.0-PuTTY_Release_0.70 comment\n" KEX)},
     {TO_CLIENT, BYTES(KEX)},
 };
