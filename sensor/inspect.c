@@ -491,6 +491,8 @@ static bool stream_packet(struct inspector *ins, struct flow *f, enum side side,
 		enter_expected(&fd);
 	struct stream_sink sink = sink_of(&fd);
 	stream_segment(&c->stream, side, l, &ins->mem, ins->ledger, &sink);
+	if (stream_reset(&c->stream))
+		f->flags |= FLOW_CLOSED;
 	if (stream_closed(&c->stream)) {
 		on_close(&fd, TO_SERVER);
 		on_close(&fd, TO_CLIENT);

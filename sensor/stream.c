@@ -13,6 +13,9 @@
  *                        network card; it is believed at once.
  *   RST                  Only with exactly the number that the receiver expects (RFC
  *                        5961, 3.2), or answering a SYN. Others are decoys: ignored.
+ *                        One that counts ends the flow soon, not at once: the other
+ *                        side's bytes may be on their way, and a RST with a TTL too
+ *                        short to arrive must not blind us.
  *   FIN                  Closes when the other side acknowledged it, if we hear the
  *                        other side at all. Data behind a FIN proves it a decoy.
  *   SYN                  The SYN that a SYN-ACK answers counts; until then the last.
@@ -507,16 +510,12 @@ static bool reset_counts(const struct stream_half *h, const struct stream_half *
 	       (h->fin_seen && l->tcp_seq == h->fin_at + 1);
 }
 
-static void take_reset(struct walk *w, struct walk *other, const struct layer *l)
+static void take_reset(struct stream *s, struct walk *w, const struct walk *other, const struct layer *l)
 {
-	if (!reset_counts(w->h, other->h, l)) {
+	if (reset_counts(w->h, other->h, l))
+		s->reset = true;
+	else
 		ledger_count(w->ledger, LEDGER_STREAM_OUT_OF_WINDOW);
-		return;
-	}
-	flush_half(w);
-	flush_half(other);
-	close_half(w);
-	close_half(other);
 }
 
 /* ---- a segment ---- */
@@ -576,7 +575,7 @@ void stream_segment(struct stream *s, enum side side, const struct layer *l, str
 	if (stream_closed(s) || !checksum_counts(&w, l))
 		return;
 	if (l->tcp_flags & TCP_RST) {
-		take_reset(&w, &o, l);
+		take_reset(s, &w, &o, l);
 		return;
 	}
 	bool syn = (l->tcp_flags & TCP_SYN) != 0;
@@ -608,9 +607,9 @@ void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, cons
 		struct walk w = {&s->half[side], side, mem, ledger, sink};
 		believe_rest(&w);
 		flush_half(&w);
-		if (!w.h->fin_seen || w.h->closed)
+		if (w.h->closed || !(w.h->fin_seen || s->reset))
 			continue;
-		if (seq_diff(w.h->fin_at, w.h->next) > 0)
+		if (w.h->fin_seen && seq_diff(w.h->fin_at, w.h->next) > 0)
 			hand_gap(&w, w.h->fin_at - w.h->next);
 		close_half(&w);
 	}

@@ -34,6 +34,7 @@ struct stream_half {
 
 struct stream {
 	struct stream_half half[2]; /* by the side that sends: TO_SERVER, TO_CLIENT */
+	bool reset;                 /* one of them sent a RST that counts */
 };
 
 /* What the owner gets, in order, per side. gap: `lost` bytes will never come.
@@ -42,7 +43,7 @@ struct stream_sink {
 	void *owner;
 	void (*data)(void *owner, enum side side, const uint8_t *p, size_t n);
 	void (*gap)(void *owner, enum side side, uint32_t lost);
-	void (*close)(void *owner, enum side side); /* FIN or RST reached in order */
+	void (*close)(void *owner, enum side side); /* FIN reached in order, or the end behind a RST */
 };
 
 /* Before the first segment of a side, when its SYN went by earlier: next is the
@@ -61,7 +62,13 @@ void stream_segment(struct stream *s, enum side side, const struct layer *l, str
 void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, const struct stream_sink *sink);
 void stream_drop(struct stream *s, struct mem *mem); /* no more deliveries */
 
-/* Both sides have ended: the owner marks the flow FLOW_CLOSED. */
+/* Both sides have ended, or one has reset: the owner marks the flow FLOW_CLOSED. Behind
+ * a reset more may come, until the flow's (short) idle time or a new SYN. */
+static inline bool stream_reset(const struct stream *s)
+{
+	return s->reset;
+}
+
 static inline bool stream_closed(const struct stream *s)
 {
 	return s->half[TO_SERVER].closed && s->half[TO_CLIENT].closed;
