@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -36,6 +37,7 @@
 #define JSON_FLUSH      (256u << 10)
 #define ROTATE_CHECK_US 1000000
 #define HOUSEKEEPING_US 1000000
+#define HURRY_MS        50 /* between looks for a signal while a collector is waited for */
 
 struct producer {
 	struct queue *queue;
@@ -479,6 +481,24 @@ void output_stats(struct output *o, struct output_stats *out)
 	}
 }
 
+static bool joined_within(pthread_t thread, int ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += ms * 1000000L;
+	t.tv_sec += t.tv_nsec / 1000000000L;
+	t.tv_nsec %= 1000000000L;
+	return pthread_timedjoin_np(thread, NULL, &t) != ETIMEDOUT;
+}
+
+/* The program blocks these two and takes them when it comes to it: one that waits
+ * now is from somebody who does not want to wait for a collector. */
+static bool asked_to_leave(void)
+{
+	sigset_t pending;
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
+
 void output_stop(struct output *o, int64_t wait_ms)
 {
 	if (!o)
@@ -486,6 +506,10 @@ void output_stop(struct output *o, int64_t wait_ms)
 	atomic_store(&o->deadline_us, clock_mono_us() + wait_ms * 1000);
 	atomic_store(&o->stopping, true);
 	waker_poke(&o->waker);
-	pthread_join(o->thread, NULL);
+	while (!joined_within(o->thread, HURRY_MS))
+		if (asked_to_leave()) {
+			atomic_store(&o->deadline_us, 0);
+			waker_poke(&o->waker);
+		}
 	output_free(o);
 }

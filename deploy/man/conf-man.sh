@@ -61,7 +61,7 @@ function sentences(s) { gsub(/\. /, ".\n", s); return s }
 	}
 	print ".It Ic " name
 	print sentences(text(help))
-	if (fallback != "") print "Default:\n.Li " text(fallback) "."
+	if (fallback != "") print "Default:\n.Li " text(fallback) " ."
 	help = ""
 }'
 cat <<EOF

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Configuration: the examples load, what is dumped loads again, the environment
+# overrides, mistakes are all told.
+set -u
+# shellcheck source=tests/system/help.sh
+. tests/system/help.sh
+deploy/make-test-ca.sh "$dir/tls" test 5 || wrong "make-test-ca.sh fails"
+mkdir "$dir/rules" && cp deploy/demo/rules.yaml "$dir/rules"
+
+for p in sensor collector; do
+	sed "s|/etc/picket|$dir|; s|/var/lib|$dir|; s|/run/picket|$dir|" deploy/$p.yaml >"$dir/$p.yaml"
+	gives "$p -T on the example" 0 "$build/picket-$p" -T -c "$dir/$p.yaml"
+	gives "$p --dump-config" 0 "$build/picket-$p" --dump-config -c "$dir/$p.yaml"
+	cp "$dir/out" "$dir/$p.dump"
+	gives "$p -T on the dump" 0 "$build/picket-$p" -T -c "$dir/$p.dump"
+	gives "$p --dump-config of the dump" 0 "$build/picket-$p" --dump-config -c "$dir/$p.dump"
+	cmp -s "$dir/out" "$dir/$p.dump" || wrong "$p: the dump of the dump differs"
+	cat >"$dir/bad.yaml" <<-YAML
+		sensro: {id: x}
+		listen: 7
+		spool: [1]
+		redis: {db: -1}
+		limits: {flows: 1, connections: 0}
+	YAML
+	gives "$p -T on mistakes" 3 "$build/picket-$p" -T -c "$dir/bad.yaml"
+	[ "$(grep -c 'bad.yaml:[0-9]*:[0-9]*: error' "$dir/err")" -ge 4 ] || {
+		wrong "$p does not tell all mistakes:"
+		cat "$dir/err" >&2
+	}
+	gives "$p, no such file" 3 "$build/picket-$p" -T -c "$dir/none.yaml"
+	contains "$p, no such file" "$dir/err" none.yaml
+	gives "$p, wrong --set" 3 "$build/picket-$p" -T --set nonsense -c "$dir/$p.yaml"
+done
+
+gives "environment" 0 env PICKET_CAPTURE__INTERFACE=eth7,eth8 PICKET_SPOOL__MAX=64MB "$build/picket-sensor" --dump-config -c "$dir/sensor.yaml"
+contains "environment" "$dir/out" 'interface: [eth7, eth8]'
+contains "environment" "$dir/out" 'max: 64MB'
+gives "--set beats the environment" 0 env PICKET_SPOOL__MAX=64MB "$build/picket-sensor" --dump-config --set spool.max=32MB
+contains "--set beats the environment" "$dir/out" 'max: 32MB'
+gives "environment, wrong" 3 env PICKET_SPOOL__MAX=lots "$build/picket-sensor" -T -R "$dir/rules"
+contains "environment, wrong" "$dir/err" PICKET_SPOOL__MAX
+
+# The pages on configuration say what the programs' tables say.
+for p in picket-sensor picket-collector; do
+	"$build/$p" --dump-config 2>/dev/null | deploy/man/conf-man.sh $p | cmp -s - deploy/man/$p.yaml.5 ||
+		wrong "deploy/man/$p.yaml.5 is not current: make man"
+done
+if command -v mandoc >/dev/null; then
+	for m in deploy/man/*.[158]; do
+		mandoc -T lint -W warning "$m" >"$dir/lint" || wrong "mandoc: $(cat "$dir/lint")"
+	done
+fi
+finish
