@@ -8,12 +8,13 @@ _picket() {
 	--state) words='new acknowledged closed false_positive open all' ;;
 	esac
 	if [ -z "$words" ] && [ "$COMP_CWORD" -eq 1 ]; then
-		words='scan alerts sensors status help'
+		words='scan rules why alerts sensors status help'
 	elif [ -z "$words" ]; then
 		case ${COMP_WORDS[1]}:$word in
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --quiet --verbose --help' ;;
 		alerts:-*) words='--severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
 		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
+		rules:*) words='lint compile why' ;;
 		alerts:*) words='list show tail ack close fp reopen' ;;
 		sensors:*) words='list show' ;;
 		esac

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # What the system tests share; to be sourced with BUILD in $1. Gives $build and a
 # private folder $dir; at the end everything that start() started is stopped and
 # the folder is gone.
@@ -9,7 +10,6 @@
 #   until_ok SECONDS COMMAND…     waits for it to succeed
 
 build=$(cd "${1:?usage: $0 BUILD}" && pwd)
-root=$(pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/picket-test.XXXXXX")
 started=
 bad=0
