@@ -1,0 +1,360 @@
+/* STIX 2.1 bundles, envelopes and bare lists of objects (STIX 2.1 section 8).
+ *
+ * The bundle is read twice, object by object: once for who produced it and what
+ * its markings mean, once for the indicators. A marking that is not in the
+ * bundle and not known is the most restrictive one. An equality on a name is
+ * that name alone (hostname); with LIKE '%.name' beside it, it is the domain. */
+#define _GNU_SOURCE /* memmem */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "rules/canon.h"
+#include "rules/import.h"
+#include "rules/json_items.h"
+#include "rules/stix_map.h"
+#include "rules/stix_pattern.h"
+
+#define MARKINGS_MAX 1024
+#define MARKING_ID   64
+
+struct marking {
+	char id[MARKING_ID];
+	enum tlp tlp;
+};
+
+struct stix {
+	struct import *m;
+	struct stix_pattern pattern;
+	struct marking marking[MARKINGS_MAX];
+	size_t markings;
+};
+
+/* ---- markings ---- */
+
+static const struct marking known_markings[] = {
+    /* TLP 2.0, by the extension that OASIS published */
+    {"marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487", TLP_CLEAR},
+    {"marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb", TLP_GREEN},
+    {"marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421", TLP_AMBER},
+    {"marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003", TLP_AMBER_STRICT},
+    {"marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1", TLP_RED},
+    /* TLP 1.0, STIX 2.1 section 7.2.1.4 */
+    {"marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9", TLP_CLEAR},
+    {"marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da", TLP_GREEN},
+    {"marking-definition--f88d31f6-486f-44da-b317-01333bde0b82", TLP_AMBER},
+    {"marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed", TLP_RED},
+};
+
+const char *stix_marking_id(enum tlp t)
+{
+	for (size_t i = 0; i < sizeof(known_markings) / sizeof(*known_markings); i++)
+		if (known_markings[i].tlp == t)
+			return known_markings[i].id;
+	return NULL;
+}
+
+static enum tlp marking_tlp(const struct stix *s, const char *id)
+{
+	for (size_t i = 0; i < sizeof(known_markings) / sizeof(*known_markings); i++)
+		if (strcmp(known_markings[i].id, id) == 0)
+			return known_markings[i].tlp;
+	for (size_t i = 0; i < s->markings; i++)
+		if (strcmp(s->marking[i].id, id) == 0)
+			return s->marking[i].tlp;
+	return TLP_RED;
+}
+
+static enum tlp tlp_named(const char *name)
+{
+	if (strncmp(name, "TLP:", 4) == 0 || strncmp(name, "tlp:", 4) == 0)
+		name += 4;
+	if (strcasecmp(name, "white") == 0)
+		return TLP_CLEAR;
+	for (int t = 1; t < TLP_COUNT; t++)
+		if (strcasecmp(name, tlp_names[t]) == 0)
+			return (enum tlp)t;
+	return TLP_RED; /* a TLP that nobody knows */
+}
+
+/* A statement (a licence) does not restrict; a TLP does as it says. */
+static void take_marking(struct stix *s, const struct json *o)
+{
+	const char *id = json_text(json_at(o, "id"), NULL), *kind = json_text(json_at(o, "definition_type"), NULL);
+	const char *tlp = json_text(json_at(o, "definition.tlp"), NULL);
+	const char *tlp2 = json_text(
+	    json_at(o, "extensions.extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d.tlp_2_0"), NULL);
+	if (!id || strlen(id) >= MARKING_ID || s->markings == MARKINGS_MAX)
+		return;
+	struct marking *k = &s->marking[s->markings++];
+	snprintf(k->id, sizeof(k->id), "%s", id);
+	k->tlp = tlp2                                     ? tlp_named(tlp2)
+		 : tlp                                    ? tlp_named(tlp)
+		 : kind && strcmp(kind, "statement") == 0 ? TLP_UNMARKED
+							  : TLP_RED;
+}
+
+static enum tlp object_tlp(const struct stix *s, const struct json *o)
+{
+	const struct json *refs = json_at(o, "object_marking_refs");
+	enum tlp most = TLP_UNMARKED;
+	for (size_t i = 0; i < json_count(refs); i++) {
+		const char *id = json_text(json_item(refs, i), NULL);
+		enum tlp t = id ? marking_tlp(s, id) : TLP_RED;
+		most = t > most ? t : most;
+	}
+	return most;
+}
+
+/* ---- comparisons to indicators ---- */
+
+/* '%' and '_' are LIKE's wildcards. */
+static bool wild(const char *p, size_t n)
+{
+	return memchr(p, '%', n) || memchr(p, '_', n);
+}
+
+static bool leave(struct stix *s, const struct import_item *base, const char *why, const char *pattern, size_t n)
+{
+	(void)base;
+	import_leave(s->m, "not-matched", why, pattern, n);
+	return false;
+}
+
+/* Adapts type and value to the operator; NULL or the reason why it cannot be matched. */
+static const char *shape(struct import_item *i, enum stix_op op)
+{
+	bool name = i->type == INDICATOR_HOSTNAME || i->type == INDICATOR_DOMAIN;
+	if (op == STIX_MATCHES)
+		return i->type == INDICATOR_PAYLOAD ? NULL : "MATCHES on other than a payload";
+	if (i->type == INDICATOR_PAYLOAD)
+		return "payload_bin is base64 as a whole";
+	if (op == STIX_SUBSET)
+		return i->type == INDICATOR_IP
+			   ? (i->type = memchr(i->value, '/', i->n) ? INDICATOR_CIDR : INDICATOR_IP, NULL)
+			   : "ISSUBSET on other than an address";
+	if (op == STIX_LIKE && wild(i->value, i->n)) {
+		if (name && i->n > 2 && memcmp(i->value, "%.", 2) == 0 && !wild(i->value + 2, i->n - 2)) {
+			i->type = INDICATOR_DOMAIN;
+			i->value += 2;
+			i->n -= 2;
+			return NULL;
+		}
+		if (i->type == INDICATOR_URL && i->value[i->n - 1] == '%' && !wild(i->value, i->n - 1)) {
+			i->match = MATCH_PREFIX;
+			i->n--;
+			return NULL;
+		}
+		return "LIKE other than '%.name' or a URL's beginning";
+	}
+	if (i->type == INDICATOR_IP && memchr(i->value, '/', i->n))
+		i->type = INDICATOR_CIDR;
+	return NULL;
+}
+
+/* name = 'x' with name LIKE '%.x' among the alternatives: the LIKE says both. */
+static bool said_by_like(const struct stix_pattern *p, size_t k)
+{
+	const struct stix_compare *c = &p->list[k];
+	for (size_t i = 0; i < p->n; i++) {
+		const struct stix_compare *o = &p->list[i];
+		if (o->op == STIX_LIKE && o->value_n == c->value_n + 2 &&
+		    strcmp(stix_text(p, o->path), stix_text(p, c->path)) == 0 &&
+		    memcmp(stix_text(p, o->value), "%.", 2) == 0 &&
+		    memcmp(stix_text(p, o->value) + 2, stix_text(p, c->value), c->value_n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *take_one(struct stix *s, struct import_item i, size_t k)
+{
+	const struct stix_pattern *p = &s->pattern;
+	const struct stix_compare *c = &p->list[k];
+	const struct stix_path *map = stix_path_find(stix_text(p, c->path));
+	if (!map)
+		return "an object path that is not looked at";
+	i.type = map->type;
+	i.where = map->where;
+	i.value = stix_text(p, c->value);
+	i.n = c->value_n;
+	if (!i.n)
+		return "an empty value";
+	if (map->type == INDICATOR_HOSTNAME && c->op == STIX_EQUAL && said_by_like(p, k))
+		return NULL;
+	const char *why = shape(&i, c->op);
+	if (!why)
+		import_take(s->m, &i);
+	return why;
+}
+
+/* dst_ref.type = 'ipv4-addr' AND dst_ref.value = 'a' AND dst_port = n, and the same for src. */
+static const char *take_endpoint(struct stix *s, struct import_item i, size_t from, size_t to)
+{
+	const struct stix_pattern *p = &s->pattern;
+	const char *address = NULL, *port = NULL;
+	char value[80], side = 0;
+	for (size_t k = from; k < to; k++) {
+		const char *path = stix_text(p, p->list[k].path), *text = stix_text(p, p->list[k].value);
+		const char *rest = strncmp(path, "network-traffic:", 16) == 0 ? path + 16 : "";
+		if (p->list[k].op != STIX_EQUAL || (strncmp(rest, "dst_", 4) != 0 && strncmp(rest, "src_", 4) != 0) ||
+		    (side && side != rest[0]))
+			return "AND of other than an address and its port";
+		side = rest[0];
+		if (strcmp(rest + 4, "ref.value") == 0 && !address)
+			address = text;
+		else if (strcmp(rest + 4, "port") == 0 && !port)
+			port = text;
+		else if (strcmp(rest + 4, "ref.type") != 0)
+			return "AND of other than an address and its port";
+	}
+	if (!address || strlen(address) > 60 || (port && strlen(port) > 5))
+		return "AND of other than an address and its port";
+	i.type = port ? INDICATOR_IP_PORT : strchr(address, '/') ? INDICATOR_CIDR : INDICATOR_IP;
+	i.where = port ? (side == 'd' ? "ip.endpoint.dest" : "ip.endpoint.src") : side == 'd' ? "ip.dest" : "ip.src";
+	snprintf(value, sizeof(value),
+		 !port                  ? "%s"
+		 : strchr(address, ':') ? "[%s]:%s"
+					: "%s:%s",
+		 address, port ? port : "");
+	i.value = value;
+	i.n = strlen(value);
+	import_take(s->m, &i);
+	return NULL;
+}
+
+static void take_pattern(struct stix *s, const struct import_item *base, const char *text, size_t n)
+{
+	const struct stix_pattern *p = &s->pattern;
+	const char *why = "";
+	enum stix_result got = stix_pattern_read(&s->pattern, text, n, &why);
+	if (got == STIX_BAD) {
+		import_leave(s->m, "bad-pattern", why, text, n);
+		return;
+	}
+	if (got == STIX_BEYOND) {
+		leave(s, base, why, text, n);
+		return;
+	}
+	const char *failed = NULL;
+	for (size_t k = 0, end; k < p->n; k = end) {
+		for (end = k + 1; end < p->n && p->list[end].group == p->list[k].group;)
+			end++;
+		why = end == k + 1 ? take_one(s, *base, k) : take_endpoint(s, *base, k, end);
+		failed = why ? why : failed;
+	}
+	if (failed)
+		leave(s, base, failed, text, n);
+}
+
+/* ---- objects ---- */
+
+static int64_t time_at(const struct json *o, const char *key)
+{
+	const char *text = json_text(json_at(o, key), NULL);
+	int64_t us = 0;
+	return text && clock_parse(text, &us) ? us : 0;
+}
+
+static void put_labels(const struct json *list, struct buf *out)
+{
+	for (size_t i = 0; i < json_count(list); i++) {
+		const char *text = json_text(json_item(list, i), NULL);
+		if (text && *text && !strchr(text, ',') && out->n + strlen(text) < 500)
+			buf_printf(out, "%s%s", out->n ? "," : "", text);
+	}
+}
+
+static void take_indicator(struct stix *s, const struct json *o)
+{
+	struct import_item i = IMPORT_ITEM;
+	struct buf labels = {0}, note = {0};
+	size_t n = 0;
+	const char *pattern = json_text(json_at(o, "pattern"), &n), *kind = json_text(json_at(o, "pattern_type"), NULL);
+	const char *name = json_text(json_at(o, "name"), NULL);
+	const char *description = json_text(json_at(o, "description"), NULL);
+	if (!pattern || (kind && strcmp(kind, "stix") != 0)) {
+		import_leave(s->m, "not-matched", "a pattern of another language than STIX", pattern ? pattern : "",
+			     pattern ? n : 0);
+		return;
+	}
+	if (json_bool(json_at(o, "revoked"), false)) {
+		import_inactive(s->m);
+		return;
+	}
+	put_labels(json_at(o, "indicator_types"), &labels);
+	put_labels(json_at(o, "labels"), &labels);
+	buf_u8(&labels, 0);
+	buf_printf(&note, "%s%s%s", name ? name : "", name && description ? ": " : "", description ? description : "");
+	buf_u8(&note, 0);
+	i.id = json_text(json_at(o, "id"), NULL);
+	i.labels = (const char *)labels.p;
+	i.note = (const char *)note.p;
+	i.ref = json_text(json_at(json_item(json_at(o, "external_references"), 0), "url"), NULL);
+	i.tlp = object_tlp(s, o);
+	i.confidence = (int)json_int(json_at(o, "confidence"), -1);
+	i.valid_from_us = time_at(o, "valid_from");
+	i.valid_until_us = time_at(o, "valid_until");
+	take_pattern(s, &i, pattern, n);
+	buf_free(&labels);
+	buf_free(&note);
+}
+
+/* First reading: names and markings. Objects that hold a pattern are left for the second. */
+static void take_context(struct stix *s, const struct json *o, const char *type)
+{
+	const char *name = json_text(json_at(o, "name"), NULL);
+	if (strcmp(type, "marking-definition") == 0)
+		take_marking(s, o);
+	else if (strcmp(type, "identity") == 0 && name && !s->m->producer[0])
+		snprintf(s->m->producer, sizeof(s->m->producer), "%s", name);
+}
+
+static void take_object(struct stix *s, const struct json *o, const char *type, bool first)
+{
+	if (first)
+		take_context(s, o, type);
+	else if (strcmp(type, "indicator") == 0)
+		take_indicator(s, o);
+}
+
+static void read_objects(struct stix *s, struct bytes text, bool first)
+{
+	static const char pattern[] = "\"pattern\"";
+	struct json_items it;
+	struct bytes item;
+	if (!json_items_open(&it, text.p, text.n, "objects")) {
+		item = text;
+		it = (struct json_items){0};
+	} else if (!json_items_next(&it, &item)) {
+		item.n = 0;
+	}
+	for (s->m->line = 1; item.n; s->m->line++) {
+		bool has_pattern = memmem(item.p, item.n, pattern, sizeof(pattern) - 1) != NULL;
+		struct err e = {""};
+		if (has_pattern != first) {
+			struct json *o = json_read(item.p, item.n, IMPORT_ITEM_MAX, &e);
+			const char *type = json_text(json_at(o, "type"), NULL);
+			if (type)
+				take_object(s, o, type, first);
+			else if (!first || !o)
+				import_leave(s->m, "bad-object", o ? "an object without a type" : e.text,
+					     (const char *)item.p, item.n < 200 ? item.n : 200);
+			json_drop(o);
+		}
+		if (!json_items_next(&it, &item))
+			break;
+	}
+	if (it.bad && first)
+		import_leave(s->m, "bad-json", "the list of objects is cut short or is not JSON from here", "", 0);
+}
+
+void import_stix(struct import *m, struct bytes text)
+{
+	struct stix s = {.m = m};
+	read_objects(&s, text, true);
+	read_objects(&s, text, false);
+	stix_pattern_free(&s.pattern);
+}

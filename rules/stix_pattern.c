@@ -1,0 +1,280 @@
+/* A recursive descent over the bytes; AND binds tighter than OR. A parenthesis
+ * may hold alternatives only where no AND stands beside it: nothing is
+ * multiplied out, so a pattern cannot explode. */
+#include "rules/stix_pattern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct parse {
+	struct stix_pattern *out;
+	const char *p, *end;
+	unsigned depth;
+	enum stix_result result;
+	const char *why;
+};
+
+static bool stop(struct parse *s, enum stix_result r, const char *why)
+{
+	if (s->result == STIX_READ || (r == STIX_BAD && s->result == STIX_BEYOND)) {
+		s->result = r;
+		s->why = why;
+	}
+	return false;
+}
+
+static void blanks(struct parse *s)
+{
+	while (s->p < s->end && strchr(" \t\r\n", *s->p) && *s->p)
+		s->p++;
+}
+
+static bool take(struct parse *s, char c)
+{
+	blanks(s);
+	if (s->p == s->end || *s->p != c)
+		return false;
+	s->p++;
+	return true;
+}
+
+static bool word_byte(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+static bool take_word(struct parse *s, const char *word)
+{
+	size_t n = strlen(word);
+	blanks(s);
+	if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n) != 0 || (s->p + n < s->end && word_byte(s->p[n])))
+		return false;
+	s->p += n;
+	return true;
+}
+
+/* 'text' with \\ and \' into the pattern's text. */
+static bool string(struct parse *s, size_t *at, size_t *n)
+{
+	struct buf *b = &s->out->text;
+	*at = b->n;
+	for (s->p++; s->p < s->end && *s->p != '\''; s->p++) {
+		if (*s->p == '\\' && ++s->p == s->end)
+			break;
+		buf_u8(b, (uint8_t)*s->p);
+	}
+	if (s->p == s->end)
+		return stop(s, STIX_BAD, "a string that does not end");
+	s->p++;
+	*n = b->n - *at;
+	buf_u8(b, 0);
+	return true;
+}
+
+static bool bare_literal(const char *p, size_t n)
+{
+	size_t digits = 0;
+	for (size_t i = 0; i < n && strchr("0123456789+-.eE", p[i]); i++)
+		digits++;
+	return (n && digits == n) || (n == 4 && memcmp(p, "true", 4) == 0) || (n == 5 && memcmp(p, "false", 5) == 0);
+}
+
+/* A string, or a number, true, h'', b'', t'' kept as written. */
+static bool literal(struct parse *s, size_t *at, size_t *n)
+{
+	blanks(s);
+	if (s->p == s->end)
+		return stop(s, STIX_BAD, "it ends where a value should stand");
+	if (*s->p == '\'')
+		return string(s, at, n);
+	const char *from = s->p;
+	while (s->p < s->end && (word_byte(*s->p) || strchr("+.", *s->p)))
+		s->p++;
+	if (s->p < s->end && *s->p == '\'' && s->p == from + 1 && strchr("hbt", *from)) {
+		stop(s, STIX_BEYOND, "a binary or time literal");
+		return string(s, at, n);
+	}
+	if (!bare_literal(from, (size_t)(s->p - from)))
+		return stop(s, STIX_BAD, "no value behind the operator");
+	*at = s->out->text.n;
+	*n = (size_t)(s->p - from);
+	buf_add(&s->out->text, from, *n);
+	buf_u8(&s->out->text, 0);
+	return true;
+}
+
+static bool path(struct parse *s, size_t *at)
+{
+	blanks(s);
+	const char *from = s->p;
+	while (s->p < s->end && (word_byte(*s->p) || strchr(":.[]*", *s->p) || *s->p == '\'')) {
+		if (*s->p == '\'') {
+			do
+				s->p++;
+			while (s->p < s->end && *s->p != '\'');
+			if (s->p == s->end)
+				return stop(s, STIX_BAD, "a path that does not end");
+		}
+		s->p++;
+	}
+	size_t n = (size_t)(s->p - from);
+	if (!n || !memchr(from, ':', n))
+		return stop(s, STIX_BAD, "no object path where one should stand");
+	*at = s->out->text.n;
+	buf_add(&s->out->text, from, n);
+	buf_u8(&s->out->text, 0);
+	return true;
+}
+
+static bool operator(struct parse *s, enum stix_op *op, bool *in)
+{
+	static const struct {
+		const char *word;
+		enum stix_op op;
+	} words[] = {{"LIKE", STIX_LIKE},
+		     {"MATCHES", STIX_MATCHES},
+		     {"ISSUBSET", STIX_SUBSET},
+		     {"ISSUPERSET", STIX_OTHER},
+		     {"IN", STIX_EQUAL}};
+	bool not = take_word(s, "NOT");
+	*in = false;
+	*op = STIX_OTHER;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (take_word(s, words[i].word)) {
+			*op = not ? STIX_OTHER : words[i].op;
+			*in = words[i].op == STIX_EQUAL;
+			return true;
+		}
+	if (take(s, '=')) {
+		take(s, '=');
+		*op = not ? STIX_OTHER : STIX_EQUAL;
+		return true;
+	}
+	if (take(s, '!'))
+		return take(s, '=') || stop(s, STIX_BAD, "an operator that is none");
+	if (take(s, '<') || take(s, '>')) {
+		take(s, '=');
+		return true;
+	}
+	return stop(s, STIX_BAD, "no operator behind the path");
+}
+
+static bool add(struct parse *s, struct stix_compare c)
+{
+	struct stix_pattern *out = s->out;
+	if (out->n == STIX_COMPARES_MAX)
+		return stop(s, STIX_BEYOND, "more comparisons than are taken");
+	if (out->n == out->cap) {
+		out->cap = out->cap ? 2 * out->cap : 16;
+		out->list = xrealloc(out->list, out->cap * sizeof(*out->list));
+	}
+	out->list[out->n++] = c;
+	if (c.op == STIX_OTHER)
+		stop(s, STIX_BEYOND, "a comparison other than equality, LIKE, MATCHES, ISSUBSET, IN");
+	return true;
+}
+
+/* IN ('a', 'b'): alternatives, so only where no AND stands beside them. */
+static bool in_list(struct parse *s, struct stix_compare c, size_t *alternatives)
+{
+	if (!take(s, '('))
+		return stop(s, STIX_BAD, "no list behind IN");
+	do {
+		if (!literal(s, &c.value, &c.value_n) || !add(s, c))
+			return false;
+		c.group = s->out->groups++;
+		++*alternatives;
+	} while (take(s, ','));
+	s->out->groups--;
+	return take(s, ')') || stop(s, STIX_BAD, "a list that does not end");
+}
+
+static bool comparison(struct parse *s, size_t group, size_t *alternatives)
+{
+	struct stix_compare c = {.group = group};
+	bool in;
+	if (take_word(s, "EXISTS")) {
+		stop(s, STIX_BEYOND, "EXISTS");
+		return path(s, &c.path);
+	}
+	if (!path(s, &c.path) || !operator(s, &c.op, &in))
+		return false;
+	if (in)
+		return in_list(s, c, alternatives);
+	*alternatives = 1;
+	return literal(s, &c.value, &c.value_n) && add(s, c);
+}
+
+static bool alternatives(struct parse *s, size_t *n);
+
+/* One comparison or a parenthesis; *n: how many alternatives it stands for. */
+static bool primary(struct parse *s, size_t group, size_t *n)
+{
+	*n = 0;
+	if (take_word(s, "NOT"))
+		return stop(s, STIX_BEYOND, "NOT");
+	if (!take(s, '('))
+		return comparison(s, group, n);
+	if (++s->depth > STIX_DEPTH_MAX)
+		return stop(s, STIX_BEYOND, "nested more deeply than is taken");
+	s->out->groups--; /* the parenthesis opens its own */
+	bool ok = alternatives(s, n) && (take(s, ')') || stop(s, STIX_BAD, "a parenthesis that does not close"));
+	s->depth--;
+	return ok;
+}
+
+static bool conjunction(struct parse *s, size_t *n)
+{
+	size_t group = s->out->groups++, more;
+	if (!primary(s, group, n))
+		return false;
+	while (take_word(s, "AND")) {
+		if (!primary(s, group, &more))
+			return false;
+		if (*n != 1 || more != 1)
+			stop(s, STIX_BEYOND, "AND with alternatives");
+	}
+	return true;
+}
+
+static bool alternatives(struct parse *s, size_t *n)
+{
+	size_t more;
+	if (!conjunction(s, n))
+		return false;
+	while (take_word(s, "OR")) {
+		if (!conjunction(s, &more))
+			return false;
+		*n += more;
+	}
+	return true;
+}
+
+enum stix_result stix_pattern_read(struct stix_pattern *p, const char *text, size_t n, const char **why)
+{
+	struct parse s = {.out = p, .p = text, .end = text + n};
+	size_t count;
+	p->text.n = p->n = p->groups = 0;
+	if (n > STIX_PATTERN_MAX)
+		stop(&s, STIX_BEYOND, "longer than is taken");
+	else if (take(&s, '('))
+		stop(&s, STIX_BEYOND, "several observations or a qualifier");
+	else if (!take(&s, '['))
+		stop(&s, STIX_BAD, "it does not begin with [");
+	else if (alternatives(&s, &count)) {
+		if (!take(&s, ']'))
+			stop(&s, STIX_BAD, "its [ is not closed");
+		blanks(&s);
+		if (s.p < s.end)
+			stop(&s, STIX_BEYOND, "several observations or a qualifier");
+	}
+	*why = s.why;
+	return s.result;
+}
+
+void stix_pattern_free(struct stix_pattern *p)
+{
+	buf_free(&p->text);
+	free(p->list);
+	*p = (struct stix_pattern){0};
+}

@@ -1,0 +1,19 @@
+/* The importer of misp: any bytes, no crash, no growth. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "rules/import.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct diags d = {.limit = 100};
+	struct import m = {.d = &d, .file = "f"};
+	import_misp(&m, (struct bytes){.p = data, .n = n});
+	buf_free(&m.entries);
+	buf_free(&m.kept);
+	diag_free(&d);
+	return 0;
+}
