@@ -736,7 +736,7 @@ class Campaign:
         while sum(self.done.values()) < self.options.faults and time.monotonic() < until:
             kind = queue.pop() if queue else self.rng.choices(kinds, weights)[0]
             if self.options.verbose:
-                print(f"{time.monotonic():.1f} {kind}", flush=True)
+                print(f"{time.strftime('%H:%M:%S')} {sum(self.done.values())} {kind}", flush=True)
             getattr(faults, kind)()
             self.done[kind] += 1
             for part in (self.redis, *self.collectors, *self.sensors):
@@ -749,10 +749,11 @@ class Campaign:
             s.end()
         for s in self.sensors:
             until = time.monotonic() + 120
+            s.learn()
             s.start(rate=0)
-            while s.mark() < s.promised()[1]:
+            while s.mark() < s.known:
                 if time.monotonic() > until:
-                    self.findings.append(f"{s.name}: Redis has {s.mark()} of {s.promised()[1]} records after 120 s")
+                    self.find(f"{s.name}: Redis has {s.mark()} of {s.known} records after 120 s")
                     break
                 time.sleep(0.1)
             s.end()
