@@ -5,9 +5,9 @@
  *   - alert_id and signature_id are hashes of content, never counters: the same
  *     capture gives the same ids on any sensor build, and a rule keeps its
  *     signature id from version to version;
- *   - texts are limited (TEXT_MAX), and when the whole would not fit the 16-bit
- *     length of a record's field, once more with shorter limits: an alert is
- *     never dropped for being long;
+ *   - texts are limited (TEXT_MAX), and when the whole would be longer than a
+ *     record may carry, once more with shorter limits: an alert is never
+ *     dropped for being long;
  *   - flow_id is cut to 53 bits: JSON readers keep numbers as doubles;
  *   - an exercise is named in the signature too, because that line is what a
  *     dashboard shows. */
@@ -25,7 +25,7 @@
 
 #define TEXT_MAX     4096  /* one text of an alert */
 #define APP_TEXT_MAX 2048  /* one field of the protocol's object */
-#define JSON_MAX     65000 /* FIELD_JSON has a 16-bit length */
+#define JSON_MAX     49152 /* the whole record, with its value and 64 peers, has 64 KiB in spool and queue */
 #define FLOW_ID_BITS 53
 #define APP_PATH_MAX 64
 

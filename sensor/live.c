@@ -1,4 +1,5 @@
 #include "sensor/live.h"
+#include "sensor/spool.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,8 +37,8 @@ bool producer_alert(void *owner, const struct ruleset *r, const struct alert *a,
 	if (!repeat)
 		alert_json(&json, a, r, p->origin);
 	alert_record(&record, a, r, p->origin, (struct bytes){json.p, json.n});
-	bool kept;
-	while (!(kept = output_record(p->output, p->number, record.p, record.n)) && p->may_wait)
+	bool kept, fits = record.n <= SPOOL_RECORD_MAX;
+	while (!(kept = output_record(p->output, p->number, record.p, record.n)) && p->may_wait && fits)
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	buf_free(&json);
 	buf_free(&record);

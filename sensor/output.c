@@ -192,8 +192,7 @@ static void lines_add(struct lines *l, const void *record, size_t n)
 static void to_spool(void *owner, const void *record, size_t n)
 {
 	struct output *o = owner;
-	if (n > 0 && n <= SPOOL_RECORD_MAX)
-		spool_append(o->spool, record, n); /* what it cannot keep it counts and tells */
+	spool_append(o->spool, record, n); /* what it cannot keep it counts and tells */
 }
 
 /* True: a queue may hold more. */

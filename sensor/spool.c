@@ -127,7 +127,8 @@ struct spool {
 	uint64_t bytes;
 	struct buf waiting; /* records as they go to disk */
 	uint64_t waiting_first, waiting_alerts;
-	uint64_t lost, untold; /* untold: lost for want of memory, not yet in a loss record */
+	uint64_t lost, untold; /* untold: lost before they had a number, not yet in a loss record */
+	const char *untold_why;
 	bool failing, disk_full, unsynced;
 	int64_t retry_us, sync_us;
 	struct log_once said_disk, said_lost;
@@ -732,11 +733,11 @@ static void loss_record(struct buf *out, uint64_t alerts, int64_t at_us, const c
 	record_write(out, &r);
 }
 
-/* What memory had no room for is told as soon as it has. */
+/* What was refused is told as soon as there is room. */
 static void tell_untold(struct spool *s)
 {
 	struct buf b = {0};
-	loss_record(&b, s->untold, clock_wall_us(), "the disk refused and the memory kept for it was full");
+	loss_record(&b, s->untold, clock_wall_us(), s->untold_why);
 	if (has_room(s, b.n)) {
 		enqueue(s, b.p, b.n);
 		s->untold = 0;
@@ -744,15 +745,21 @@ static void tell_untold(struct spool *s)
 	buf_free(&b);
 }
 
+static bool refuse(struct spool *s, const void *record, size_t n, const char *why)
+{
+	uint32_t alerts = record_alerts(record, n);
+	s->untold += alerts;
+	s->untold_why = why;
+	count_lost(s, alerts, why);
+	return false;
+}
+
 bool spool_append(struct spool *s, const void *record, size_t n)
 {
-	assert(n > 0 && n <= SPOOL_RECORD_MAX);
-	if (!has_room(s, n)) {
-		uint32_t alerts = record_alerts(record, n);
-		s->untold += alerts;
-		count_lost(s, alerts, "disk and memory are full");
-		return false;
-	}
+	if (n == 0 || n > SPOOL_RECORD_MAX)
+		return refuse(s, record, n, "a record was longer than the spool takes");
+	if (!has_room(s, n))
+		return refuse(s, record, n, "the disk refused and the memory kept for it was full");
 	if (s->untold && has_room(s, n + 256))
 		tell_untold(s);
 	enqueue(s, record, n);

@@ -47,7 +47,7 @@ struct spool *spool_open(const struct spool_conf *c, struct err *e);
 void spool_close(struct spool *s); /* commits what waits, if the disk takes it */
 
 /* Gives the record (rules/alert.h, at most SPOOL_RECORD_MAX bytes) the next
- * number. False: no room anywhere, counted. */
+ * number. False: too long, or no room anywhere; counted and told as lost. */
 bool spool_append(struct spool *s, const void *record, size_t n);
 /* Writes what was appended and syncs as the policy says; drops what is over the
  * bound or beyond the horizon. False: the disk does not take it. To be called

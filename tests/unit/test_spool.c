@@ -395,6 +395,28 @@ static void test_bound_tells_what_it_dropped(void **state)
 	free(seen);
 }
 
+/* A record that no frame could carry must not go unnoticed. */
+static void test_too_long_is_told(void **state)
+{
+	(void)state;
+	struct spool_conf c = conf_small();
+	struct seen *seen = calloc(1, sizeof(*seen));
+	uint8_t *record = calloc(1, SPOOL_RECORD_MAX + 1);
+	struct spool *s = must_open(&c);
+	spool_welcome(s, 0, SECOND);
+	append(s, 1, 1, 100);
+	make_record(record, 2, 41, 100); /* then zeros */
+	assert_false(spool_append(s, record, SPOOL_RECORD_MAX + 1));
+	append(s, 3, 1, 100);
+	spool_commit(s, SECOND);
+	assert_int_equal(drain(s, seen, 1, UINT64_MAX), 3);
+	assert_int_equal(seen->lost, 41);
+	assert_int_equal(seen->times[1] + seen->times[3], 2);
+	spool_close(s);
+	free(record);
+	free(seen);
+}
+
 static void test_horizon_heals_and_ends(void **state)
 {
 	(void)state;
@@ -724,6 +746,7 @@ int main(void)
 	    CASE(test_every_flipped_byte),
 	    CASE(test_damaged_and_missing_middle),
 	    CASE(test_bound_tells_what_it_dropped),
+	    CASE(test_too_long_is_told),
 	    CASE(test_horizon_heals_and_ends),
 	    CASE(test_lost_tail_gets_a_new_epoch),
 	    CASE(test_epoch_file_lost_or_rubbish),
