@@ -138,6 +138,7 @@ struct transaction {
 	struct name data; /* the name in the rdata in hand */
 	struct addr addr; /* or the address, when is_addr: its text is only made for an alert */
 	bool is_addr;
+	char addr_text[ADDR_TEXT_LEN];
 };
 
 /* TCP keeps it in memory, UDP on the stack. */
@@ -145,7 +146,7 @@ struct dns_state {
 	struct carry carry[2];
 	size_t skip[2]; /* rest of a message of which bytes were lost */
 	bool lost[2];   /* after a gap the next message's beginning is not known */
-	const struct transaction *tx;
+	struct transaction *tx;
 };
 
 /* ---- names ---- */
@@ -719,7 +720,7 @@ static void tell_type(struct alert_app *app, const char *key, uint16_t type)
 static void describe(const struct inspect *in, struct alert_app *app)
 {
 	const struct dns_state *s = in->state;
-	const struct transaction *t = s->tx;
+	struct transaction *t = s->tx;
 	if (!t)
 		return;
 	bool answer = t->h.flags & FLAG_RESPONSE;
@@ -737,9 +738,8 @@ static void describe(const struct inspect *in, struct alert_app *app)
 	alert_app_text(app, "answer.rrname", t->owner.text, t->owner.n);
 	tell_type(app, "answer.rrtype", t->type);
 	alert_app_number(app, "answer.ttl", t->ttl);
-	char text[ADDR_TEXT_LEN];
-	if (t->is_addr)
-		alert_app_text(app, "answer.rdata", text, strlen(addr_format(&t->addr, text)));
+	if (t->is_addr) /* the text is borrowed until the alert is written: not from this stack */
+		alert_app_text(app, "answer.rdata", t->addr_text, strlen(addr_format(&t->addr, t->addr_text)));
 	else
 		alert_app_text(app, "answer.rdata", t->data.text, t->data.n);
 }
