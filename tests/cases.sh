@@ -1,6 +1,7 @@
 #!/bin/sh
 # Scores picket scan against real captures with hits that independent tools agree
-# on, when they are there: recall and precision per type.
+# on, when they are there: recall and precision per type. Each is read twice: the alerts must be the
+# same, byte for byte.
 #
 #   cases.sh BUILD [FOLDER]
 set -eu
@@ -15,6 +16,8 @@ scan_one() {
 	code=0
 	"$1/picket" scan --quiet --json --rules "$3/indicators.csv" "$3"/case.pcap* >"$2/${3##*/}.jsonl" \
 		2>"$2/${3##*/}.err" || code=$?
+	"$1/picket" scan --quiet --json --rules "$3/indicators.csv" "$3"/case.pcap* 2>/dev/null |
+		cmp -s - "$2/${3##*/}.jsonl" || echo "cases: ${3##*/}: not the same alerts a second time"
 	case $code in 0 | 5) ;; *) echo "cases: ${3##*/}: exit code $code: $(tail -n 1 "$2/${3##*/}.err")" ;; esac
 }
 if [ "${PICKET_CASES_ONE:-}" ]; then
@@ -22,8 +25,10 @@ if [ "${PICKET_CASES_ONE:-}" ]; then
 	exit 0
 fi
 for c in "$top"/cases/*/; do printf '%s\n' "${c%/}"; done |
-	xargs -P "$(nproc)" -I{} env PICKET_CASES_ONE={} PICKET_CASES_OUT="$out" sh "$0" "$build" "$top"
+	xargs -P "$(nproc)" -I{} env PICKET_CASES_ONE={} PICKET_CASES_OUT="$out" sh "$0" "$build" "$top" >"$out/wrong"
+[ -s "$out/wrong" ] && cat "$out/wrong"
 for tier in 1 2; do
 	echo "cases: tier $tier"
 	python3 "$top/tools/score.py" --root "$top/cases" --alerts "$out" --tier "$tier" --list "${PICKET_CASES_LIST:-0}"
 done
+[ ! -s "$out/wrong" ]
