@@ -16,6 +16,7 @@ const struct parser *const parsers[] = {
     &parser_http2,
     &parser_smtp,
     &parser_ftp,
+    &parser_smb,
     &parser_mqtt,
     &parser_rdp,
     &parser_dhcp,
