@@ -10,8 +10,6 @@
 #include "rules/canon.h"
 #include "rules/refang.h"
 
-#define NOTE_MAX 1000
-
 /* ---- writing entries: YAML flow maps with JSON's quoting, which YAML shares ---- */
 
 static void put_quoted(struct buf *b, const char *text, size_t n)
@@ -51,7 +49,7 @@ static void put_time(struct buf *b, const char *name, int64_t us)
 	buf_printf(b, ", %s: %s", name, text);
 }
 
-static void put_entry(struct buf *b, const struct import_item *i, const char *value, size_t n)
+void import_entry_put(struct buf *b, const struct import_item *i, const char *value, size_t n)
 {
 	buf_printf(b, "  - {%s: ", indicator_type_name(i->type));
 	put_quoted(b, value, n);
@@ -64,12 +62,14 @@ static void put_entry(struct buf *b, const struct import_item *i, const char *va
 		buf_printf(b, ", tlp: %s", tlp_names[i->tlp]);
 	if (i->match == MATCH_PREFIX)
 		buf_printf(b, ", match: prefix");
+	if (i->fold)
+		buf_printf(b, ", fold: %s", fold_names[i->fold]);
 	put_field(b, "labels", i->labels, 512);
 	put_field(b, "where", i->where, 512);
 	put_time(b, "valid_from", i->valid_from_us);
 	put_time(b, "valid_until", i->valid_until_us);
-	put_field(b, "ref", i->ref, 2048);
-	put_field(b, "note", i->note, NOTE_MAX);
+	put_field(b, "ref", i->ref, 4096);
+	put_field(b, "note", i->note, 4096);
 	buf_add(b, "}\n", 2);
 }
 
@@ -115,7 +115,7 @@ bool import_take(struct import *m, const struct import_item *item)
 		import_leave(m, "bad-value", e.text, item->value, item->n);
 		return false;
 	}
-	put_entry(&m->entries, item, value, n);
+	import_entry_put(&m->entries, item, value, n);
 	m->taken++;
 	return true;
 }

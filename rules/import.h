@@ -34,12 +34,16 @@ struct import_item {
 	enum tlp tlp;
 	int confidence, severity; /* -1 = not given */
 	enum match_mode match;
+	enum fold_by fold;
 	int64_t valid_from_us, valid_until_us;
 };
 #define IMPORT_ITEM                                                                                                    \
 	{                                                                                                              \
 		.confidence = -1, .severity = -1                                                                       \
 	}
+
+/* The entry as a line of YAML. */
+void import_entry_put(struct buf *out, const struct import_item *item, const char *value, size_t n);
 
 /* Refangs, checks, writes. False: refused and left, with the reason. */
 bool import_take(struct import *m, const struct import_item *item);

@@ -12,18 +12,18 @@ static const struct stix_path paths[] = {
     {"network-traffic:dst_ref.value", T(IP), "ip.dest"},
     {"network-traffic:src_ref.value", T(IP), "ip.src"},
     {"domain-name:value", T(HOSTNAME), NULL},
-    {"network-traffic:extensions.http-request-ext.request_header.Host", T(HOSTNAME), "http.host"},
+    {"network-traffic:extensions.'http-request-ext'.request_header.Host", T(HOSTNAME), "http.host"},
     {"url:value", T(URL), NULL},
-    {"network-traffic:extensions.http-request-ext.request_header.User-Agent", T(USER_AGENT), NULL},
+    {"network-traffic:extensions.'http-request-ext'.request_header.'User-Agent'", T(USER_AGENT), NULL},
     {"file:hashes.MD5", T(FILE_MD5), NULL},
-    {"file:hashes.SHA-1", T(FILE_SHA1), NULL},
+    {"file:hashes.'SHA-1'", T(FILE_SHA1), NULL},
     {"file:hashes.SHA1", T(FILE_SHA1), NULL},
-    {"file:hashes.SHA-256", T(FILE_SHA256), NULL},
+    {"file:hashes.'SHA-256'", T(FILE_SHA256), NULL},
     {"file:hashes.SHA256", T(FILE_SHA256), NULL},
     {"file:name", T(FILENAME), NULL},
-    {"x509-certificate:hashes.SHA-1", T(CERT_SHA1), NULL},
+    {"x509-certificate:hashes.'SHA-1'", T(CERT_SHA1), NULL},
     {"x509-certificate:hashes.SHA1", T(CERT_SHA1), NULL},
-    {"x509-certificate:hashes.SHA-256", T(CERT_SHA256), NULL},
+    {"x509-certificate:hashes.'SHA-256'", T(CERT_SHA256), NULL},
     {"x509-certificate:hashes.SHA256", T(CERT_SHA256), NULL},
     {"x509-certificate:subject", T(CERT_SUBJECT), NULL},
     {"x509-certificate:issuer", T(CERT_ISSUER), NULL},
@@ -36,33 +36,33 @@ static const struct stix_path paths[] = {
     {"email-message:subject", T(EMAIL_SUBJECT), NULL},
     {"artifact:payload_bin", T(PAYLOAD), NULL},
     {"user-account:account_login", T(USERNAME), NULL},
-    {"network-traffic:extensions.x-picket-tls-ext.ja3", T(JA3), NULL},
-    {"network-traffic:extensions.x-picket-tls-ext.ja3s", T(JA3S), NULL},
-    {"network-traffic:extensions.x-picket-tls-ext.ja4", T(JA4), NULL},
-    {"network-traffic:extensions.x-picket-ext.hassh", T(HASSH), NULL},
-    {"network-traffic:extensions.x-picket-ext.hassh_server", T(HASSH_SERVER), NULL},
-    {"network-traffic:extensions.x-picket-ext.ssh_banner", T(SSH_BANNER), NULL},
-    {"network-traffic:extensions.x-picket-ext.dhcp_hostname", T(DHCP_HOSTNAME), NULL},
-    {"network-traffic:extensions.x-picket-ext.mqtt_topic", T(MQTT_TOPIC), NULL},
-    {"network-traffic:extensions.x-picket-ext.rdp_cookie", T(RDP_COOKIE), NULL},
-    {"network-traffic:extensions.x-picket-ext.community", T(COMMUNITY), NULL},
-    {"network-traffic:extensions.x-picket-ext.payload_hex", T(PAYLOAD_HEX), NULL},
-    {"network-traffic:extensions.x-picket-ext.protocol", T(PROTOCOL), NULL},
-    {"network-traffic:extensions.x-picket-ext.risk", T(RISK), NULL},
+    {"network-traffic:extensions.'x-picket-tls-ext'.ja3", T(JA3), NULL},
+    {"network-traffic:extensions.'x-picket-tls-ext'.ja3s", T(JA3S), NULL},
+    {"network-traffic:extensions.'x-picket-tls-ext'.ja4", T(JA4), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.hassh", T(HASSH), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.hassh_server", T(HASSH_SERVER), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.ssh_banner", T(SSH_BANNER), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.dhcp_hostname", T(DHCP_HOSTNAME), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.mqtt_topic", T(MQTT_TOPIC), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.rdp_cookie", T(RDP_COOKIE), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.community", T(COMMUNITY), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.payload_hex", T(PAYLOAD_HEX), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.protocol", T(PROTOCOL), NULL},
+    {"network-traffic:extensions.'x-picket-ext'.risk", T(RISK), NULL},
 };
 #define PATHS (sizeof(paths) / sizeof(*paths))
 
 /* Quotes around names do not count, nor does case. */
-static bool same_path(const char *written, const char *ours)
+static bool same_path(const char *x, const char *y)
 {
-	for (; *ours; written++) {
-		if (*written == '\'')
-			continue;
-		if (strncasecmp(written, ours, 1) != 0)
+	for (;; x++, y++) {
+		x += strspn(x, "'");
+		y += strspn(y, "'");
+		if (!*x || !*y)
+			return *x == *y;
+		if (strncasecmp(x, y, 1) != 0)
 			return false;
-		ours++;
 	}
-	return strcmp(written, "") == 0 || strcmp(written, "'") == 0;
 }
 
 const struct stix_path *stix_path_find(const char *path)
@@ -73,14 +73,16 @@ const struct stix_path *stix_path_find(const char *path)
 	return NULL;
 }
 
-const char *stix_path_of(enum indicator_type t, bool ipv6)
+const char *stix_path_of(enum indicator_type t, const char *where, bool ipv6)
 {
 	if (t == INDICATOR_CIDR)
 		t = INDICATOR_IP;
 	if (t == INDICATOR_DOMAIN)
 		t = INDICATOR_HOSTNAME;
-	for (size_t i = 0; i < PATHS; i++)
-		if (paths[i].type == t)
-			return paths[i + (t == INDICATOR_IP && ipv6)].path;
+	for (size_t i = 0; i < PATHS; i++) {
+		const char *w = paths[i].where;
+		if (paths[i].type == t && (where && w ? strcmp(where, w) == 0 : where == w))
+			return paths[i + (t == INDICATOR_IP && !where && ipv6)].path;
+	}
 	return NULL;
 }

@@ -13,8 +13,9 @@ struct stix_path {
 
 /* NULL: not one that is looked at. Names with a hyphen may be quoted or not, hash names in any case. */
 const struct stix_path *stix_path_find(const char *path);
-/* The path to write for a type; IPv6 has its own. NULL: the type needs more than one comparison. */
-const char *stix_path_of(enum indicator_type t, bool ipv6);
+/* The path to write for a type limited to where (NULL: everywhere); IPv6 has its
+ * own. NULL: no single comparison says it. */
+const char *stix_path_of(enum indicator_type t, const char *where, bool ipv6);
 
 /* The id of the TLP 2.0 marking; NULL for unmarked. */
 const char *stix_marking_id(enum tlp t);

@@ -1,0 +1,182 @@
+/* Rules in other formats: ours come back as they were, others say what they can. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "rules/export.h"
+#include "rules/import.h"
+#include "rules/rulefile.h"
+
+typedef void export_fn(struct export *x);
+
+static struct ruleset *load(const char *text, size_t n, const char *ending)
+{
+	char path[64];
+	const char *name = path;
+	struct diags d = {0};
+	bool partial;
+	snprintf(path, sizeof(path), "/tmp/test_export.XXXXXX%s", ending);
+	int fd = mkstemps(path, (int)strlen(ending));
+	assert_true(fd >= 0 && write(fd, text, n) == (ssize_t)n);
+	close(fd);
+	struct ruleset *r = rulefile_load(&name, 1, false, &d, &partial);
+	unlink(path);
+	if (d.n)
+		fail_msg("%u: %s\n%s", d.list[0].line, d.list[0].text, text);
+	diag_free(&d);
+	return r;
+}
+
+static char *exported(const struct ruleset *r, export_fn *write, enum indicator_type type, size_t *left)
+{
+	char *text = NULL;
+	size_t n = 0;
+	struct export x = {.r = r, .now_us = INT64_C(1767225600000000), .type = type};
+	x.out = open_memstream(&text, &n);
+	write(&x);
+	fclose(x.out);
+	*left = x.left_n;
+	return text;
+}
+
+static const char rules[] =
+    "set: {id: x, version: 2, producer: p, tlp: amber, title: \"a \\\"b\\\"\", releasable_to: [a, b]}\n"
+    "defaults: {severity: high, confidence: 80, labels: [c2, x]}\n"
+    "domain: [Bad.example, bücher.example]\nhostname: [h.example]\nip: [198.51.100.7, \"2001:DB8::7\"]\n"
+    "cidr: [203.0.113.0/24, \"2001:db8::/32\"]\nip_port: [\"198.51.100.7:443\", \"[2001:db8::5]:53\"]\n"
+    "user_agent: [\"Evil, '1.0' \\\\ x\", \" lead\"]\nfile_sha256: "
+    "[E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855]\n"
+    "payload_hex: [de ad be ef]\npayload: ['cmd=[a-f0-9]{4};\\x00']\n"
+    "indicators:\n- {url: \"http://a.example/x\", match: prefix, note: \"n, \\\"q\\\"\\nline\", ref: "
+    "\"https://r.example/\", tlp: red}\n"
+    "- {url: a.example/y, valid_from: 2026-01-01, valid_until: 2027-01-01, where: http.url, id: own}\n"
+    "- {ip: 198.51.100.9, where: ip.dest, fold: indicator}\n";
+
+static void test_yaml(void **state)
+{
+	(void)state;
+	static const char allow[] = "allow:\n- {domain: up.example, reason: \"v \\\"v\\\"\", expires: 2027-01-01}\n";
+	struct buf all = {0};
+	size_t left;
+	buf_printf(&all, "%s%s", rules, allow);
+	struct ruleset *r = load((const char *)all.p, all.n, ".yaml");
+	char *text = exported(r, export_yaml, INDICATOR_NONE, &left);
+	struct ruleset *again = load(text, strlen(text), ".yaml");
+	assert_string_equal(ruleset_digest(r), ruleset_digest(again));
+	assert_int_equal(left, 0);
+	free(text);
+	ruleset_free(again);
+	ruleset_free(r);
+	buf_free(&all);
+}
+
+static void test_csv(void **state)
+{
+	(void)state;
+	size_t left;
+	struct ruleset *r = load(rules, sizeof(rules) - 1, ".yaml");
+	char *text = exported(r, export_csv, INDICATOR_NONE, &left);
+	struct ruleset *again = load(text, strlen(text), ".csv");
+	assert_int_equal(ruleset_count(r, INDICATOR_NONE), ruleset_count(again, INDICATOR_NONE));
+	for (ruleset_ref k = 0; k < ruleset_count(r, INDICATOR_NONE); k++) {
+		struct indicator x = ruleset_indicator(r, k), y = ruleset_indicator(again, k);
+		assert_string_equal(x.value, y.value);
+		assert_string_equal(x.id, y.id);
+		assert_int_equal(x.severity, y.severity);
+		assert_int_equal(x.tlp, y.tlp);
+		assert_int_equal(x.match, y.match);
+		assert_int_equal(x.fold, y.fold);
+		assert_string_equal(x.note ? x.note : "", y.note ? y.note : "");
+		assert_string_equal(x.where ? x.where : "", y.where ? y.where : "");
+		assert_true(x.valid_until_us == y.valid_until_us);
+	}
+	free(text);
+	ruleset_free(again);
+	ruleset_free(r);
+}
+
+static void test_zeek(void **state)
+{
+	(void)state;
+	size_t left;
+	struct ruleset *r = load(rules, sizeof(rules) - 1, ".yaml");
+	char *text = exported(r, export_zeek, INDICATOR_NONE, &left);
+	assert_string_equal(
+	    text, "#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc\tmeta.url\n"
+		  "Bad.example\tIntel::DOMAIN\tp\t-\t-\nbücher.example\tIntel::DOMAIN\tp\t-\t-\n"
+		  "h.example\tIntel::DOMAIN\tp\t-\t-\n198.51.100.7\tIntel::ADDR\tp\t-\t-\n"
+		  "2001:DB8::7\tIntel::ADDR\tp\t-\t-\n203.0.113.0/24\tIntel::SUBNET\tp\t-\t-\n"
+		  "2001:db8::/32\tIntel::SUBNET\tp\t-\t-\nEvil, '1.0' \\ x\tIntel::SOFTWARE\tp\t-\t-\n"
+		  " lead\tIntel::SOFTWARE\tp\t-\t-\n"
+		  "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\tIntel::FILE_HASH\tp\t-\t-\n");
+	assert_int_equal(left, 7);
+	free(text);
+	ruleset_free(r);
+}
+
+static void test_suricata(void **state)
+{
+	(void)state;
+	size_t left;
+	struct ruleset *r = load(rules, sizeof(rules) - 1, ".yaml");
+	char *text = exported(r, export_suricata, INDICATOR_DOMAIN, &left);
+	assert_string_equal(text, "YmFkLmV4YW1wbGU=\neG4tLWJjaGVyLWt2YS5leGFtcGxl\n");
+	free(text);
+	text = exported(r, export_suricata, INDICATOR_IP, &left);
+	assert_string_equal(text, "198.51.100.7\n2001:DB8::7\n198.51.100.9\n");
+	free(text);
+	ruleset_free(r);
+}
+
+/* The same bytes each time, one JSON value, unique ids, and what goes out comes in again. */
+static void test_stix(void **state)
+{
+	(void)state;
+	size_t left;
+	struct err e = {""};
+	struct ruleset *r = load(rules, sizeof(rules) - 1, ".yaml");
+	char *text = exported(r, export_stix, INDICATOR_NONE, &left),
+	     *again = exported(r, export_stix, INDICATOR_NONE, &left);
+	assert_string_equal(text, again);
+	assert_int_equal(left, 1); /* where: http.url */
+	struct json *bundle = json_read(text, strlen(text), 1u << 20, &e);
+	const struct json *objects = json_at(bundle, "objects");
+	assert_non_null(bundle);
+	assert_int_equal(json_count(objects), 1 + 2 + ruleset_count(r, INDICATOR_NONE) - 1);
+	assert_string_equal(json_text(json_at(json_item(objects, 1), "id"), NULL),
+			    "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421");
+	assert_string_equal(json_text(json_at(json_item(objects, 3), "pattern"), NULL),
+			    "[domain-name:value = 'Bad.example' OR domain-name:value LIKE '%.Bad.example']");
+	for (size_t i = 0; i < json_count(objects); i++)
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(json_text(json_at(json_item(objects, i), "id"), NULL),
+						json_text(json_at(json_item(objects, k), "id"), NULL));
+	struct diags d = {0};
+	struct import m = {.d = &d, .file = "f"};
+	import_stix(&m, (struct bytes){.p = (const uint8_t *)text, .n = strlen(text)});
+	assert_int_equal(m.left, 0);
+	assert_int_equal(m.taken,
+			 ruleset_count(r, INDICATOR_NONE) - 1 + 2); /* an endpoint is two: as source, as destination */
+	assert_string_equal(m.producer, "p");
+	buf_free(&m.entries);
+	buf_free(&m.kept);
+	diag_free(&d);
+	json_drop(bundle);
+	free(text);
+	free(again);
+	ruleset_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_yaml), cmocka_unit_test(test_csv),
+					   cmocka_unit_test(test_zeek), cmocka_unit_test(test_suricata),
+					   cmocka_unit_test(test_stix)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
