@@ -158,7 +158,7 @@ fuzz-replay: $(FUZZ)
 golden: all
 	$(Q)tests/golden.sh $(BUILD)
 
-system: all $(BUILD)/tests/torture/driver
+system: all $(BUILD)/tests/torture/driver $(BUILD)/tests/bench/bench_collector
 	$(Q)set -e; for t in tests/system/test_*.sh; do "$$t" $(BUILD); done
 
 # Faults against the whole way from the sensor to Redis; SEED=n repeats a campaign.

@@ -36,7 +36,7 @@ const struct conf_key collector_keys[] = {
     {"flush.interval", CONF_DURATION_MS, AT(flush_ms), 1, 1 * SECOND, "50ms", .reload = true,
      .help = "The longest an alert waits here before it goes to Redis."},
     {"flush.distinct", CONF_INT, AT(flush_distinct), 1, FOLD_DELTAS_MAX, "4096",
-     .help = "Groups that one sensor may have waiting; they go to Redis at most 250 at a time."},
+     .help = "Groups that one sensor may have waiting; they go to Redis at most 125 at a time."},
     {"flush.in_flight", CONF_INT, AT(flush_in_flight), 1, 64, "4", .reload = true,
      .help = "Flushes under way for one sensor."},
     {"fold.reopen_after", CONF_DURATION_MS, AT(reopen_after_ms), 1 * SECOND, 365 * DAY, "1h",

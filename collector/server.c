@@ -514,9 +514,10 @@ static void say_stats(struct server *s, enum log_level level)
 	snprintf(line, sizeof(line),
 		 "%zu connections, %" PRIu64 " accepted, %" PRIu64 " refused, %" PRIu64 " sent away; %" PRIu64
 		 " alerts in %" PRIu64 " deltas and %" PRIu64 " flushes, %" PRIu64 " transitions, %" PRIu64
-		 " behind, %" PRIu64 " failed, %" PRIu64 " wrong keys, %" PRIu64 " groups swept",
+		 " behind, %" PRIu64 " failed, %" PRIu64 " redirected, %" PRIu64 " wrong keys, %" PRIu64
+		 " groups swept",
 		 s->conns_n, s->accepted, s->refused, s->blamed, t->alerts, t->deltas, t->flushes, t->transitions,
-		 t->behind, t->failed, t->conflicts, t->swept);
+		 t->behind, t->failed, t->redirects, t->conflicts, t->swept);
 	if (level == LOG_LEVEL_INFO)
 		log_info("%s", line);
 	else

@@ -10,7 +10,7 @@
 #include "collector/store_script.h"
 #include "common/buf.h"
 
-#define FLUSH_CALL_DELTAS 250 /* keep Redis busy for a few milliseconds; others wait meanwhile */
+#define FLUSH_CALL_DELTAS 125 /* keep Redis busy for two or three milliseconds; others wait meanwhile */
 #define FLUSH_ARGS_MAX    (3 + 1 + FLUSH_HEAD_ARGS + FLUSH_CALL_DELTAS * FLUSH_DELTA_ARGS)
 
 struct flush_args {

@@ -1,0 +1,429 @@
+/* The collector's load, one thing at a time; bench_collector.sh puts it together.
+ *
+ *   raw SOCKET N                    pipelined MULTI … EXEC of the writes of N new groups, no script, no collector
+ *   unique COLLECTOR N DIR [CERT KEY CA]   N alerts of N groups: spool, uplink, collector, acknowledged
+ *   storm COLLECTOR N GROUPS JSON   N alerts of GROUPS groups in rotation, JSON bytes of event in each, without a
+ *                                   spool, as fast as the collector takes them; comes again when it hangs up
+ *   stall SOCKET SECONDS            how long a PING waits, one each millisecond: median, p99, worst
+ *
+ * Prints numbers only: alerts per second, or microseconds. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "collector/store_redis.h"
+#include "common/addr.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/frame.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "common/tls.h"
+#include "rules/alert.h"
+#include "sensor/spool.h"
+#include "sensor/uplink.h"
+
+#define WINDOW 512 /* transactions in flight, raw */
+#define BATCH  500 /* records appended before the spool is committed */
+
+static void die(const char *what, const struct err *e)
+{
+	fprintf(stderr, "bench_collector: %s: %s\n", what, e ? e->text : strerror(errno));
+	exit(4);
+}
+
+/* An alert as a sensor raises it; group i of its kind. */
+struct made {
+	char indicator[24], value[40], endpoint[24], json[4096];
+	struct addr peer;
+	struct record r;
+};
+
+static struct bytes bytes_of(const char *text)
+{
+	return (struct bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static void make(struct made *m, uint64_t i, size_t json_n)
+{
+	struct record *r = &m->r;
+	unsigned asset = (unsigned)(i / 1000 % 60000);
+	*r = (struct record){.severity = SEVERITY_HIGH, .n = 1, .first_us = clock_wall_us()};
+	r->last_us = r->first_us;
+	snprintf(m->indicator, sizeof(m->indicator), "D-%" PRIu64, i % 100000);
+	snprintf(m->value, sizeof(m->value), "host-%" PRIu64 ".bad.example", i % 100000);
+	snprintf(m->endpoint, sizeof(m->endpoint), "10.%u.%u.%u", 1 + (unsigned)(i / 100000 % 200), asset / 250,
+		 asset % 250);
+	addr_parse("203.0.113.9", 11, &m->peer);
+	int n = snprintf(m->json, sizeof(m->json),
+			 "{\"timestamp\":\"2026-11-21T03:10:00.123456Z\",\"event_type\":\"alert\",\"src_ip\":\"%s\","
+			 "\"dest_ip\":\"203.0.113.9\",\"indicator\":{\"id\":\"%s\",\"value\":\"%s\"},\"fill\":\"",
+			 m->endpoint, m->indicator, m->value);
+	size_t len = (size_t)n;
+	while (len + 2 < json_n && len + 3 < sizeof(m->json))
+		m->json[len++] = 'x';
+	memcpy(m->json + len, "\"}", 3);
+	r->field[FIELD_SET] = bytes_of("apt-demo");
+	r->field[FIELD_SET_VERSION] = bytes_of("421");
+	r->field[FIELD_INDICATOR] = bytes_of(m->indicator);
+	r->field[FIELD_TYPE] = bytes_of("domain");
+	r->field[FIELD_VALUE] = bytes_of(m->value);
+	r->field[FIELD_WHERE] = bytes_of("tls.sni");
+	r->field[FIELD_SRC] = r->field[FIELD_ENDPOINT] = bytes_of(m->endpoint);
+	r->field[FIELD_DEST] = bytes_of("203.0.113.9");
+	r->field[FIELD_APP] = bytes_of("tls");
+	r->field[FIELD_TLP] = bytes_of("amber");
+	r->field[FIELD_FOLD] = bytes_of("indicator+asset");
+	if (json_n)
+		r->field[FIELD_JSON] = bytes_of(m->json);
+	r->field[FIELD_PEER] = r->peer[0] = (struct bytes){m->peer.b, 16};
+	r->peers = 1;
+	record_key(r, r->key);
+}
+
+static double since(int64_t start_us)
+{
+	return (double)(clock_mono_us() - start_us) / 1e6;
+}
+
+/* ---- raw ---- */
+
+static struct redis *open_redis(const char *address)
+{
+	struct redis_target t = {0};
+	struct err e;
+	struct redis *r = redis_target_parse(address, &t, &e) ? redis_open(&t, &e) : NULL;
+	if (!r)
+		die("redis", &e);
+	return r;
+}
+
+static void pump(struct redis *r, int timeout_ms)
+{
+	struct err e;
+	struct pollfd p = {.fd = redis_fd(r), .events = (short)(POLLIN | (redis_wants_write(r) ? POLLOUT : 0))};
+	poll(&p, 1, timeout_ms);
+	if (!redis_work(r, &e))
+		die("redis", &e);
+}
+
+static uint64_t refused;
+
+static void count_refused(void *arg, const struct reply *r)
+{
+	struct bytes text;
+	(void)arg;
+	refused += reply_error(r, &text);
+}
+
+static void send_words(struct redis *r, size_t n, const char **words)
+{
+	size_t len[64];
+	for (size_t i = 0; i < n; i++)
+		len[i] = strlen(words[i]);
+	redis_send(r, n, words, len, (struct redis_done){count_refused, NULL});
+}
+
+#define SEND(...) send_words(r, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
+
+/* The writes that the script makes for a new group; sums and marks are shared by
+ * 250 groups there, so here too. */
+static void raw_one(struct redis *r, const struct made *m, uint64_t i)
+{
+	char hex[33], key[64], ms[24], when[CLOCK_TEXT_LEN], top[64], mark[24];
+	text_hex(hex, m->r.key, 16);
+	snprintf(key, sizeof(key), "raw:{p0}:alert:%s", hex);
+	snprintf(ms, sizeof(ms), "%" PRId64, m->r.last_us / 1000);
+	snprintf(top, sizeof(top), "apt-demo:%s", m->indicator);
+	snprintf(mark, sizeof(mark), "%" PRIu64, i);
+	clock_format(m->r.first_us, when);
+	SEND("MULTI");
+	SEND("XADD", "raw:{p0}:alerts", "MAXLEN", "~", "100000", "*", "op", "new", "id", hex, "severity", "high", "n",
+	     "1", "sensor", "bench", "first_seen", when, "last_seen", when, "episode", "1", "set", "apt-demo",
+	     "set_version", "421", "indicator", m->indicator, "type", "domain", "value", m->value, "where", "tls.sni",
+	     "src", m->endpoint, "dest", "203.0.113.9", "endpoint", m->endpoint, "app", "tls", "tlp", "amber", "json",
+	     m->json);
+	SEND("HSET", key, "state", "new", "severity", "high", "n", "1", "first_seen", when, "last_seen", when,
+	     "episode", "1", "sensor:bench", "1", "set", "apt-demo", "indicator", m->indicator, "type", "domain",
+	     "value", m->value, "where", "tls.sni", "src", m->endpoint, "dest", "203.0.113.9", "app", "tls", "tlp",
+	     "amber", "event", "1763700000000-0");
+	SEND("ZADD", "raw:{p0}:open", ms, hex);
+	SEND("ZADD", "raw:{p0}:severity:high", ms, hex);
+	SEND("ZINCRBY", "raw:{p0}:top:indicator", "1", top);
+	SEND("ZINCRBY", "raw:{p0}:top:asset", "1", m->endpoint);
+	SEND("PUBLISH", "raw:live", hex);
+	if (i % 250 == 0) {
+		SEND("HINCRBY", "raw:{p0}:minute", "total", "250");
+		SEND("HINCRBY", "raw:{p0}:hour", "total", "250");
+		SEND("HINCRBY", "raw:{p0}:day", "total", "250");
+		SEND("HSET", "raw:{p0}:hwm", "bench:1", mark);
+	}
+	SEND("EXEC");
+}
+
+static int raw(const char *address, uint64_t n)
+{
+	struct redis *r = open_redis(address);
+	struct made m;
+	int64_t start = clock_mono_us();
+	for (uint64_t i = 0; i < n; i++) {
+		make(&m, i, 700);
+		raw_one(r, &m, i);
+		while (redis_pending(r) > (size_t)WINDOW * 9 || redis_unsent(r) > (1u << 20))
+			pump(r, 100);
+	}
+	while (redis_pending(r))
+		pump(r, 100);
+	printf("%.0f\n", (double)n / since(start));
+	redis_free(r);
+	return refused ? 4 : 0;
+}
+
+/* ---- unique: the sensor's own spool and uplink ---- */
+
+static void run_uplink(struct uplink *u)
+{
+	struct pollfd p = {0};
+	int64_t until = uplink_wants(u, &p.fd, &p.events), now = clock_mono_us();
+	int64_t ms = until > now ? (until - now) / 1000 + 1 : 0;
+	poll(&p, p.fd >= 0, ms > 10 ? 10 : (int)ms);
+	uplink_run(u, clock_mono_us());
+}
+
+static int unique(char **argv, int argc)
+{
+	uint64_t n = strtoull(argv[1], NULL, 10);
+	struct err e;
+	struct conf_list to = {.v = &argv[0], .n = 1};
+	struct spool_conf sc = {.dir = argv[2],
+				.bytes_max = 8ll << 30,
+				.horizon_us = 1000000,
+				.horizon_bytes = 64 << 20,
+				.fsync = SPOOL_FSYNC_BATCH};
+	struct tls_conf tc = {.own_role = ROLE_SENSOR, .peer_role = ROLE_COLLECTOR};
+	struct tls *tls = NULL;
+	if (argc == 6) {
+		tc.cert = argv[3];
+		tc.key = argv[4];
+		tc.ca = argv[5];
+		if (!(tls = tls_new(&tc, &e)))
+			die("tls", &e);
+	}
+	struct spool *spool = spool_open(&sc, &e);
+	struct uplink_conf uc = {.collectors = &to, .tls = tls, .sensor_id = "bench"};
+	struct uplink *u = spool ? uplink_new(&uc, spool, &e) : NULL;
+	if (!u)
+		die("uplink", &e);
+	struct spool_stats s = {0};
+	struct uplink_stats us = {0};
+	while (!us.connected) {
+		run_uplink(u);
+		uplink_stats(u, &us);
+	}
+	struct made m;
+	struct buf b = {0};
+	int64_t start = clock_mono_us();
+	for (uint64_t i = 0; s.acked < n;) {
+		for (int k = 0; k < BATCH && i < n && i - s.acked < 200000; k++, i++) {
+			make(&m, i, 700);
+			b.n = 0;
+			record_write(&b, &m.r);
+			if (!spool_append(spool, b.p, b.n))
+				die("the spool is full", NULL);
+		}
+		spool_commit(spool, clock_mono_us());
+		run_uplink(u);
+		spool_stats(spool, &s);
+	}
+	printf("%.0f\n", (double)n / since(start));
+	uplink_free(u);
+	spool_close(spool);
+	tls_free(tls);
+	buf_free(&b);
+	return 0;
+}
+
+/* ---- storm ---- */
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+		die(path, NULL);
+	return fd;
+}
+
+static bool say(int fd, const struct buf *b)
+{
+	for (size_t at = 0; at < b->n;) {
+		ssize_t n = send(fd, b->p + at, b->n - at, MSG_NOSIGNAL);
+		if (n <= 0)
+			return false;
+		at += (size_t)n;
+	}
+	return true;
+}
+
+/* Reads what is there; *last: the newest number of an ACK or WELCOME. False: the
+ * collector hung up, or wants something else than what comes next. */
+static bool listen_to(int fd, struct buf *in, int flags, uint64_t *last)
+{
+	uint8_t chunk[4096];
+	struct frame f;
+	size_t used;
+	ssize_t n = recv(fd, chunk, sizeof(chunk), flags);
+	if (n <= 0)
+		return n < 0 && (flags & MSG_DONTWAIT) && errno == EAGAIN;
+	buf_add(in, chunk, (size_t)n);
+	while (frame_read(in->p, in->n, &f, &used, NULL) == FRAME_READY) {
+		struct cursor c = cursor_over(f.payload.p, f.payload.n);
+		if (f.type != FRAME_ACK && f.type != FRAME_WELCOME)
+			return false;
+		*last = cursor_u64(&c);
+		buf_shift(in, used);
+	}
+	return true;
+}
+
+struct storm {
+	const char *path;
+	uint64_t n, groups, epoch, acked, sessions;
+	struct buf records;
+	size_t *at; /* of each group's record, with its length, in records */
+};
+
+static void storm_records(struct storm *s, size_t json_n)
+{
+	struct made m;
+	s->at = calloc(s->groups + 1, sizeof(*s->at));
+	for (uint64_t i = 0; i < s->groups; i++) {
+		struct buf one = {0};
+		make(&m, i, json_n);
+		record_write(&one, &m.r);
+		buf_u32(&s->records, (uint32_t)one.n);
+		buf_add(&s->records, one.p, one.n);
+		buf_free(&one);
+		s->at[i + 1] = s->records.n;
+	}
+}
+
+static void put_hello(const struct storm *s, struct buf *b)
+{
+	size_t frame = frame_begin(b, FRAME_HELLO);
+	buf_u64(b, s->epoch);
+	buf_u8(b, ROLE_SENSOR);
+	buf_u8(b, 5);
+	buf_add(b, "storm", 5);
+	buf_u8(b, 1);
+	buf_add(b, "1", 1);
+	frame_end(b, frame);
+}
+
+/* Records from number `sent` + 1 on: one frame. Returns how many. */
+static uint64_t put_data(const struct storm *s, uint64_t sent, struct buf *b)
+{
+	uint64_t g = sent % s->groups, k = 0;
+	while (g + k < s->groups && sent + k < s->n && s->at[g + k + 1] - s->at[g] < 500000)
+		k++;
+	size_t frame = frame_begin(b, FRAME_DATA);
+	buf_u64(b, sent + 1);
+	buf_u32(b, (uint32_t)k);
+	buf_add(b, s->records.p + s->at[g], s->at[g + k] - s->at[g]);
+	frame_end(b, frame);
+	return k;
+}
+
+/* One session, from what the collector has to the end or until it breaks. */
+static void storm_session(struct storm *s)
+{
+	struct buf b = {0}, in = {0};
+	int fd = connect_to(s->path);
+	put_hello(s, &b);
+	bool good = say(fd, &b) && listen_to(fd, &in, 0, &s->acked);
+	for (uint64_t sent = s->acked; good && sent < s->n;) {
+		b.n = 0;
+		sent += put_data(s, sent, &b);
+		good = say(fd, &b) && listen_to(fd, &in, MSG_DONTWAIT, &s->acked);
+	}
+	while (good && s->acked < s->n)
+		good = listen_to(fd, &in, 0, &s->acked);
+	close(fd);
+	buf_free(&b);
+	buf_free(&in);
+	s->sessions++;
+	if (!good)
+		usleep(50000);
+}
+
+static int storm(const char *path, uint64_t n, uint64_t groups, size_t json_n)
+{
+	struct storm s = {.path = path, .n = n, .groups = groups, .epoch = (uint64_t)clock_wall_us()};
+	storm_records(&s, json_n);
+	int64_t start = clock_mono_us();
+	while (s.acked < n)
+		storm_session(&s);
+	printf("%.0f\n", (double)n / since(start));
+	if (s.sessions > 1)
+		fprintf(stderr, "%" PRIu64 " sessions\n", s.sessions);
+	buf_free(&s.records);
+	free(s.at);
+	return 0;
+}
+
+/* ---- stall ---- */
+
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static int stall(const char *address, double seconds)
+{
+	struct redis *r = open_redis(address);
+	size_t max = (size_t)(seconds * 1000) + 1, n = 0;
+	int64_t *us = calloc(max, sizeof(*us)), start = clock_mono_us();
+	while (since(start) < seconds && n < max) {
+		const char *argv[] = {"PING"};
+		size_t len[] = {4};
+		struct err e;
+		int64_t at = clock_mono_us();
+		struct reply *reply = redis_call(r, 1, argv, len, 10000, &e);
+		if (!reply)
+			die("ping", &e);
+		reply_free(reply);
+		us[n++] = clock_mono_us() - at;
+		usleep(1000);
+	}
+	qsort(us, n, sizeof(*us), by_size);
+	printf("%" PRId64 " %" PRId64 " %" PRId64 "\n", us[n / 2], us[n * 99 / 100], us[n - 1]);
+	free(us);
+	redis_free(r);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	log_open("bench_collector", LOG_LEVEL_WARN);
+	if (argc == 4 && strcmp(argv[1], "raw") == 0)
+		return raw(argv[2], strtoull(argv[3], NULL, 10));
+	if ((argc == 5 || argc == 8) && strcmp(argv[1], "unique") == 0)
+		return unique(argv + 2, argc - 2);
+	if (argc == 6 && strcmp(argv[1], "storm") == 0)
+		return storm(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10),
+			     strtoull(argv[5], NULL, 10));
+	if (argc == 4 && strcmp(argv[1], "stall") == 0)
+		return stall(argv[2], strtod(argv[3], NULL));
+	fputs("usage: bench_collector raw|unique|storm|stall … (see its first lines)\n", stderr);
+	return 2;
+}
