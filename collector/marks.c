@@ -18,6 +18,14 @@ uint64_t marks_lowest(const struct marks *m)
 	return low;
 }
 
+uint64_t marks_highest(const struct marks *m)
+{
+	uint64_t high = m->lane[0];
+	for (unsigned i = 1; i < LANES; i++)
+		high = m->lane[i] > high ? m->lane[i] : high;
+	return high;
+}
+
 void marks_raise(struct marks *m, unsigned first, unsigned n, uint64_t mark)
 {
 	for (unsigned i = first; i < first + n && i < LANES; i++)

@@ -29,6 +29,7 @@ static inline unsigned lane_of(const uint8_t key[16])
 
 void marks_set(struct marks *m, uint64_t mark);
 uint64_t marks_lowest(const struct marks *m);
+uint64_t marks_highest(const struct marks *m);
 /* Lanes first .. first + n - 1 stand at mark, if they were not above. */
 void marks_raise(struct marks *m, unsigned first, unsigned n, uint64_t mark);
 

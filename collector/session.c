@@ -155,7 +155,10 @@ void session_welcome(struct session *s, const struct marks *marks)
 	s->state = SESSION_OPEN;
 	fold_init(&s->fold, s->hash, s->reopen_after_us, s->deltas_max);
 	s->fold.marks = &s->marks;
-	put_number(s, FRAME_WELCOME, mark);
+	size_t at = frame_begin(&s->out, FRAME_WELCOME);
+	buf_u64(&s->out, mark);
+	buf_u64(&s->out, marks_highest(marks));
+	frame_end(&s->out, at);
 }
 
 /* ---- frames ---- */

@@ -10,7 +10,9 @@
  * checked before anything is buffered.
  *
  *   HELLO   u64 epoch, u8 role, u8 n, n bytes id, u8 m, m bytes software version
- *   WELCOME u64 high-water mark of (id, epoch): the sensor sends from mark + 1
+ *   WELCOME u64 high-water mark of (id, epoch): the sensor sends from mark + 1;
+ *           u64 the highest number of which something is counted: above the mark
+ *           only after a collector died in the middle of a flush
  *   DATA    u64 sequence of the first record, u32 count, then per record
  *           u32 length and the record (rules/alert.h draws it). Length 0: the
  *           number of a record that the spool has lost. It moves the mark and

@@ -33,7 +33,9 @@
  * stands from N on is then certainly unsent and moves to a new epoch; nothing is
  * lost and nothing counted twice, however often the sensor died in between. Once
  * a WELCOME has agreed, a segment with N = 0 says so, before anything from N on
- * is sent.
+ * is sent. A mark below N - 1 with groups ahead of it at or above N (a collector
+ * died in the middle of a flush) means the same: then what stands below N is sent
+ * first, the rest is held, and the next WELCOME brings the new epoch.
  *
  * Weighed: one file per record (too many syncs), a ring file (a torn write can
  * hide the oldest), SQLite (its locks and pages for a queue). Left out:
@@ -122,6 +124,7 @@ struct spool {
 	uint64_t epoch, tail, acked;
 	uint64_t unsure_from; /* 0: this run's numbers are agreed with the collector */
 	bool disk_says_unsure;
+	bool held; /* what stands from unsure_from on waits for a new epoch */
 	struct segment *seg;
 	size_t n, cap;
 	uint64_t bytes;
@@ -1105,7 +1108,8 @@ uint64_t spool_epoch(const struct spool *s)
 
 uint64_t spool_ready(const struct spool *s)
 {
-	return s->failing ? s->tail : s->waiting_first - 1;
+	uint64_t ready = s->failing ? s->tail : s->waiting_first - 1;
+	return s->held && ready >= s->unsure_from ? s->unsure_from - 1 : ready;
 }
 
 /* What was sent from memory and acknowledged needs no disk any more. */
@@ -1227,20 +1231,29 @@ static void agree(struct spool *s, int64_t now_us)
 		begin_segment(s, now_us);
 }
 
-enum spool_welcome spool_welcome(struct spool *s, uint64_t mark, int64_t now_us)
+/* While the mark is below what we are sure of, that goes first, under the old
+ * epoch: it may be counted in part. */
+enum spool_welcome spool_welcome(struct spool *s, uint64_t mark, uint64_t highest, int64_t now_us)
 {
 	uint64_t sure = s->unsure_from ? s->unsure_from - 1 : s->tail;
-	if (mark > sure) {
+	bool used = s->unsure_from && highest > sure;
+	s->held = used && mark < sure;
+	if (mark > sure || (used && !s->held)) {
 		spool_commit(s, now_us);
 		return renew(s, s->unsure_from ? s->unsure_from : s->acked + 1, now_us) ? SPOOL_RENEWED : SPOOL_BUSY;
 	}
-	if (s->unsure_from)
+	if (s->unsure_from && !s->held)
 		agree(s, now_us);
 	s->acked = mark;
 	if (s->waiting.n && s->acked >= s->waiting_first)
 		forget_memory(s);
 	mark_acked(s, now_us);
 	return SPOOL_RESUME;
+}
+
+bool spool_again(const struct spool *s)
+{
+	return s->held && s->acked + 1 >= s->unsure_from;
 }
 
 void spool_stats(const struct spool *s, struct spool_stats *out)

@@ -57,12 +57,17 @@ bool spool_commit(struct spool *s, int64_t now_us);
 uint64_t spool_epoch(const struct spool *s);
 uint64_t spool_ready(const struct spool *s); /* the highest number that may be sent */
 
-/* The collector says up to where it has this epoch. SPOOL_RESUME: send from
- * mark + 1. SPOOL_RENEWED: numbers beyond our tail were used, so the tail was
- * lost; what was not sent yet stands under a new epoch now: say HELLO again.
- * SPOOL_BUSY: as that, but the disk did not take it: try later. */
+/* The collector says up to where it has this epoch, and the highest number of it
+ * that may be counted already (a collector that died in the middle of a flush
+ * leaves some groups ahead of the mark). SPOOL_RESUME: send from mark + 1.
+ * SPOOL_RENEWED: numbers beyond our tail were used, so the tail was lost; what
+ * was not sent yet stands under a new epoch now: say HELLO again. SPOOL_BUSY: as
+ * that, but the disk did not take it: try later. */
 enum spool_welcome { SPOOL_RESUME = 0, SPOOL_RENEWED, SPOOL_BUSY };
-enum spool_welcome spool_welcome(struct spool *s, uint64_t mark, int64_t now_us);
+enum spool_welcome spool_welcome(struct spool *s, uint64_t mark, uint64_t highest, int64_t now_us);
+/* The tail was lost while the mark was still below it. All that may be sent under
+ * this epoch is acknowledged now: say HELLO again, for a new one. */
+bool spool_again(const struct spool *s);
 void spool_ack(struct spool *s, uint64_t seq, int64_t now_us);
 
 /* Appends to out, for the numbers from `from` on, u32 length and the record,

@@ -481,23 +481,28 @@ static void forget_window(struct uplink *u, uint64_t upto)
 	}
 }
 
-static bool on_welcome(struct uplink *u, uint64_t mark, int64_t now_us)
+/* The same collector, at once, under a new epoch. */
+static bool hello_again(struct uplink *u, int64_t now_us)
+{
+	hang_up(u);
+	enter(u, STATE_IDLE, now_us);
+	u->retry_us = now_us;
+	return false;
+}
+
+static bool on_welcome(struct uplink *u, uint64_t mark, uint64_t highest, int64_t now_us)
 {
 	if (u->state != STATE_HELLO) {
 		failf(u, now_us, "it said WELCOME twice");
 		return false;
 	}
-	enum spool_welcome w = spool_welcome(u->spool, mark, now_us);
+	enum spool_welcome w = spool_welcome(u->spool, mark, highest, now_us);
 	if (w == SPOOL_BUSY) {
 		failf(u, now_us, "its mark is beyond our spool, and the disk does not take a new epoch");
 		return false;
 	}
-	if (w == SPOOL_RENEWED) { /* the same collector, at once, under the new epoch */
-		hang_up(u);
-		enter(u, STATE_IDLE, now_us);
-		u->retry_us = now_us;
-		return false;
-	}
+	if (w == SPOOL_RENEWED)
+		return hello_again(u, now_us);
 	u->sent = u->acked = mark;
 	u->rewinds = 0;
 	u->rewind_to = 0;
@@ -522,7 +527,7 @@ static bool on_ack(struct uplink *u, uint64_t seq, int64_t now_us)
 	u->backoff_us = BACKOFF_FIRST_US;
 	forget_window(u, seq);
 	spool_ack(u->spool, seq, now_us);
-	return true;
+	return !spool_again(u->spool) || hello_again(u, now_us);
 }
 
 static bool on_rewind(struct uplink *u, uint64_t seq, int64_t now_us)
@@ -557,7 +562,7 @@ static bool on_frame(struct uplink *u, const struct frame *f, int64_t now_us)
 	uint64_t number = cursor_u64(&c);
 	bool streaming = u->state == STATE_STREAMING;
 	if (cursor_ok(&c) && f->type == FRAME_WELCOME)
-		return on_welcome(u, number, now_us);
+		return on_welcome(u, number, cursor_left(&c) ? cursor_u64(&c) : number, now_us);
 	if (cursor_ok(&c) && streaming && f->type == FRAME_ACK)
 		return on_ack(u, number, now_us);
 	if (cursor_ok(&c) && streaming && f->type == FRAME_REWIND)

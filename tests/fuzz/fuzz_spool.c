@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		read_all(s);
 		spool_append(s, "one alert", 9);
 		spool_commit(s, 1);
-		if (spool_welcome(s, data && n ? data[n - 1] : 0, 2) == SPOOL_RESUME)
+		if (spool_welcome(s, data && n ? data[n - 1] : 0, data && n ? data[n - 1] : 0, 2) == SPOOL_RESUME)
 			read_all(s);
 		spool_ack(s, 3, 3);
 		spool_close(s);

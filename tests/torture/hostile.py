@@ -119,7 +119,7 @@ class Client:
             if got is None:
                 raise AssertionError("the collector has closed the connection")
             if got[0] == kind:
-                return struct.unpack(">Q", got[1])[0]
+                return struct.unpack_from(">Q", got[1])[0]
 
     def session(self, name, epoch=7):
         self.send(hello(name, epoch))

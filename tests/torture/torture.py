@@ -7,7 +7,7 @@ sensors and collectors stand proxies that cut and freeze. While alerts flow, one
 fault after the other is done to a part chosen by the seed; at the end every
 group's count in Redis, per sensor, must be what the sensors promised, exactly.
 
-What a sensor has promised is read from its spool, not asked of it: the numbers
+What a sensor has promised is read from its spool, not asked of it: the alerts
 of the records that stand there, and of those that a spool cut took away but
 Redis already had. The reader below is written from the drawing in
 sensor/spool.c and shares no code with it. A sensor that ends in order must
@@ -488,9 +488,30 @@ class Sensor(Part):
         if self.process.returncode != 0 or self.raised()[1] != ENDED:
             raise Fallen(f"{self.name} did not end in order")
 
-    def half_counted(self):
-        """A collector died in the middle of a flush: some groups stand above the mark."""
+    def lane_marks(self):
+        """Of the 64 lanes (collector/marks.h); uneven after a collector died in the middle of a flush."""
+        part = self.camp.redis.ask("HGET", PREFIX + "hwm", f"{self.name}:{self.spool.epoch()}:part")
+        runs = [run.split("x") for run in part.decode().split(",")] if part else [(self.mark(), 64)]
+        return [int(mark) for mark, n in runs for _ in range(int(n))]
+
+    def uneven(self):
         return self.camp.redis.ask("HEXISTS", PREFIX + "hwm", f"{self.name}:{self.spool.epoch()}:part")
+
+    def cut_spool(self, least, most):
+        """Takes bytes off the end. What of it Redis has stays promised."""
+        marks = self.lane_marks()
+        self.learn(min(marks))
+        above = [(number, payload[39] % 64, *record_key_n(payload)) for number, payload in self.spool.records(self.known)]
+        path = self.spool.segments()[-1][1]
+        os.truncate(path, max(52, os.path.getsize(path) - self.camp.rng.randrange(least, most)))
+        last = max((number for number, _ in self.spool.records()), default=0)
+        self.cut = max(marks) > last
+        if self.cut:
+            self.sum = self.sum + collections.Counter()
+            for number, lane, key, n in above:
+                if number <= last or number <= marks[lane]:
+                    self.sum[key] += n
+        return len(set(marks)) > 1
 
     def wait_mark_rests(self):
         """Until nothing of this (dead) sensor is under way to Redis any more."""
@@ -513,10 +534,11 @@ class Faults:
         "sensor_kill": 5, "spool_cut": 3, "sensor_end": 2, "collector_kill": 6, "collector_end": 2, "zombie": 7,
         "redis_kill": 3, "power_loss": 4, "redis_freeze": 3, "net_cut": 5, "net_freeze": 3, "redis_full": 3,
         "disk_full": 2, "wrong_type": 3, "script_flush": 2, "clock_jump": 2, "all_killed": 1,
+        "site_loss": 2,
     }  # fmt: skip
 
     def __init__(self, camp):
-        self.c, self.rng = camp, camp.rng
+        self.c, self.rng, self.halves = camp, camp.rng, 0
 
     def pause(self, least, most):
         time.sleep(self.rng.uniform(least, most))
@@ -534,26 +556,36 @@ class Faults:
 
     def spool_cut(self):
         """The disk has lost what it had said was safe."""
-        s = self.rng.choice(self.c.sensors)
-        s.kill()
-        mark = s.wait_mark_rests()
-        while s.half_counted():
-            s.start()
-            self.c.wait_connected(s)
-            s.kill()
-            mark = s.wait_mark_rests()
-        s.learn(mark)
-        s.cut = True
-        path = s.spool.segments()[-1][1]
-        os.truncate(path, max(52, os.path.getsize(path) - self.rng.randrange(1, 60000)))
+        self.cut_one(self.rng.choice(self.c.sensors))
+
+    def cut_one(self, s, also=()):
+        for part in (*also, s):
+            part.kill()
+        s.wait_mark_rests()
+        self.halves += s.cut_spool(1, 60000)
         self.c.redis.set_floor()
-        s.start()
+        for part in (*also, s):
+            part.start()
         if self.rng.random() < 0.3:
             self.pause(0, 0.1)
             s.kill()
             s.start()
         self.c.wait_connected(s)
         self.c.redis.set_floor()
+
+    def site_loss(self):
+        """Sensor and collectors lose power in the middle of a large flush, the sensor its spool's end."""
+        for k in self.c.collectors:
+            k.proxy.refusing = True
+            k.proxy.cut()
+        self.pause(0.3, 0.8)
+        for k in self.c.collectors:
+            k.proxy.refusing = False
+        s, mark = self.c.sensors[0], self.c.sensors[0].mark()
+        until = time.monotonic() + 8
+        while s.mark() == mark and not s.uneven() and time.monotonic() < until:
+            pass
+        self.cut_one(s, self.c.collectors)
 
     def sensor_end(self):
         """A run between two orderly ends: all that was raised is promised."""
@@ -727,7 +759,7 @@ class Campaign:
         raise Fallen(f"{sensor.name} does not reach Redis within {seconds} s")
 
     def run(self):
-        faults = Faults(self)
+        self.faults = faults = Faults(self)
         kinds = self.options.only.split(",") if self.options.only else list(Faults.weight)
         weights = [Faults.weight[k] for k in kinds]
         until = time.monotonic() + self.options.minutes * 60
@@ -802,7 +834,8 @@ class Campaign:
         for kind, n in sorted(self.done.items(), key=lambda x: -x[1]):
             print(f"  {kind:16}{n:5}")
         print(f"  {self.alerts} alerts in {self.groups} groups from {len(self.sensors)} sensors; "
-              f"{self.redis.cut_bytes} bytes cut from the append-only file")  # fmt: skip
+              f"{self.redis.cut_bytes} bytes cut from the append-only file, "
+              f"{self.faults.halves} spools cut with a flush half written")  # fmt: skip
         for text in self.findings:
             print("  " + text)
         print(f"  result: {'EXACT' if not self.findings else 'NOT EXACT'}"
