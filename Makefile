@@ -54,7 +54,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases
+.PHONY: man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -141,7 +141,7 @@ demo:
 # The parts of make test, in the order in which they fail most cheaply.
 check: lint
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-built
-	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden system cases
+	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden system cases bench-short
 	@echo 'make test: all passed'
 
 lint:
@@ -166,6 +166,16 @@ FAULTS  ?= 1000
 MINUTES ?= 60
 torture: all $(BUILD)/tests/torture/driver
 	$(Q)tests/torture/torture.py --build $(BUILD) --faults $(FAULTS) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
+
+# How fast, beside ndpiReader and a bare pcap_loop; BENCH_SCALE=4 for larger corpora.
+bench: all $(BENCH)
+	$(Q)tests/bench/bench.sh $(BUILD)
+
+# That the bench runs and finds what it planted, and the instructions of a packet.
+bench-short: all $(BENCH)
+	$(Q)tests/bench/bench.sh $(BUILD) short
 
 # Real and malformed captures, judged when they are there.
 cases: all
