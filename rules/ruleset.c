@@ -352,11 +352,14 @@ static void match_network(struct ask *q)
 /* Where the labels of the last 253 bytes begin, from the right. */
 static size_t suffixes(const uint8_t *name, size_t n, uint16_t start[static SUFFIXES_MAX])
 {
-	size_t count = 0, stop = n > CANON_NAME_MAX + 1 ? n - CANON_NAME_MAX - 1 : 0, i = n;
-	while (i > stop && count < SUFFIXES_MAX - 1)
-		if (name[--i] == '.' && i + 1 < n)
-			start[count++] = (uint16_t)(i + 1);
-	if (stop == 0 && i == 0)
+	size_t count = 0, stop = n > CANON_NAME_MAX + 1 ? n - CANON_NAME_MAX - 1 : 0, end = n;
+	const uint8_t *dot;
+	while (count < SUFFIXES_MAX - 1 && (dot = memrchr(name + stop, '.', end - stop))) {
+		end = (size_t)(dot - name);
+		if (end + 1 < n)
+			start[count++] = (uint16_t)(end + 1);
+	}
+	if (stop == 0 && count < SUFFIXES_MAX - 1)
 		start[count++] = 0;
 	return count;
 }

@@ -144,6 +144,27 @@ static uint64_t sum_lanes(const uint8_t *p, size_t n)
 	return (uint64_t)a.v[0] + a.v[1] + a.v[2] + a.v[3];
 }
 
+/* The last bytes, fewer than 16, in the machine's order. */
+static uint64_t sum_rest(const uint8_t *p, size_t n)
+{
+	uint64_t sum = 0;
+	uint32_t four;
+	uint16_t two;
+	for (; n >= 4; p += 4, n -= 4) {
+		memcpy(&four, p, 4);
+		sum += (four & 0xffff) + (four >> 16);
+	}
+	if (n & 2) {
+		memcpy(&two, p, 2);
+		sum += two;
+		p += 2;
+	}
+	two = 0;
+	if (n & 1)
+		memcpy(&two, p, 1);
+	return sum + two;
+}
+
 static uint64_t sum16(const uint8_t *p, size_t n, uint64_t sum)
 {
 	uint64_t native = 0;
@@ -153,12 +174,10 @@ static uint64_t sum16(const uint8_t *p, size_t n, uint64_t sum)
 		p += run;
 		n -= run;
 	}
+	native += sum_rest(p, n);
 	native = (native & 0xffff) + (native >> 16);
 	native = (native & 0xffff) + (native >> 16);
-	sum += ntohs((uint16_t)native);
-	for (; n > 1; p += 2, n -= 2)
-		sum += be16(p);
-	return n ? sum + (uint32_t)(*p << 8) : sum;
+	return sum + ntohs((uint16_t)native);
 }
 
 static bool sums_up(uint64_t sum)

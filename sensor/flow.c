@@ -27,6 +27,7 @@
 #include "sensor/flow.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,17 @@ static unsigned tags_equal(const struct bucket *b, uint16_t tag)
 #endif
 }
 
+/* Five words: a call of memcmp() for each packet costs more than the comparison. */
+static bool key_equal(const struct flow_key *a, const struct flow_key *b)
+{
+	uint64_t x[5], y[5], differ = 0;
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	for (int i = 0; i < 5; i++)
+		differ |= x[i] ^ y[i];
+	return !differ;
+}
+
 static bool find(const struct flow_table *t, const struct flow_key *key, uint64_t hash, struct place *at)
 {
 	struct bucket *pair = bucket_at(t, pair_of(t, hash));
@@ -182,7 +194,7 @@ static bool find(const struct flow_table *t, const struct flow_key *key, uint64_
 		struct bucket *b = pair + (first_of(hash) ^ k);
 		for (unsigned bits = tags_equal(b, tag_of(hash)); bits; bits &= bits - 1) {
 			unsigned i = (unsigned)__builtin_ctz(bits);
-			if (b->record[i] && !memcmp(&t->record[b->record[i]].key, key, sizeof(*key))) {
+			if (b->record[i] && key_equal(&t->record[b->record[i]].key, key)) {
 				*at = (struct place){b, i};
 				return true;
 			}
@@ -366,8 +378,13 @@ static struct place evict_here(struct flow_table *t, uint64_t hash, uint32_t now
 
 static bool end_less(const struct addr *a, uint16_t a_port, const struct addr *b, uint16_t b_port)
 {
-	int c = memcmp(a, b, sizeof(*a));
-	return c < 0 || (c == 0 && a_port < b_port);
+	uint64_t x[2], y[2];
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	int word = x[0] == y[0]; /* the first that differs decides, as in memory order */
+	if (x[word] == y[word])
+		return a_port < b_port;
+	return be64toh(x[word]) < be64toh(y[word]);
 }
 
 void flow_key_of(const struct flow_table *t, const struct layer *l, struct flow_key *key, uint64_t *hash)
@@ -417,8 +434,7 @@ static bool syn_ack(const struct layer *l)
  * the same port): no. */
 static bool from_hi(const struct flow_key *key, const struct layer *l)
 {
-	return end_less(&l->dest, l->dest_port, &l->src, l->src_port) || key->lo_port != l->src_port ||
-	       !addr_equal(&key->lo, &l->src);
+	return key->lo_port != l->src_port || !addr_equal(&key->lo, &l->src);
 }
 
 /* Did the sender of the flow's first packet begin the conversation? */

@@ -160,13 +160,13 @@ static void label_append(struct name *out, struct bytes label)
 {
 	if (out->n)
 		out->text[out->n++] = '.';
-	bool plain = true;
+	static const uint8_t escaped[256] = {['\0'] = 1, ['.'] = 1, ['\\'] = 1};
+	unsigned any = 0;
 	for (size_t i = 0; i < label.n; i++) {
-		uint8_t b = label.p[i];
-		plain &= (b != '\0') & (b != '.') & (b != '\\');
-		out->text[out->n + i] = (char)b;
+		any |= escaped[label.p[i]];
+		out->text[out->n + i] = (char)label.p[i];
 	}
-	if (plain) {
+	if (!any) {
 		out->n += label.n;
 		return;
 	}
@@ -383,9 +383,14 @@ static bool walk_question(struct transaction *t, struct cursor *c, bool first)
 
 static struct header header_read(struct cursor *c)
 {
-	struct header h = {.id = cursor_u16(c), .flags = cursor_u16(c)};
+	struct header h = {0};
+	const uint8_t *p = cursor_take(c, HEADER_SIZE);
+	if (!p)
+		return h;
+	h.id = (uint16_t)(p[0] << 8 | p[1]);
+	h.flags = (uint16_t)(p[2] << 8 | p[3]);
 	for (int i = 0; i < 4; i++)
-		h.count[i] = cursor_u16(c);
+		h.count[i] = (uint16_t)(p[4 + 2 * i] << 8 | p[5 + 2 * i]);
 	return h;
 }
 

@@ -17,6 +17,7 @@ struct seen {
 	struct hash_key key;
 	struct entry *filling, *before; /* this generation and the one before it */
 	size_t n;
+	bool any; /* something was added since it was empty */
 };
 
 struct seen *seen_new(void)
@@ -53,6 +54,7 @@ bool seen_add(struct seen *s, uint32_t flow, uint32_t indicator, uint16_t place)
 	if (here->used || find(s->before, hash, &want)->used)
 		return false;
 	*here = want;
+	s->any = true;
 	if (++s->n == SEEN_GENERATION) {
 		struct entry *old = s->before;
 		s->before = s->filling;
@@ -63,9 +65,13 @@ bool seen_add(struct seen *s, uint32_t flow, uint32_t indicator, uint16_t place)
 	return true;
 }
 
+/* Tables that were never written to are not touched: their pages do not exist. */
 void seen_clear(struct seen *s)
 {
+	if (!s->any)
+		return;
 	memset(s->filling, 0, SLOTS * sizeof(struct entry));
 	memset(s->before, 0, SLOTS * sizeof(struct entry));
 	s->n = 0;
+	s->any = false;
 }
