@@ -152,6 +152,7 @@ static const struct {
 } commands[] = {
     {"compile", "rule files into one compiled set", rules_compile},
     {"lint", "every flaw of rule files, with its place and what to do", rules_lint},
+    {"diff", "what an update of a set would change", rules_diff},
     {"import", "other formats into a rule file", rules_import},
     {"export", "rules in another format", rules_export},
     {"why", "why a value does or does not hit", rules_why},

@@ -15,6 +15,7 @@ int cli_rules(int argc, char **argv);
 
 int rules_compile(int argc, char **argv);
 int rules_lint(int argc, char **argv);
+int rules_diff(int argc, char **argv);
 int rules_import(int argc, char **argv);
 int rules_export(int argc, char **argv);
 int rules_why(int argc, char **argv);

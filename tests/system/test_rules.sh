@@ -1,0 +1,89 @@
+#!/bin/sh
+# picket rules: what each subcommand prints and the code it leaves with.
+set -u
+picket=$(realpath "$1")/picket
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failed=0
+
+# expect LABEL CODE TEXT COMMAND...: the code, and TEXT in what it prints ("" = anything)
+expect() {
+	label=$1 code=$2 text=$3
+	shift 3
+	"$@" >out 2>&1
+	got=$?
+	if [ "$got" != "$code" ] || ! grep -qF -- "$text" out; then
+		failed=1
+		echo "rules: $label: exit code $got, expected $code with \"$text\":"
+		head -n 10 out
+	fi
+}
+
+cat >old.yaml <<'Y'
+set: {id: s, version: 1, producer: p, tlp: green, valid_until: 2100-01-01}
+domain: [gone.test, same.test, type.test]
+ip: [93.184.216.34]
+Y
+cat >new.yaml <<'Y'
+set: {id: s, version: 2, producer: p, tlp: green, valid_until: 2100-01-01}
+domain: [same.test, new.test]
+hostname: [type.test]
+indicators:
+  - {ip: 93.184.216.34, severity: high}
+allow:
+  - {domain: new.test, reason: vendor}
+Y
+printf 'set: {id: s}\ndomain: [good.test, "bad[.]test"]\n' >partial.yaml
+printf 'set: {id: s}\ndomain: ["bad..test"]\n' >bad.yaml
+
+expect "no command" 2 "usage:" "$picket" rules
+expect "unknown command" 2 "no command" "$picket" rules frobnicate
+for c in compile lint diff import export why; do
+	expect "$c --help" 0 "usage: picket rules $c" "$picket" rules "$c" --help
+	expect "$c without arguments" 2 "see picket rules $c --help" "$picket" rules "$c"
+done
+
+expect compile 0 "digest" "$picket" rules compile new.yaml -o new.set
+expect verify 0 "indicators  4" "$picket" rules compile --verify new.set
+expect "compile some" 5 'did you mean "bad.test"' "$picket" rules compile partial.yaml -o partial.set
+expect "compile nothing" 3 "no indicator is left" "$picket" rules compile bad.yaml -o bad.set
+expect "compile missing" 4 "No such file" "$picket" rules compile missing.yaml -o bad.set
+expect "compile nowhere" 4 "cannot write" "$picket" rules compile new.yaml -o nowhere/x.set
+[ ! -e bad.set ] || { failed=1 && echo "rules: a set was written that must not be"; }
+printf 'x' | dd of=new.set bs=1 seek=600 conv=notrunc 2>/dev/null
+expect "verify a damaged set" 3 "damaged" "$picket" rules compile --verify new.set
+
+expect "lint finds" 1 'new.yaml:2:21: warning: domain "new.test" never alerts' "$picket" rules lint new.yaml
+expect "lint: only errors" 0 "0 errors, 1 warnings" "$picket" rules lint --fail-on error new.yaml
+expect "lint --json" 1 '"code":"allowed","file":"new.yaml","line":2,"column":21' "$picket" rules lint --json new.yaml
+expect "lint a bad entry" 1 'bad.yaml:2:10: error' "$picket" rules lint bad.yaml
+expect "lint clean" 0 "4 indicators: 0 errors, 0 warnings, 0 notes" "$picket" rules lint old.yaml
+expect "lint missing" 4 "" "$picket" rules lint missing.yaml
+
+cat >diff.expected <<'E2'
+- domain gone.test [s]
+> domain type.test [s] -> hostname
++ domain new.test [s]
+~ ip 93.184.216.34 [s] severity "medium" -> "high"
+s: added 1 removed 1 changed 1 retyped 1 expired 0
+E2
+"$picket" rules diff old.yaml new.yaml >diff.out
+cmp -s diff.expected diff.out || { failed=1 && echo "rules: diff:" && diff diff.expected diff.out; }
+expect "diff --exit-code" 1 "added 1" "$picket" rules diff --summary --exit-code old.yaml new.yaml
+expect "diff of the same" 0 "added 0 removed 0 changed 0 retyped 0 expired 0" "$picket" rules diff --exit-code old.yaml old.yaml
+expect "diff expired" 0 "expired 4" "$picket" rules diff --at 2101-01-01 old.yaml old.yaml
+
+expect why 0 "written in  new.yaml:2" "$picket" why a.new.test --rules new.yaml
+expect "why: the allow list" 0 'allow list  domain new.test, "vendor", no end: silenced' "$picket" why new.test --rules new.yaml
+expect "why: nothing" 1 "hits nothing" "$picket" why other.test --rules new.yaml
+
+printf 'hxxp://a[.]test/x\n93.184.216.34\nwhat is this\n' >list.txt
+expect "import some" 5 "2 indicators written, 1 cannot be matched" "$picket" rules import --from plain list.txt -o list.yaml
+expect "what was left stays" 0 "# unknown-kind: what" cat list.yaml
+expect "import is loaded" 0 "indicators  2" "$picket" rules compile list.yaml -o list.set
+expect "export" 0 "url,http://a.test/x" "$picket" rules export --to csv list.yaml
+expect "export what cannot be said" 5 "1: allow entries" "$picket" rules export --to stix new.yaml -o new.json
+expect "and back" 0 "4 indicators written" "$picket" rules import --from stix new.json -o back.yaml
+[ "$failed" -eq 0 ] && echo "rules: ok"
+exit "$failed"
