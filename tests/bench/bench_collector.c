@@ -32,7 +32,7 @@
 #include "sensor/uplink.h"
 
 #define WINDOW 512 /* transactions in flight, raw */
-#define BATCH  500 /* records appended before the spool is committed */
+#define BATCH  4000 /* records appended before the spool is committed */
 
 static void die(const char *what, const struct err *e)
 {
