@@ -126,15 +126,21 @@ static void put_head(const struct import_run *u, FILE *f)
 	fputs("}\n", f);
 }
 
+static void put_buf(const struct buf *b, FILE *f)
+{
+	if (b->n)
+		fwrite(b->p, 1, b->n, f);
+}
+
 static bool write_all(const struct import_run *u, FILE *f)
 {
 	put_head(u, f);
 	if (u->m.taken)
 		fputs("indicators:\n", f);
-	fwrite(u->m.entries.p, 1, u->m.entries.n, f);
+	put_buf(&u->m.entries, f);
 	if (u->m.kept.n)
 		fputs("\n# What could not become an indicator:\n", f);
-	fwrite(u->m.kept.p, 1, u->m.kept.n, f);
+	put_buf(&u->m.kept, f);
 	if (u->m.kept_not)
 		fprintf(f, "# and %zu more\n", u->m.kept_not);
 	return fflush(f) == 0 && !ferror(f);
