@@ -1,5 +1,6 @@
 /* SNMP v1 and v2c (RFC 1157, RFC 1901) over UDP: the community, a password in
  * clear. BER: 30 len { 02 01 version, 04 len community, a0..a8 len PDU }. */
+#include "sensor/ber.h"
 #include "sensor/parsers.h"
 
 #define COMMUNITY_MAX 255
@@ -8,20 +9,6 @@ struct message {
 	struct bytes community;
 	bool good;
 };
-
-/* A definite BER length (X.690 8.1.3), at most four bytes long. */
-static size_t ber_length(struct cursor *c)
-{
-	uint8_t first = cursor_u8(c);
-	if (first < 0x80)
-		return first;
-	size_t n = 0, bytes = first & 0x7fu;
-	if (!bytes || bytes > 4)
-		c->bad = true;
-	for (size_t i = 0; i < bytes && cursor_ok(c); i++)
-		n = n << 8 | cursor_u8(c);
-	return n;
-}
 
 /* The whole datagram is one message, or it is not SNMP. */
 static struct message read_message(const uint8_t *p, size_t n)
