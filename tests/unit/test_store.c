@@ -367,6 +367,20 @@ static void evicting_policy_is_refused(void **state)
 	store_free(s);
 }
 
+/* Somebody else's key under a name that all groups share: refused at start, and
+ * the sentence names it. */
+static void foreign_keys_are_named(void **state)
+{
+	bool unfit = false;
+	(void)state;
+	ask(&redis, "FLUSHDB");
+	ask(&redis, "RPUSH picket:{p0}:severity:high hello");
+	struct store *s = open_store();
+	assert_non_null(strstr(store_trouble(s, &unfit), "picket:{p0}:severity:high is a list, Picket keeps a zset"));
+	assert_true(unfit);
+	store_free(s);
+}
+
 static void scripts_are_loaded_again(void **state)
 {
 	struct made m = {0};
@@ -610,6 +624,7 @@ int main(void)
 					   T(wrong_types),
 					   T(out_of_memory),
 					   T(evicting_policy_is_refused),
+					   T(foreign_keys_are_named),
 					   T(scripts_are_loaded_again),
 					   T(frozen_redis),
 					   T(only_known_keys),
