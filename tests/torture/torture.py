@@ -556,13 +556,13 @@ class Faults:
 
     def spool_cut(self):
         """The disk has lost what it had said was safe."""
-        self.cut_one(self.rng.choice(self.c.sensors))
+        self.cut_one(self.rng.choice(self.c.sensors), 60000)
 
-    def cut_one(self, s, also=()):
+    def cut_one(self, s, most, also=()):
         for part in (*also, s):
             part.kill()
         s.wait_mark_rests()
-        self.halves += s.cut_spool(1, 60000)
+        self.halves += s.cut_spool(1, most)
         self.c.redis.set_floor()
         for part in (*also, s):
             part.start()
@@ -585,7 +585,7 @@ class Faults:
         until = time.monotonic() + 8
         while s.mark() == mark and not s.uneven() and time.monotonic() < until:
             pass
-        self.cut_one(s, self.c.collectors)
+        self.cut_one(s, 600000, self.c.collectors)
 
     def sensor_end(self):
         """A run between two orderly ends: all that was raised is promised."""
