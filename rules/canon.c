@@ -10,6 +10,7 @@
 #include "common/addr.h"
 #include "common/text.h"
 #include "rules/canon_name.h"
+#include "rules/heuristic.h"
 
 #define ENDPOINT_BYTES 18
 #define PREFIX_BYTES   17
@@ -29,8 +30,9 @@ enum way {
 	WAY_JA4,
 	WAY_LOWER, /* exact but for ASCII case */
 	WAY_EXACT,
-	WAY_HEX,     /* the bytes that hex digits spell; not looked up */
-	WAY_PATTERN, /* as it is; not looked up */
+	WAY_HEX,       /* the bytes that hex digits spell; not looked up */
+	WAY_PATTERN,   /* as it is; not looked up */
+	WAY_HEURISTIC, /* one of heuristic_names */
 	WAY_COUNT
 };
 
@@ -74,6 +76,19 @@ static const struct row rows[INDICATOR_TYPE_COUNT] = {
     [INDICATOR_PAYLOAD] = {WAY_PATTERN, 0, NULL},
     [INDICATOR_PROTOCOL] = {WAY_LOWER, 0, NULL},
     [INDICATOR_RISK] = {WAY_LOWER, 0, NULL},
+    [INDICATOR_HEURISTIC] = {WAY_HEURISTIC, 0, NULL},
+};
+
+const char *const heuristic_names[HEURISTIC_COUNT + 1] = {
+#define X(id, name, help) [HEURISTIC_##id] = name,
+    HEURISTICS(X)
+#undef X
+};
+
+const char *const heuristic_helps[HEURISTIC_COUNT] = {
+#define X(id, name, help) [HEURISTIC_##id] = help,
+    HEURISTICS(X)
+#undef X
 };
 
 static bool set_key(struct canon *out, const void *p, size_t n)
@@ -315,6 +330,18 @@ static bool rule_hex(const char *v, size_t n, struct canon *out, struct err *e)
 	return text_unhex(out->key, out->n, hex, digits);
 }
 
+static bool rule_heuristic(const char *v, size_t n, struct canon *out, struct err *e)
+{
+	char known[160] = "";
+	for (int h = 0; h < HEURISTIC_COUNT; h++) {
+		if (text_equal_fold(v, n, heuristic_names[h], strlen(heuristic_names[h])))
+			return lower(v, n, out);
+		size_t at = strlen(known);
+		snprintf(known + at, sizeof(known) - at, "%s%s", h ? ", " : "", heuristic_names[h]);
+	}
+	return err_set(e, "\"%s\" is not a heuristic: expected one of %s", SHOWN(v, n), known);
+}
+
 static bool free_text(enum way way)
 {
 	return way == WAY_EXACT || way == WAY_PATTERN;
@@ -362,6 +389,8 @@ bool canon_rule(enum indicator_type t, const char *value, size_t n, struct canon
 		return lower(value, n, out);
 	case WAY_HEX:
 		return rule_hex(value, n, out, e);
+	case WAY_HEURISTIC:
+		return rule_heuristic(value, n, out, e);
 	case WAY_EXACT:
 	case WAY_PATTERN:
 		return set_key(out, value, n);
@@ -394,6 +423,7 @@ bool canon_wire(enum indicator_type t, const void *value, size_t n, struct canon
 		return n <= CANON_MAX && serial(value, n, out);
 	case WAY_JA4:
 	case WAY_LOWER:
+	case WAY_HEURISTIC:
 		return lower(value, n, out);
 	case WAY_EXACT:
 		return set_key(out, value, n);

@@ -41,7 +41,8 @@
 	X(PAYLOAD_HEX, "payload_hex")      \
 	X(PAYLOAD, "payload")              \
 	X(PROTOCOL, "protocol")            \
-	X(RISK, "risk")
+	X(RISK, "risk")                    \
+	X(HEURISTIC, "heuristic")
 
 enum indicator_type {
 	INDICATOR_NONE = 0,

@@ -86,7 +86,8 @@
 	X(LOGIN_USER, "login.user", T(USERNAME))                    \
 	X(PAYLOAD, "payload", T(PAYLOAD_HEX) | T(PAYLOAD))          \
 	X(DPI_PROTOCOL, "dpi.protocol", T(PROTOCOL))                \
-	X(DPI_RISK, "dpi.risk", T(RISK))
+	X(DPI_RISK, "dpi.risk", T(RISK))                            \
+	X(HEURISTIC, "heuristic", T(HEURISTIC))
 
 enum where {
 	WHERE_NONE = 0,

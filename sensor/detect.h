@@ -13,11 +13,14 @@
  * not told again. False: it could not be kept (counted as lost). */
 typedef bool detect_alert_fn(void *owner, const struct ruleset *r, const struct alert *a, bool repeat);
 
+struct heuristic_tap;
+
 struct detector {
 	const struct ruleset *rules;
 	const struct alert_origin *origin;
 	struct ledger *ledger;
 	struct seen *seen;
+	struct heuristic_tap *tap; /* NULL: no heuristics */
 	const char *iface;
 	detect_alert_fn *alert;
 	void *owner;

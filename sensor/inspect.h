@@ -41,6 +41,10 @@ struct inspect {
  * call. Cheap when nothing wants the types of w. */
 void observe(struct inspect *in, enum where w, const void *value, size_t n);
 
+/* A DNS message whose only question is for name (as it is observed): what the
+ * heuristics judge. */
+void inspect_dns_message(struct inspect *in, bool answer, uint8_t rcode, const char *name, size_t n);
+
 static inline bool wanted(const struct inspect *in, enum where w)
 {
 	return (in->want & where_types(w)) != 0;

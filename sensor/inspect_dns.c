@@ -446,6 +446,8 @@ static bool report_message(struct inspect *in, const uint8_t *p, size_t n)
 	struct cursor c = cursor_over(p, n);
 	bool ok = walk(&t, &c);
 	s->tx = NULL;
+	if (ok && t.at == &dns_places && t.h.count[0] == 1 && OPCODE(t.h.flags) == OPCODE_QUERY)
+		inspect_dns_message(in, t.h.flags & FLAG_RESPONSE, RCODE(t.h.flags), t.question.text, t.question.n);
 	return ok;
 }
 

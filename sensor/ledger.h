@@ -62,6 +62,10 @@
 	X(DPI_SKIPPED, "dpi.skipped", "packets kept from nDPI: queue full, too large or a known killer") \
 	X(DPI_CRASHED, "dpi.crashed", "nDPI process ends that were not asked for")           \
 	X(DPI_STALLED, "dpi.stalled", "nDPI process killed because it did not answer")       \
+	X(HEURISTIC_SIGHTS, "heuristics.sights", "events that the heuristics judged")         \
+	X(HEURISTIC_DROPPED, "heuristics.dropped", "events lost to the heuristics: their queue was full") \
+	X(HEURISTIC_LATE, "heuristics.late", "events that came out of their order in time: judged all the same") \
+	X(HEURISTIC_EVICTED, "heuristics.evicted", "sources, pairs or names forgotten because a table was full") \
 	X(ALERTS, "alerts.raised", "alerts: one per indicator, flow and place")              \
 	X(ALERT_REPEATS, "alerts.repeats", "further hits of the same indicator on the same flow and place") \
 	X(ALERTS_ALLOWED, "alerts.allowed", "hits that the allow list took away")            \

@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/log.h"
+#include "sensor/heuristic_thread.h"
 
 #define STEP_MS  100
 #define REOPEN_S 1
@@ -28,6 +29,9 @@ struct live {
 	atomic_bool stop;
 	unsigned n;
 	struct lane *lane;
+	struct heuristics *heuristics;
+	struct heuristic_thread *judging;
+	struct producer producer; /* of the heuristics: behind those of the lanes */
 };
 
 bool producer_alert(void *owner, const struct ruleset *r, const struct alert *a, bool repeat)
@@ -88,6 +92,8 @@ static bool open_lane(struct lane *l, const struct worker_conf *base, const stru
 	conf.number = l->producer.number;
 	conf.alert = producer_alert;
 	conf.owner = &l->producer;
+	conf.tap.engine = l->live->heuristics;
+	conf.tap.queue = heuristic_thread_queue(l->live->judging, conf.number);
 	l->worker = worker_new(&conf, c, armed, e);
 	atomic_store(&l->up, l->worker != NULL);
 	return l->worker != NULL;
@@ -98,12 +104,31 @@ unsigned live_workers(const struct sensor_conf *c)
 	return (unsigned)(c->interfaces.n * (size_t)c->workers);
 }
 
+unsigned live_producers(const struct sensor_conf *c)
+{
+	return live_workers(c) + 1;
+}
+
 static void lanes_free(struct live *l)
 {
 	for (unsigned i = 0; i < l->n; i++)
 		worker_free(l->lane[i].worker);
+	heuristic_thread_stop(l->judging);
+	heuristics_free(l->heuristics);
 	free(l->lane);
 	free(l);
+}
+
+/* Heuristics judge what all workers saw: they are one producer more. */
+static bool start_heuristics(struct live *l, const struct sensor_conf *c, const struct alert_origin *origin,
+			     struct output *out, const struct armed *armed, struct err *e)
+{
+	l->producer = (struct producer){.output = out, .number = l->n, .origin = origin};
+	struct heuristics_conf conf = {
+	    .thresholds = &c->heuristic, .origin = origin, .alert = producer_alert, .owner = &l->producer};
+	l->heuristics = heuristics_new(&conf, armed, e);
+	l->judging = l->heuristics ? heuristic_thread_start(l->heuristics, l->n, e) : NULL;
+	return l->judging != NULL;
 }
 
 static void plan_lane(struct live *l, unsigned i, const struct sensor_conf *c, const struct alert_origin *origin,
@@ -130,6 +155,10 @@ struct live *live_start(const struct sensor_conf *c, const struct worker_conf *b
 	l->lane = xcalloc(l->n, sizeof(*l->lane));
 	for (unsigned i = 0; i < l->n; i++)
 		plan_lane(l, i, c, base->origin, out);
+	if (!start_heuristics(l, c, base->origin, out, armed, e)) {
+		lanes_free(l);
+		return NULL;
+	}
 	for (unsigned i = 0; i < l->n; i++) {
 		if (open_lane(&l->lane[i], base, armed, e))
 			continue;
@@ -160,6 +189,7 @@ bool live_arm(struct live *l, const struct armed *next)
 {
 	for (unsigned i = 0; i < l->n; i++)
 		worker_arm(l->lane[i].worker, next);
+	heuristics_arm(l->heuristics, next);
 	for (unsigned waited_ms = 0; waited_ms < ARM_MS; waited_ms++) {
 		unsigned reached = 0;
 		for (unsigned i = 0; i < l->n; i++)
@@ -179,6 +209,9 @@ void live_ledger(struct live *l, struct ledger *sum)
 		worker_ledger(l->lane[i].worker, &one);
 		ledger_sum(sum, &one);
 	}
+	struct ledger judged;
+	heuristics_ledger(l->heuristics, &judged);
+	ledger_sum(sum, &judged);
 }
 
 void live_stop(struct live *l, struct ledger *sum)
@@ -187,6 +220,8 @@ void live_stop(struct live *l, struct ledger *sum)
 	for (unsigned i = 0; i < l->n; i++)
 		if (l->lane[i].started)
 			pthread_join(l->lane[i].thread, NULL);
+	heuristic_thread_stop(l->judging);
+	l->judging = NULL;
 	live_ledger(l, sum);
 	lanes_free(l);
 }

@@ -24,7 +24,8 @@ struct live;
  * was decided, a line per capture. False in all parts: nothing is left open. */
 struct live *live_start(const struct sensor_conf *c, const struct worker_conf *base, struct output *out,
 			const struct armed *armed, struct err *e);
-unsigned live_workers(const struct sensor_conf *c); /* how many there will be */
+unsigned live_workers(const struct sensor_conf *c);   /* how many there will be */
+unsigned live_producers(const struct sensor_conf *c); /* of alerts: the workers and the heuristics */
 unsigned live_captures_up(struct live *l);
 
 /* Hands the set to every worker and waits until none uses the old one. False:

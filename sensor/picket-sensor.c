@@ -32,6 +32,7 @@ struct sensor {
 	struct worker_conf worker;
 	struct armed *armed;
 	struct output *output;
+	struct heuristics *heuristics; /* -r; a running sensor's are in live */
 	struct live *live;
 	struct ledger ledger;
 	int64_t started_us;
@@ -343,7 +344,7 @@ static void run_live(struct sensor *s, const sigset_t *set)
 static int sensor_live(struct sensor *s, const sigset_t *set)
 {
 	struct err e;
-	if (!start_output(s, live_workers(&s->conf), &e) ||
+	if (!start_output(s, live_producers(&s->conf), &e) ||
 	    !(s->live = live_start(&s->conf, &s->worker, s->output, s->armed, &e))) {
 		log_errorx("%s", e.text);
 		if (s->output)
@@ -371,6 +372,9 @@ static enum capture_result read_file(struct sensor *s, struct worker *w, struct 
 	}
 	worker_finish(w);
 	worker_ledger(w, &s->ledger);
+	struct ledger judged;
+	heuristics_ledger(s->heuristics, &judged);
+	ledger_sum(&s->ledger, &judged);
 	return r;
 }
 
@@ -383,7 +387,10 @@ static int sensor_file(struct sensor *s)
 	s->worker.alert = producer_alert;
 	s->worker.owner = &producer;
 	s->worker.dpi_wait = true;
-	if (c && start_output(s, 1, &e))
+	struct heuristics_conf heuristics = {
+	    .thresholds = &s->conf.heuristic, .origin = &s->origin, .alert = producer_alert, .owner = &producer};
+	s->worker.tap.engine = s->heuristics = heuristics_new(&heuristics, s->armed, &e);
+	if (c && s->heuristics && start_output(s, 1, &e))
 		w = worker_new(&s->worker, c, s->armed, &e);
 	if (!w) {
 		log_errorx("%s", e.text);
@@ -444,6 +451,7 @@ int main(int argc, char **argv)
 		log_info("configuration and rules are valid");
 	print_findings(&s);
 	armed_free(s.armed);
+	heuristics_free(s.heuristics);
 	free(s.home);
 	conf_free(sensor_keys, sensor_keys_n, &s.conf);
 	return code;

@@ -12,6 +12,8 @@
 #include "common/exits.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "rules/heuristic.h"
+#include "sensor/sensor_conf.h"
 #include "sensor/worker.h"
 
 #define PROGRESS_US 500000
@@ -26,6 +28,7 @@ struct scan {
 	int fail_on; /* enum severity, or SEVERITY_COUNT: never */
 	struct worker_conf worker;
 	struct alert_origin origin;
+	struct sensor_conf conf; /* the defaults: for the heuristics' thresholds */
 
 	const struct armed *armed;
 	struct ledger total;
@@ -51,6 +54,8 @@ static const char usage[] =
     "      --vlan MODE       VLAN tags as part of the flow: auto (default: no), strict, ignore\n"
     "      --memory MB       bound for streams and parsers (default 256)\n"
     "      --flows N         bound of the flow table (default 1048576)\n"
+    "      --heuristics LIST heuristics to turn on: all, or names with commas (port-scan, address-scan,\n"
+    "                        beacon, dns-tunnel, nxdomain-flood)\n"
     "  -q, --quiet           no packet ledger on standard error\n"
     "  -v, --verbose         the ledger's explanations, and the rule set's types\n"
     "  -h, --help            this text\n"
@@ -129,9 +134,14 @@ static void scan_file(struct scan *s, const char *path)
 {
 	struct err e = {.text = ""};
 	struct capture *c = capture_open_file(path, s->filter, &e);
-	struct worker *w = c ? worker_new(&s->worker, c, s->armed, &e) : NULL;
+	struct worker_conf conf = s->worker;
+	struct heuristics_conf heuristics = {
+	    .thresholds = &s->conf.heuristic, .origin = &s->origin, .alert = take_alert, .owner = s};
+	conf.tap.engine = c ? heuristics_new(&heuristics, s->armed, &e) : NULL;
+	struct worker *w = conf.tap.engine ? worker_new(&conf, c, s->armed, &e) : NULL;
 	if (!w) {
 		fprintf(stderr, "picket scan: %s\n", e.text);
+		heuristics_free(conf.tap.engine);
 		s->failed = true;
 		return;
 	}
@@ -148,12 +158,26 @@ static void scan_file(struct scan *s, const char *path)
 	ledger_sum(&s->total, &l);
 	s->read_any |= l.v[LEDGER_RECEIVED] > 0;
 	s->cut |= r != CAPTURE_EOF || capture_cut(c);
+	heuristics_ledger(conf.tap.engine, &l);
+	ledger_sum(&s->total, &l);
 	worker_free(w);
+	heuristics_free(conf.tap.engine);
 }
 
 /* ---- the command line ---- */
 
-enum { OPT_JSON = 256, OPT_TEXT, OPT_FAIL_ON, OPT_FILTER, OPT_HOME, OPT_DPI, OPT_VLAN, OPT_MEMORY, OPT_FLOWS };
+enum {
+	OPT_JSON = 256,
+	OPT_TEXT,
+	OPT_FAIL_ON,
+	OPT_FILTER,
+	OPT_HOME,
+	OPT_DPI,
+	OPT_VLAN,
+	OPT_MEMORY,
+	OPT_FLOWS,
+	OPT_HEURISTICS
+};
 
 static const struct option options[] = {
     {"rules", required_argument, NULL, 'r'},
@@ -166,6 +190,7 @@ static const struct option options[] = {
     {"vlan", required_argument, NULL, OPT_VLAN},
     {"memory", required_argument, NULL, OPT_MEMORY},
     {"flows", required_argument, NULL, OPT_FLOWS},
+    {"heuristics", required_argument, NULL, OPT_HEURISTICS},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -208,6 +233,24 @@ static bool add_home(struct scan *s, const char *word)
 	return false;
 }
 
+/* Comma-separated names, or all. */
+static bool add_heuristics(struct scan *s, const char *list)
+{
+	for (const char *p = list; *p;) {
+		size_t n = strcspn(p, ",");
+		char *word = xstrndup(p, n);
+		bool all = strcmp(word, "all") == 0;
+		int one = all ? 0 : choose("--heuristics", word, heuristic_names);
+		free(word);
+		if (one < 0)
+			return false;
+		for (int i = all ? 0 : one; i < (all ? HEURISTIC_COUNT : one + 1); i++)
+			s->conf.heuristic.on[i] = true;
+		p += n + (p[n] == ',');
+	}
+	return true;
+}
+
 static bool take_option(struct scan *s, int opt, const char *arg)
 {
 	static const char *const dpi_modes[] = {"off", "unrecognised", "all", NULL};
@@ -243,6 +286,8 @@ static bool take_option(struct scan *s, int opt, const char *arg)
 		choice = choose("--vlan", arg, vlan_modes);
 		s->worker.vlan = (enum vlan_mode)choice;
 		return choice >= 0;
+	case OPT_HEURISTICS:
+		return add_heuristics(s, arg);
 	case OPT_MEMORY:
 		if (!number("--memory", arg, 1 << 20, &v))
 			return false;
@@ -334,6 +379,9 @@ int scan_main(int argc, char **argv)
 	    .progress = isatty(STDERR_FILENO),
 	    .worker = {.dpi = DPI_UNRECOGNISED, .dpi_wait = true, .alert = take_alert, .decode.checksums = true},
 	};
+	struct diags none = {0};
+	conf_load(sensor_keys, sensor_keys_n, NULL, &s.conf, &none);
+	diag_free(&none);
 	int code = read_options(&s, argc, argv);
 	if (code == EXIT_OK) {
 		s.origin = (struct alert_origin){
@@ -344,5 +392,6 @@ int scan_main(int argc, char **argv)
 	}
 	free(s.rules);
 	free(s.home);
+	conf_free(sensor_keys, sensor_keys_n, &s.conf);
 	return code < 0 ? EXIT_OK : code;
 }

@@ -13,6 +13,7 @@ static const char *const fsync_modes[] = {"batch", "interval", "none", NULL};
 
 #define AT(field) offsetof(struct sensor_conf, field)
 #define TB        ((int64_t)1 << 40)
+#define HOUR      ((int64_t)3600000)
 
 const struct conf_key sensor_keys[] = {
     {"sensor.id", CONF_STRING, AT(id), .fallback = "",
@@ -61,6 +62,38 @@ const struct conf_key sensor_keys[] = {
      .help = "Rule files (YAML, CSV, compiled) and folders of them. SIGHUP reads them again."},
     {"rules.allow_empty", CONF_BOOL, AT(allow_empty), .fallback = "false", .reload = true,
      .help = "Start, and accept a reload, with no indicator at all."},
+
+    {"heuristics.port_scan.on", CONF_BOOL, AT(heuristic.on[HEURISTIC_PORT_SCAN]), .fallback = "false",
+     .help = "Warn of a source that tries many TCP ports of one address in vain."},
+    {"heuristics.port_scan.ports", CONF_INT, AT(heuristic.scan_ports), .min = 5, .max = 60, .fallback = "25",
+     .help = "So many ports of one address that refused or did not answer."},
+    {"heuristics.port_scan.window", CONF_DURATION_MS, AT(heuristic.port_scan_window_ms), .min = 5000, .max = HOUR,
+     .fallback = "60s", .help = "Within this time."},
+    {"heuristics.address_scan.on", CONF_BOOL, AT(heuristic.on[HEURISTIC_ADDRESS_SCAN]), .fallback = "false",
+     .help = "Warn of a source that tries one TCP port of many addresses in vain."},
+    {"heuristics.address_scan.addresses", CONF_INT, AT(heuristic.scan_addresses), .min = 5, .max = 60, .fallback = "40",
+     .help = "So many addresses that refused or did not answer."},
+    {"heuristics.address_scan.window", CONF_DURATION_MS, AT(heuristic.address_scan_window_ms), .min = 5000, .max = HOUR,
+     .fallback = "60s", .help = "Within this time."},
+    {"heuristics.beacon.on", CONF_BOOL, AT(heuristic.on[HEURISTIC_BEACON]), .fallback = "false",
+     .help = "Warn of connections that leave the home networks at even intervals, all of the same size. Honest "
+	     "programs that poll do the same: expect to allow some."},
+    {"heuristics.beacon.connections", CONF_INT, AT(heuristic.beacon_connections), .min = 6, .max = 32, .fallback = "12",
+     .help = "So many in a row, 5 s to 6 h apart."},
+    {"heuristics.beacon.jitter", CONF_INT, AT(heuristic.beacon_jitter), .min = 1, .max = 30, .fallback = "10",
+     .help = "Standard deviation of the intervals in percent of their mean, at most."},
+    {"heuristics.dns_tunnel.on", CONF_BOOL, AT(heuristic.on[HEURISTIC_DNS_TUNNEL]), .fallback = "false",
+     .help = "Warn of a source that asks for many long, random-looking names below one domain."},
+    {"heuristics.dns_tunnel.names", CONF_INT, AT(heuristic.tunnel_names), .min = 10, .max = 10000, .fallback = "100",
+     .help = "So many different names below one registered domain."},
+    {"heuristics.dns_tunnel.window", CONF_DURATION_MS, AT(heuristic.tunnel_window_ms), .min = 5000, .max = 24 * HOUR,
+     .fallback = "5m", .help = "Within this time."},
+    {"heuristics.nxdomain_flood.on", CONF_BOOL, AT(heuristic.on[HEURISTIC_NXDOMAIN_FLOOD]), .fallback = "false",
+     .help = "Warn of a source most of whose domains do not exist (generated names)."},
+    {"heuristics.nxdomain_flood.domains", CONF_INT, AT(heuristic.flood_domains), .min = 10, .max = 10000,
+     .fallback = "50", .help = "So many different registered domains that do not exist."},
+    {"heuristics.nxdomain_flood.window", CONF_DURATION_MS, AT(heuristic.flood_window_ms), .min = 5000, .max = 24 * HOUR,
+     .fallback = "5m", .help = "Within this time."},
 
     {"output.json", CONF_STRING, AT(json_path), .fallback = "",
      .help = "File for alerts as JSON lines; - is standard output; empty: none. -o takes its place."},

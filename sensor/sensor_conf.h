@@ -5,6 +5,7 @@
 #include "common/addr.h"
 #include "common/conf.h"
 #include "rules/alert.h"
+#include "sensor/heuristic.h"
 
 /* Strings that are empty or not given are NULL. */
 struct sensor_conf {
@@ -24,6 +25,7 @@ struct sensor_conf {
 	/* what it looks for */
 	struct conf_list rules;
 	bool allow_empty;
+	struct heuristic_conf heuristic;
 	/* where alerts go */
 	char *json_path, *spool_dir;
 	int64_t spool_bytes, horizon_ms, horizon_bytes;

@@ -26,6 +26,7 @@ struct worker {
 	struct detector detector;
 	struct dpi *dpi;
 	struct classifier *classifier;
+	struct heuristic_tap tap;
 	enum dpi_mode dpi_configured;
 	struct ledger ledger;
 	uint16_t generation;
@@ -97,6 +98,8 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 		ledger_count(&w->ledger, p->end);
 		return;
 	}
+	if (w->tap.engine)
+		heuristic_packet(&w->tap, f, side, l, p->ts_us);
 	bool inspected = inspector_packet(w->inspector, f, side, l, p->ts_us);
 	classify_packet(w->classifier, f, side, l, p->ts_us);
 	ledger_count(&w->ledger, inspected ? LEDGER_END_INSPECTED : LEDGER_END_FLOW);
@@ -174,10 +177,13 @@ struct worker *worker_new(const struct worker_conf *conf, struct capture *captur
 	pthread_mutex_init(&w->lock, NULL);
 	w->capture = capture;
 	w->dpi_configured = conf->dpi;
+	w->tap = conf->tap;
+	w->tap.ledger = &w->ledger;
 	w->detector = (struct detector){
 	    .origin = conf->origin,
 	    .ledger = &w->ledger,
 	    .seen = seen_new(),
+	    .tap = conf->tap.engine ? &w->tap : NULL,
 	    .iface = capture_name(capture),
 	    .alert = conf->alert,
 	    .owner = conf->owner,
@@ -277,6 +283,8 @@ void worker_finish(struct worker *w)
 	if (w->dpi)
 		dpi_finish(w->dpi);
 	classify_collect(w->classifier, w->now_us);
+	if (w->tap.engine && !w->tap.queue)
+		heuristics_finish(w->tap.engine, w->now_us);
 	if (capture_cut(w->capture))
 		ledger_count(&w->ledger, LEDGER_FILE_CUT);
 	publish(w);

@@ -8,15 +8,17 @@
 #include "sensor/decode.h"
 #include "sensor/detect.h"
 #include "sensor/flow.h"
+#include "sensor/heuristic_tap.h"
 
 struct worker_conf {
 	uint32_t number; /* 0.. */
 	struct decoder_conf decode;
-	size_t flows;	     /* bound of the flow table; 0 = 1 Mi */
+	size_t flows;        /* bound of the flow table; 0 = 1 Mi */
 	size_t memory_bytes; /* for streams and parsers; 0 = 256 MiB */
 	enum vlan_mode vlan;
 	enum dpi_mode dpi;
-	bool dpi_wait; /* scan: wait for nDPI, the same output each time */
+	struct heuristic_tap tap; /* engine NULL: no heuristics; queue NULL: judged within the worker */
+	bool dpi_wait;            /* scan: wait for nDPI, the same output each time */
 	const struct alert_origin *origin;
 	detect_alert_fn *alert;
 	void *owner; /* of alert */

@@ -567,6 +567,8 @@ static void random_value(enum indicator_type t, char *out, bool rule)
 		sprintf(out, "t13d1516h2_8daaf61527%02u_b0da82dd16%02u", rnd(20), rnd(20));
 	else if (t == T(EMAIL))
 		sprintf(out, "%s@%s.example", rnd(2) ? "al" : "AL", rnd(2) ? "b" : "ü");
+	else if (t == T(HEURISTIC))
+		sprintf(out, "%s", pick(((const char *const[]){"port-scan", "Beacon", "dns-tunnel"}), 3));
 	else if (digits[t])
 		random_hex(out, digits[t]);
 	else
