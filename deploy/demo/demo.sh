@@ -182,7 +182,12 @@ if [ -n "$live" ]; then
 	kill "$sensor" && wait "$sensor" || fail "the sensor did not leave cleanly"
 	if [ -n "$record" ]; then kill "$tcpdump"; wait "$tcpdump" || true; fi
 else
-	say "2. A sensor over the recorded capture (as root, the demo captures live)"
+	say "2. A sensor over the recorded capture"
+	if [ "$(id -u)" -ne 0 ]; then
+		note "(as root, the demo captures live)"
+	elif [ -s "$dir/network.log" ]; then
+		note "(no live capture: this machine does not let us make network namespaces: $(head -n 1 "$dir/network.log"))"
+	fi
 	"$build/picket-sensor" -c "$dir/sensor.yaml" -r "$here/recorded.pcap" -o "$dir/alerts.jsonl" 2>"$dir/sensor.log" ||
 		fail "the sensor failed"
 fi
