@@ -150,6 +150,52 @@ static void conversation(struct buf *b)
 	frame_end(b, at);
 }
 
+/* A flush was left half written: WELCOME says the mark and how far some are. */
+static void welcome_uneven(void **state)
+{
+	struct owner o;
+	struct buf b = {0};
+	struct marks marks;
+	struct frame f;
+	size_t used;
+	(void)state;
+	open_owner(&o);
+	put_hello(&b, "tok-03");
+	session_feed(&o.s, b.p, b.n, 1);
+	session_turn(&o.s, 1, T0);
+	marks_set(&marks, 7);
+	marks_raise(&marks, 3, 2, 25);
+	session_welcome(&o.s, &marks);
+	assert_int_equal(frame_read(o.s.out.p, o.s.out.n, &f, &used, NULL), FRAME_READY);
+	struct cursor c = cursor_over(f.payload.p, f.payload.n);
+	assert_int_equal(f.type, FRAME_WELCOME);
+	assert_int_equal(cursor_u64(&c), 7);
+	assert_int_equal(cursor_u64(&c), 25);
+	assert_true(cursor_ok(&c) && !cursor_left(&c));
+	buf_free(&b);
+	close_owner(&o);
+}
+
+/* Who breaks the rules is told from who leaves. */
+static void blame(void **state)
+{
+	struct owner o;
+	struct buf b = {0};
+	(void)state;
+	open_owner(&o);
+	put_data(&b, 1, 1, &(struct made){.n = 1});
+	feed(&o, &b, 1);
+	assert_int_equal(o.s.state, SESSION_CLOSED);
+	assert_true(o.s.blamed);
+	close_owner(&o);
+	open_owner(&o);
+	session_close(&o.s, "the sensor closed the connection");
+	session_blame(&o.s, "too late");
+	assert_false(o.s.blamed);
+	buf_free(&b);
+	close_owner(&o);
+}
+
 static void whole(void **state)
 {
 	struct owner o;
@@ -484,6 +530,8 @@ int main(void)
 	hash_key_random(&hash);
 	const struct CMUnitTest tests[] = {cmocka_unit_test(blanks_move_the_mark),
 					   cmocka_unit_test(whole),
+					   cmocka_unit_test(welcome_uneven),
+					   cmocka_unit_test(blame),
 					   cmocka_unit_test(in_pieces),
 					   cmocka_unit_test(damaged),
 					   cmocka_unit_test(gap_is_rewound_once),
