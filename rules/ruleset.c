@@ -499,6 +499,24 @@ bool ruleset_maybe_addr(const struct ruleset *r, const struct addr *a)
 	return filter_has(r, a, addr_is_v4(a));
 }
 
+static void prefetch_addr(const struct ruleset *r, const struct addr *a)
+{
+	bool v4 = addr_is_v4(a);
+	unsigned bits = v4 ? r->head.filter_bits4 : r->head.filter_bits6;
+	if (r->head.hosts) {
+		uint64_t h = address_hash(&r->head.key, INDICATOR_IP, 128, a->b);
+		__builtin_prefetch(r->bloom + (size_t)scale(h, r->bloom_n) * BLOOM_WORDS);
+	}
+	if (bits)
+		__builtin_prefetch((v4 ? r->net4 : r->net6) + filter_bit(a, v4, bits) / 8);
+}
+
+void ruleset_prefetch_addr(const struct ruleset *r, const struct addr *a, const struct addr *b)
+{
+	prefetch_addr(r, a);
+	prefetch_addr(r, b);
+}
+
 /* ---- what the set holds ---- */
 
 indicator_mask ruleset_types(const struct ruleset *r)

@@ -68,6 +68,7 @@ struct decoder *decoder_new(const struct decoder_conf *conf, struct ledger *ledg
 	if (!d->conf.geneve_ports[0])
 		memcpy(d->conf.geneve_ports, geneve_default, sizeof(geneve_default));
 	d->ledger = ledger;
+	tunnel_ports(d);
 	d->defrag = defrag_new(d->conf.defrag_bytes, ledger);
 	return d;
 }
@@ -123,14 +124,16 @@ enum ledger_id walk_arp(struct walk *w, struct cursor c, uint32_t cut)
 
 /* ---- checksums ---- */
 
-/* The sum of big-endian 16-bit words. RFC 1071, 2(B) and (C): byte order does not
- * matter until the end, and several sums may run beside each other. A lane takes
- * two words of each 16 bytes: 64 KiB cannot overflow it, longer runs are cut. */
+/* Sums of 16-bit words in the machine's order. RFC 1071, 2(B) and (C): the order
+ * does not matter to whether they come to all ones, and several sums may run
+ * beside each other. A lane takes two words of each 16 bytes: 64 KiB cannot
+ * overflow it, longer runs are cut. */
 struct lanes {
 	uint32_t v __attribute__((vector_size(16)));
 };
 
-#define LANES_RUN 65536u
+#define LANES_RUN   65536u
+#define LANES_WORTH 48u /* bytes from which lanes are faster */
 
 static uint64_t sum_lanes(const uint8_t *p, size_t n)
 {
@@ -144,44 +147,35 @@ static uint64_t sum_lanes(const uint8_t *p, size_t n)
 	return (uint64_t)a.v[0] + a.v[1] + a.v[2] + a.v[3];
 }
 
-/* The last bytes, fewer than 16, in the machine's order. */
-static uint64_t sum_rest(const uint8_t *p, size_t n)
+/* Words of 32 bits may be added and folded later: below 16 GiB nothing is lost. */
+static inline uint64_t sum_words(const uint8_t *p, size_t n)
 {
 	uint64_t sum = 0;
-	uint32_t four;
-	uint16_t two;
+	uint32_t four = 0;
 	for (; n >= 4; p += 4, n -= 4) {
 		memcpy(&four, p, 4);
-		sum += (four & 0xffff) + (four >> 16);
+		sum += four;
 	}
-	if (n & 2) {
-		memcpy(&two, p, 2);
-		sum += two;
-		p += 2;
-	}
-	two = 0;
-	if (n & 1)
-		memcpy(&two, p, 1);
-	return sum + two;
+	uint8_t rest[4] = {n > 0 ? p[0] : 0, n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, 0};
+	memcpy(&four, rest, 4);
+	return sum + four;
 }
 
-static uint64_t sum16(const uint8_t *p, size_t n, uint64_t sum)
+static uint64_t sum16(const uint8_t *p, size_t n)
 {
-	uint64_t native = 0;
-	while (n >= 16) {
+	uint64_t sum = 0;
+	while (n >= LANES_WORTH) {
 		size_t run = n < LANES_RUN ? n & ~(size_t)15 : LANES_RUN;
-		native += sum_lanes(p, run);
+		sum += sum_lanes(p, run);
 		p += run;
 		n -= run;
 	}
-	native += sum_rest(p, n);
-	native = (native & 0xffff) + (native >> 16);
-	native = (native & 0xffff) + (native >> 16);
-	return sum + ntohs((uint16_t)native);
+	return sum + sum_words(p, n);
 }
 
 static bool sums_up(uint64_t sum)
 {
+	sum = (sum & UINT32_MAX) + (sum >> 32);
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return sum == 0xffff;
@@ -194,10 +188,10 @@ static bool transport_checksum_ok(const struct layer *l, const uint8_t *p, size_
 	if (l->proto == PROTO_UDP && n >= 8 && be16(p + 6) == 0)
 		return true; /* none */
 	if (l->proto != PROTO_ICMP) {
-		sum = v6 ? sum16(l->ip + 8, 32, 0) : sum16(l->ip + 12, 8, 0); /* both addresses */
-		sum += (n >> 16) + (n & 0xffff) + l->proto;
+		sum = v6 ? sum_words(l->ip + 8, 32) : sum_words(l->ip + 12, 8); /* both addresses */
+		sum += (uint64_t)htons((uint16_t)(n >> 16)) + htons((uint16_t)n) + htons(l->proto);
 	}
-	return sums_up(sum16(p, n, sum));
+	return sums_up(sum + sum16(p, n));
 }
 
 /* A TCP segment longer than an Ethernet frame was put together by the card or the
@@ -215,7 +209,7 @@ static bool has_checksum(const struct layer *l, size_t n, bool v6)
 
 static void verify(struct walk *w, struct layer *l, const struct datagram *g, struct cursor transport)
 {
-	bool bad = !g->v6 && !g->rebuilt && !sums_up(sum16(l->ip, (size_t)(l->ip[0] & 15) * 4, 0));
+	bool bad = !g->v6 && !g->rebuilt && !sums_up(sum_words(l->ip, (size_t)(l->ip[0] & 15) * 4));
 	if (!g->cut && has_checksum(l, cursor_left(&transport), g->v6))
 		bad |= !transport_checksum_ok(l, transport.p, cursor_left(&transport), g->v6);
 	if (bad) {

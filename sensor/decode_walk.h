@@ -35,7 +35,18 @@ struct decoder {
 	struct decoder_conf conf;
 	struct ledger *ledger;
 	struct defrag *defrag;
+	uint8_t tunnel_port[65536 / 8]; /* UDP ports that may mean a tunnel, a bit each */
 };
+
+static inline bool decoder_tunnel_port(const struct decoder *d, uint16_t port)
+{
+	return d->tunnel_port[port / 8] >> (port % 8) & 1;
+}
+
+static inline void decoder_add_port(struct decoder *d, uint16_t port)
+{
+	d->tunnel_port[port / 8] |= (uint8_t)(1u << (port % 8));
+}
 
 /* Counts one header; false beyond HEADERS_MAX. */
 static inline bool walk_deeper(struct walk *w)

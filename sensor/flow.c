@@ -407,17 +407,19 @@ void flow_key_of(const struct flow_table *t, const struct layer *l, struct flow_
 	__builtin_prefetch(b + first_of(*hash), 1);
 }
 
-void flow_prefetch(const struct flow_table *t, uint64_t hash)
+const struct flow *flow_prefetch(const struct flow_table *t, uint64_t hash)
 {
 	struct bucket *pair = bucket_at(t, pair_of(t, hash));
 	for (unsigned k = 0; k < 2; k++) {
 		struct bucket *b = pair + (first_of(hash) ^ k);
 		unsigned bits = tags_equal(b, tag_of(hash));
 		if (bits) {
-			__builtin_prefetch(&t->record[b->record[__builtin_ctz(bits)]], 1);
-			return;
+			const struct flow *f = &t->record[b->record[__builtin_ctz(bits)]];
+			__builtin_prefetch(f, 1);
+			return f;
 		}
 	}
+	return NULL;
 }
 
 static bool syn_only(const struct layer *l)

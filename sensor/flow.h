@@ -63,9 +63,10 @@ void flow_table_free(struct flow_table *t); /* ends every flow */
 
 /* The burst walk, each step for all packets of the burst before the next: key
  * and hash (which also fetches the bucket), then flow_prefetch() of the record,
- * then flow_get(). */
+ * then flow_get(). flow_prefetch() gives the record that it fetches: probably the
+ * flow's, not verified, to be read for nothing but more fetching; NULL: a new flow. */
 void flow_key_of(const struct flow_table *t, const struct layer *l, struct flow_key *key, uint64_t *hash);
-void flow_prefetch(const struct flow_table *t, uint64_t hash);
+const struct flow *flow_prefetch(const struct flow_table *t, uint64_t hash);
 
 /* Finds or creates. Never NULL: a full table evicts (unanswered one-packet
  * and closed ones first, then the longest idle near its place). A flow that was

@@ -199,6 +199,22 @@ static void conn_free(struct inspector *ins, struct flow *f, struct inspect *in)
 	f->isn = 0;
 }
 
+/* f may be any record of the table: the slot is checked. */
+void inspector_prefetch_slot(const struct inspector *ins, const struct flow *f)
+{
+	if ((f->flags & FLOW_STATE) && f->state < ins->slots)
+		__builtin_prefetch(&ins->conn[f->state]);
+}
+
+void inspector_prefetch(const struct inspector *ins, const struct flow *f)
+{
+	if (!(f->flags & FLOW_STATE) || f->state >= ins->slots)
+		return;
+	const char *c = (const char *)ins->conn[f->state];
+	for (size_t i = 0; c && i < sizeof(struct conn); i += 64)
+		__builtin_prefetch(c + i, 1);
+}
+
 /* ---- feeding a parser ---- */
 
 static uint8_t parser_number(const struct parser *p)

@@ -332,12 +332,31 @@ static enum ledger_id open_by_protocol(struct walk *w, const struct layer *l, st
 	}
 }
 
+/* Nearly all datagrams are none, and this is asked for each. */
+static bool maybe_tunnel(const struct walk *w, const struct layer *l, struct cursor c)
+{
+	if (l->proto != 17)
+		return l->proto != 6;
+	return decoder_tunnel_port(w->d, l->src_port) || decoder_tunnel_port(w->d, l->dest_port) || teredo_peers(c);
+}
+
+void tunnel_ports(struct decoder *d)
+{
+	static const uint16_t fixed[] = {PORT_GTP, PORT_TEREDO, PORT_CAPWAP, PORT_L2TP, PORT_TZSP, PORT_MPLS};
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		decoder_add_port(d, fixed[i]);
+	for (int i = 0; i < 4; i++) {
+		decoder_add_port(d, d->conf.vxlan_ports[i]);
+		decoder_add_port(d, d->conf.geneve_ports[i]);
+	}
+}
+
 void tunnel_open(struct walk *w, struct cursor c, uint32_t cut)
 {
 	struct packet *out = w->out;
 	size_t layers = out->layers;
 	const struct layer *l = &out->layer[layers - 1];
-	if (l->proto == 6 || (cursor_left(&c) == 0 && cut == 0))
+	if (!maybe_tunnel(w, l, c) || (cursor_left(&c) == 0 && cut == 0))
 		return;
 	enum tunnel tunnel = w->tunnel;
 	bool doubtful = w->doubtful;

@@ -4,6 +4,9 @@
 
 #include "sensor/decode_walk.h"
 
+/* Once, when the decoder's ports are known. */
+void tunnel_ports(struct decoder *d);
+
 /* Looks behind the transport header of the newest layer, whose payload is c, and
  * adds the layers inside. What looks like a tunnel but does not decode cleanly
  * stays plain payload and is counted (TUNNEL_REFUSED). */

@@ -113,8 +113,18 @@ static void run_decoded(struct worker *w, size_t n)
 		const struct packet *p = &w->packet[i];
 		flow_key_of(w->flows, &p->layer[p->layers - 1], &w->key[i], &w->hash[i]);
 	}
+	const struct flow *guess[BURST_MAX];
+	for (size_t i = 0; i < n; i++) {
+		guess[i] = flow_prefetch(w->flows, w->hash[i]);
+		if (!guess[i] && w->detector.rules)
+			ruleset_prefetch_addr(w->detector.rules, &w->key[i].lo, &w->key[i].hi);
+	}
 	for (size_t i = 0; i < n; i++)
-		flow_prefetch(w->flows, w->hash[i]);
+		if (guess[i])
+			inspector_prefetch_slot(w->inspector, guess[i]);
+	for (size_t i = 0; i < n; i++)
+		if (guess[i])
+			inspector_prefetch(w->inspector, guess[i]);
 	for (size_t i = 0; i < n; i++)
 		worker_packet(w, &w->packet[i], &w->key[i], w->hash[i]);
 	w->detector.layer = w->detector.outer = NULL;
