@@ -20,6 +20,8 @@ const struct parser *const parsers[] = {
     &parser_krb5_tcp,
     &parser_krb5_udp,
     &parser_ldap,
+    &parser_nfs_tcp,
+    &parser_nfs_udp,
     &parser_mqtt,
     &parser_rdp,
     &parser_dhcp,
