@@ -5,7 +5,7 @@
  * has come, in a heap by time and, for equal times, by content: what the
  * heuristics see does not depend on which worker saw a flow. HELD_MAX bounds it;
  * beyond that the oldest is judged early. A note that comes after its time is
- * judged at once and counted.
+ * judged at once and counted. A file has one worker, so nothing is held.
  *
  * Findings are ordinary alerts. A heuristic is an indicator of the set
  * "picket-heuristics", which lives beside the loaded set (a compiled set that is
@@ -33,6 +33,12 @@
 #define BEACONS  (1u << HEURISTIC_BEACON)
 #define NAMES    (1u << HEURISTIC_DNS_TUNNEL | 1u << HEURISTIC_NXDOMAIN_FLOOD)
 
+/* A place in held[] and its time, which decides nearly always. */
+struct turn {
+	int64_t ts_us;
+	uint16_t slot;
+};
+
 struct heuristics {
 	struct heuristics_conf conf;
 	struct ruleset *own;
@@ -42,7 +48,8 @@ struct heuristics {
 	struct ledger ledger, published;
 	/* What waits for its turn: a heap of places in held[]. */
 	struct sight *held;
-	uint16_t heap[HELD_MAX], unused[HELD_MAX];
+	struct turn heap[HELD_MAX];
+	uint16_t unused[HELD_MAX];
 	size_t waiting;
 	int64_t newest_us, judged_us;
 	struct scans *scans;
@@ -117,7 +124,7 @@ struct heuristics *heuristics_new(const struct heuristics_conf *conf, const stru
 	for (size_t i = 0; i < HELD_MAX; i++)
 		h->unused[i] = (uint16_t)i;
 	h->newest_us = h->judged_us = INT64_MIN;
-	h->told = tracker_new(TOLD_MAX, sizeof(struct tracked), AGAIN_US, &h->ledger);
+	h->told = tracker_new(TOLD_MAX, sizeof(struct tracked), sizeof(struct tracked), AGAIN_US, &h->ledger);
 	h->scans = scans_new(h, conf->thresholds, &h->ledger);
 	h->beacons = beacons_new(h, conf->thresholds, conf->origin, &h->ledger);
 	h->names = names_new(h, conf->thresholds, &h->ledger);
@@ -271,18 +278,18 @@ void heuristic_tell(struct heuristics *h, enum heuristic which, const struct evi
 
 /* ---- order ---- */
 
-static bool before(const struct heuristics *h, uint16_t x, uint16_t y)
+static bool before(const struct heuristics *h, const struct turn *x, const struct turn *y)
 {
-	const struct sight *a = &h->held[x], *b = &h->held[y];
-	if (a->ts_us != b->ts_us)
-		return a->ts_us < b->ts_us;
+	if (x->ts_us != y->ts_us)
+		return x->ts_us < y->ts_us;
+	const struct sight *a = &h->held[x->slot], *b = &h->held[y->slot];
 	int d = memcmp(a, b, SIGHT_HEAD);
 	return d ? d < 0 : memcmp(a->name, b->name, a->name_n) < 0;
 }
 
 static void heap_swap(struct heuristics *h, size_t i, size_t k)
 {
-	uint16_t at = h->heap[i];
+	struct turn at = h->heap[i];
 	h->heap[i] = h->heap[k];
 	h->heap[k] = at;
 }
@@ -292,22 +299,22 @@ static void heap_push(struct heuristics *h, const struct sight *s)
 	size_t i = h->waiting;
 	uint16_t slot = h->unused[i];
 	memcpy(&h->held[slot], s, SIGHT_HEAD + s->name_n);
-	h->heap[i] = slot;
+	h->heap[i] = (struct turn){.ts_us = s->ts_us, .slot = slot};
 	h->waiting++;
-	for (; i && before(h, h->heap[i], h->heap[(i - 1) / 2]); i = (i - 1) / 2)
+	for (; i && before(h, &h->heap[i], &h->heap[(i - 1) / 2]); i = (i - 1) / 2)
 		heap_swap(h, i, (i - 1) / 2);
 }
 
 /* The oldest; its place may be taken by the next heap_push(). */
 static const struct sight *heap_pop(struct heuristics *h)
 {
-	uint16_t slot = h->heap[0];
+	uint16_t slot = h->heap[0].slot;
 	h->heap[0] = h->heap[--h->waiting];
 	h->unused[h->waiting] = slot;
 	for (size_t i = 0;;) {
 		size_t least = i;
 		for (size_t k = 2 * i + 1; k <= 2 * i + 2 && k < h->waiting; k++)
-			if (before(h, h->heap[k], h->heap[least]))
+			if (before(h, &h->heap[k], &h->heap[least]))
 				least = k;
 		if (least == i)
 			return &h->held[slot];
@@ -335,12 +342,16 @@ static void judge(struct heuristics *h, const struct sight *s)
 
 static void judge_until(struct heuristics *h, int64_t until_us)
 {
-	while (h->waiting && h->held[h->heap[0]].ts_us <= until_us)
+	while (h->waiting && h->heap[0].ts_us <= until_us)
 		judge(h, heap_pop(h));
 }
 
 void heuristics_sight(struct heuristics *h, const struct sight *s)
 {
+	if (h->conf.in_order) {
+		judge(h, s);
+		return;
+	}
 	if (h->waiting == HELD_MAX)
 		judge(h, heap_pop(h));
 	heap_push(h, s);

@@ -52,7 +52,8 @@ struct heuristics_conf {
 	const struct heuristic_conf *thresholds; /* borrowed */
 	const struct alert_origin *origin;
 	detect_alert_fn *alert;
-	void *owner; /* of alert */
+	void *owner;   /* of alert */
+	bool in_order; /* there is one worker: sights are judged as they come */
 };
 
 struct heuristics;

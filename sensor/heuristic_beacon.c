@@ -62,7 +62,8 @@ struct beacons *beacons_new(struct heuristics *h, const struct heuristic_conf *c
 	b->origin = origin;
 	b->enough = (uint32_t)c->beacon_connections;
 	b->jitter = (double)c->beacon_jitter / 100;
-	b->table = tracker_new(ENTRIES, sizeof(struct calling), INTERVAL_MAX_US, ledger);
+	b->table = tracker_new(ENTRIES, sizeof(struct calling), offsetof(struct calling, visit), INTERVAL_MAX_US,
+			       ledger);
 	return b;
 }
 

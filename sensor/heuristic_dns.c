@@ -1,9 +1,9 @@
 /* DNS tunnelling: one source asks within the window for at least tunnel_names
- * distinct names below one registered domain, each with a label of LABEL_MIN
+ * names below one registered domain, each with a label of its own of LABEL_MIN
  * characters or more that looks random. Data must be in the names, in labels as
  * long as they may be, and no name may be asked twice (a cache would answer): this
- * is what a tunnel cannot avoid. A search list appended to ordinary names gives
- * many long names, but no long labels. Names outside the known top-level domains
+ * is what a tunnel cannot avoid. A search list behind ordinary names gives many
+ * long names, but few long labels. Names outside the known top-level domains
  * go to the tunnel's own server (dnscat2 without a domain): they count together,
  * by server. The window begins with the first such name.
  *
@@ -54,9 +54,11 @@ struct names *names_new(struct heuristics *h, const struct heuristic_conf *c, st
 	n->owner = h;
 	n->conf = c;
 	n->psl = psl_builtin();
-	n->tunnel = tracker_new(SOURCES, sizeof(struct asking), c->tunnel_window_ms * 1000, ledger);
-	n->flood = tracker_new(SOURCES, sizeof(struct asking), c->flood_window_ms * 1000, ledger);
-	n->seen = tracker_new(NAMES, sizeof(struct tracked), 0, ledger);
+	n->tunnel = tracker_new(SOURCES, sizeof(struct asking), sizeof(struct asking), c->tunnel_window_ms * 1000,
+				ledger);
+	n->flood = tracker_new(SOURCES, sizeof(struct asking), sizeof(struct asking), c->flood_window_ms * 1000,
+			       ledger);
+	n->seen = tracker_new(NAMES, sizeof(struct tracked), sizeof(struct tracked), 0, ledger);
 	return n;
 }
 
@@ -112,7 +114,7 @@ static struct asking *window(struct tracker *table, const void *key, size_t key_
 	return a;
 }
 
-static bool first_time(struct names *n, const struct asking *a, const char *text, size_t text_n, int64_t now_us)
+static bool first_time(struct names *n, const struct asking *a, const void *text, size_t text_n, int64_t now_us)
 {
 	uint8_t key[16 + 256];
 	bool fresh;
@@ -138,16 +140,17 @@ static double entropy(const char *p, size_t n)
 	return sum / (double)n;
 }
 
-static bool random_label(const char *name, size_t n)
+/* The first label of name[0..n) that looks random; .p is NULL when there is none. */
+static struct bytes random_label(const char *name, size_t n)
 {
 	for (size_t at = 0; at < n;) {
 		size_t label = strcspn(name + at, ".");
 		label = label < n - at ? label : n - at;
 		if (label >= LABEL_MIN && entropy(name + at, label) >= ENTROPY_MIN)
-			return true;
+			return (struct bytes){.p = (const uint8_t *)name + at, .n = label};
 		at += label + 1;
 	}
-	return false;
+	return (struct bytes){.p = NULL};
 }
 
 /* What the name is counted under: its domain, or the server that it was asked of. */
@@ -163,12 +166,13 @@ static void tunnel_sight(struct names *n, const struct sight *at, const char *na
 	char room[ADDR_TEXT_LEN];
 	const char *end = tunnel_end(n, at, domain, room);
 	size_t labels = end == domain ? (size_t)(domain - name) : strlen(name), end_n = strlen(end);
-	if (!random_label(name, labels))
+	struct bytes label = random_label(name, labels);
+	if (!label.p)
 		return;
 	memcpy(key, &at->src, sizeof(at->src));
 	memcpy(key + sizeof(at->src), end, end_n);
 	struct asking *a = window(n->tunnel, key, sizeof(at->src) + end_n, n->conf->tunnel_window_ms * 1000, at->ts_us);
-	if (!first_time(n, a, name, strlen(name), at->ts_us))
+	if (!first_time(n, a, label.p, label.n, at->ts_us))
 		return;
 	a->head.worth = ++a->n;
 	a->other += (uint32_t)labels;

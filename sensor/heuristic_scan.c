@@ -70,7 +70,7 @@ static void scan_setup(struct scan *s, struct heuristics *h, enum heuristic whic
 	s->which = which;
 	s->enough = (size_t)enough;
 	s->window_us = window_ms * 1000;
-	s->table = tracker_new(ENTRIES, sizeof(struct trying), s->window_us, ledger);
+	s->table = tracker_new(ENTRIES, sizeof(struct trying), offsetof(struct trying, attempt), s->window_us, ledger);
 }
 
 struct scans *scans_new(struct heuristics *h, const struct heuristic_conf *c, struct ledger *ledger)

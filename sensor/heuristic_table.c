@@ -11,17 +11,18 @@
 struct tracker {
 	struct hash_key key;
 	struct ledger *ledger;
-	size_t size, sets, count;
+	size_t size, cleared, sets, count;
 	int64_t stale_us;
 	unsigned char *entry;
 };
 
-struct tracker *tracker_new(size_t entries, size_t entry_size, int64_t stale_us, struct ledger *ledger)
+struct tracker *tracker_new(size_t entries, size_t entry_size, size_t cleared, int64_t stale_us, struct ledger *ledger)
 {
 	struct tracker *t = xcalloc(1, sizeof(*t));
 	hash_key_random(&t->key);
 	t->ledger = ledger;
 	t->size = entry_size;
+	t->cleared = cleared;
 	t->stale_us = stale_us;
 	t->sets = (entries + WAYS - 1) / WAYS;
 	t->entry = xcalloc(t->sets * WAYS, entry_size);
@@ -88,7 +89,7 @@ void *tracker_get(struct tracker *t, uint64_t tag, int64_t now_us, bool *fresh)
 	*fresh = !e;
 	if (!e) {
 		e = place(t, tag, now_us);
-		memset(e, 0, t->size);
+		memset(e, 0, t->cleared);
 		e->tag = tag;
 		t->count++;
 	}

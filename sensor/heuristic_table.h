@@ -21,13 +21,14 @@ struct tracked {
 struct tracker;
 
 /* entries: rounded up to whole sets; the pages are touched with use. What was not
- * touched for stale_us is worth nothing. */
-struct tracker *tracker_new(size_t entries, size_t entry_size, int64_t stale_us, struct ledger *ledger);
+ * touched for stale_us is worth nothing. cleared: so many bytes of an entry are
+ * zero when it is made. */
+struct tracker *tracker_new(size_t entries, size_t entry_size, size_t cleared, int64_t stale_us, struct ledger *ledger);
 void tracker_free(struct tracker *t);
 
 uint64_t tracker_tag(const struct tracker *t, const void *key, size_t n);
 void *tracker_find(struct tracker *t, uint64_t tag); /* NULL: not there */
-/* Finds or makes; never NULL. *fresh: it was made, all zero behind its head. */
+/* Finds or makes; never NULL. *fresh: it was made. */
 void *tracker_get(struct tracker *t, uint64_t tag, int64_t now_us, bool *fresh);
 void tracker_drop(struct tracker *t, void *entry);
 size_t tracker_count(const struct tracker *t);

@@ -387,8 +387,11 @@ static int sensor_file(struct sensor *s)
 	s->worker.alert = producer_alert;
 	s->worker.owner = &producer;
 	s->worker.dpi_wait = true;
-	struct heuristics_conf heuristics = {
-	    .thresholds = &s->conf.heuristic, .origin = &s->origin, .alert = producer_alert, .owner = &producer};
+	struct heuristics_conf heuristics = {.thresholds = &s->conf.heuristic,
+					     .origin = &s->origin,
+					     .alert = producer_alert,
+					     .owner = &producer,
+					     .in_order = true};
 	s->worker.tap.engine = s->heuristics = heuristics_new(&heuristics, s->armed, &e);
 	if (c && s->heuristics && start_output(s, 1, &e))
 		w = worker_new(&s->worker, c, s->armed, &e);

@@ -136,7 +136,7 @@ static void scan_file(struct scan *s, const char *path)
 	struct capture *c = capture_open_file(path, s->filter, &e);
 	struct worker_conf conf = s->worker;
 	struct heuristics_conf heuristics = {
-	    .thresholds = &s->conf.heuristic, .origin = &s->origin, .alert = take_alert, .owner = s};
+	    .thresholds = &s->conf.heuristic, .origin = &s->origin, .alert = take_alert, .owner = s, .in_order = true};
 	conf.tap.engine = c ? heuristics_new(&heuristics, s->armed, &e) : NULL;
 	struct worker *w = conf.tap.engine ? worker_new(&conf, c, s->armed, &e) : NULL;
 	if (!w) {

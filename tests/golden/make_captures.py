@@ -3,7 +3,8 @@
 
     python3 tests/golden/make_captures.py         from the tree's root
 
-Addresses and names are those of RFC 2606, RFC 3849 and RFC 5737. The output is
+Addresses and names are those of RFC 2606, RFC 3849 and RFC 5737, but for names in
+heuristics: those count only below real top-level domains. The output is
 the same each time; the fingerprints that tls12-certificate/rules.yaml names are
 computed here, independently of the sensor, and printed.
 """
@@ -300,7 +301,80 @@ def ntp():
     return pcap([there, back])
 
 
+def stamped(frames):
+    """Frames with their times in microseconds."""
+    out = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    for us, frame in sorted(frames, key=lambda x: x[0]):
+        us += START_US
+        out += struct.pack("<IIII", us // 1000000, us % 1000000, len(frame), len(frame)) + frame
+    return out
+
+
+def visit(at, client, cport, server, sport, sent, got):
+    """A connection from SYN to FIN, a tenth of a second long."""
+    t = Tcp(client, cport, server, sport)
+    frames = t.open() + [t.send(0, b"q" * sent), t.send(1, b"r" * got)] + t.close()
+    return [(at + i * 10000, frame) for i, frame in enumerate(frames)]
+
+
+def refused(at, client, cport, server, sport):
+    t = Tcp(client, cport, server, sport)
+    syn = t.raw(0, t.SYN)
+    t.seq[0] += 1
+    return [(at, syn), (at + 500, t.raw(1, 4 | t.ACK))]
+
+
+def looked_up(at, name, rcode, ident):
+    server, port = "198.51.100.53", 20000 + ident
+    query = dns(ident, name)
+    answer = query[:2] + struct.pack("!H", 0x8180 | rcode) + query[4:]
+    there = ether(ip4("10.1.2.7", server, 17, udp("10.1.2.7", port, server, 53, query)))
+    back = ether(ip4(server, "10.1.2.7", 17, udp(server, 53, "10.1.2.7", port, answer)))
+    return [(at, there), (at + 3000, back)]
+
+
+def word(i, n):
+    return hashlib.sha256(str(i).encode()).hexdigest()[:n]
+
+
+def heuristics():
+    """Each heuristic once, from a source of its own."""
+    s = 1000000
+    frames = []
+    for i in range(40):
+        frames += refused(i * 20000, "10.1.2.5", 30000 + i, SERVER, 1 + i)
+        frames += refused(i * 30000, "10.1.2.6", 30000 + i, "198.51.100.%d" % (1 + i), 445)
+        frames += visit(i * 60 * s + i % 3 * 100000, "10.1.2.8", 30000 + i, SERVER, 443, 200, 90)
+    for i in range(120):
+        frames += looked_up(i * s, word(i, 48) + ".t.example.com", 0, i)
+    for i in range(60):
+        frames += looked_up(900 * s + i * s, word(i, 12) + ".net", 3, 200 + i)
+    return stamped(frames)
+
+
+def benign_twins():
+    """What looks like it and is none: a page of many connections, a port that is closed, passive data
+    channels, a page that reloads itself, polling with answers of all sizes, a search list, reverse names."""
+    s = 1000000
+    frames = []
+    for i in range(60):
+        frames += visit(i * 5000, "10.1.2.5", 30000 + i, SERVER, 443, 100, 900)
+        frames += refused(i * 20000, "10.1.2.5", 31000 + i, SERVER, 8080)
+        frames += visit(i * 50000, "10.1.2.6", 30000 + i, "203.0.113.21", 40000 + i, 10, 500)
+        for k in range(3):
+            frames += visit(i * 60 * s + k * 50000, "10.1.2.8", 30000 + 3 * i + k, SERVER, 443, 200, 90)
+        frames += visit(i * 60 * s, "10.1.2.9", 30000 + i, SERVER, 993, 200, int(word(i, 3), 16) % 1400)
+    for i in range(150):
+        name = "www%d.a-partner-with-a-long-name-%d.com" % (i, i // 5)
+        frames += looked_up(i * s, name + ".branch.corp.example.com", 3, 3 * i)
+        frames += looked_up(i * s + 5000, name, 0, 3 * i + 1)
+        frames += looked_up(i * s + 9000, "%d.2.0.192.in-addr.arpa" % i, 3, 3 * i + 2)
+    return stamped(frames)
+
+
 def main():
+    write("heuristics", heuristics())
+    write("heuristics-benign", benign_twins())
     three = [dns_frame("first.bad.example", 1, 50001), dns_frame("second.bad.example", 2, 50002), dns_frame("third.bad.example", 3, 50003)]
     write("dns-tcp", dns_tcp())
     write("http-keepalive-pipelined", http_pipelined())

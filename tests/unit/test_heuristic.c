@@ -629,7 +629,7 @@ static void test_table_is_bounded(void **state)
 	(void)state;
 	struct ledger l = {0};
 	bool fresh;
-	struct tracker *t = tracker_new(64, sizeof(struct tracked), SECOND, &l);
+	struct tracker *t = tracker_new(64, sizeof(struct tracked), sizeof(struct tracked), SECOND, &l);
 	for (uint64_t i = 0; i < 10000; i++) {
 		uint64_t tag = tracker_tag(t, &i, sizeof(i));
 		struct tracked *e = tracker_get(t, tag, (int64_t)i, &fresh);
