@@ -16,6 +16,8 @@ const struct parser *const parsers[] = {
     &parser_http2,
     &parser_smtp,
     &parser_ftp,
+    &parser_imap,
+    &parser_pop3,
     &parser_smb,
     &parser_krb5_tcp,
     &parser_krb5_udp,

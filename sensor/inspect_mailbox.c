@@ -1,0 +1,389 @@
+/* IMAP (RFC 3501, 9051) and POP3 (RFC 1939, 5034) up to the login: who logs in,
+ * and where TLS begins. Lines of text:
+ *
+ *   IMAP  S: * OK …                          POP3  S: +OK …
+ *         C: a LOGIN ann secret                    C: USER ann      C: APOP ann digest
+ *         C: a LOGIN "ann" …   {3}CRLF ann …       C: AUTH PLAIN [token]
+ *         C: a AUTHENTICATE PLAIN [token]          C: STLS          S: +OK
+ *         C: a STARTTLS        S: a OK
+ *
+ * Tokens are base64: PLAIN (RFC 4616) is authority NUL name NUL password, LOGIN is
+ * the name and then the password, NTLM is in ntlm.c; they come with the command
+ * or as the next line. The first command of a session that is logged in ends
+ * inspection: what follows is the mailbox. */
+#include <string.h>
+
+#include "common/text.h"
+#include "sensor/mime_field.h"
+#include "sensor/ntlm.h"
+#include "sensor/parsers.h"
+
+#define LINE_BYTES 8192 /* longer lines are stepped over; tokens are the longest */
+#define NAME_BYTES 512
+#define TAG_BYTES  32
+
+enum await { AWAIT_NOTHING = 0, AWAIT_PLAIN, AWAIT_NAME, AWAIT_PASSWORD, AWAIT_NTLM, AWAIT_LITERAL };
+
+struct mailbox {
+	struct carry line[2];
+	bool skip[2]; /* to the end of the line */
+	enum await await;
+	size_t literal;         /* AWAIT_LITERAL: the name's length */
+	bool tls;               /* asked for, not yet answered */
+	uint8_t tag[TAG_BYTES]; /* of the IMAP command that asked */
+	size_t tag_n;
+};
+
+static bool same(struct bytes word, const char *text)
+{
+	return text_equal_fold(word.p, word.n, text, strlen(text));
+}
+
+static bool one_of(struct bytes word, const char *const *list)
+{
+	for (; *list; list++)
+		if (same(word, *list))
+			return true;
+	return false;
+}
+
+/* Takes the next word off the line. */
+static struct bytes next_word(struct bytes *line)
+{
+	while (line->n && line->p[0] == ' ') {
+		line->p++;
+		line->n--;
+	}
+	size_t n = 0;
+	while (n < line->n && line->p[n] != ' ')
+		n++;
+	struct bytes word = {line->p, n};
+	line->p += n;
+	line->n -= n;
+	return word;
+}
+
+static void user(struct inspect *in, struct bytes name)
+{
+	if (name.n > NAME_BYTES)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	else if (name.n)
+		observe(in, WHERE_LOGIN_USER, name.p, name.n);
+}
+
+/* ---- tokens ---- */
+
+static void plain_token(struct inspect *in, struct bytes token)
+{
+	const uint8_t *first = token.n ? memchr(token.p, 0, token.n) : NULL;
+	if (!first)
+		return;
+	struct bytes name = {first + 1, token.n - (size_t)(first + 1 - token.p)};
+	const uint8_t *second = name.n ? memchr(name.p, 0, name.n) : NULL;
+	if (second)
+		user(in, (struct bytes){name.p, (size_t)(second - name.p)});
+}
+
+/* What the mechanism's name, or the line before, says of this line. */
+static void token(struct inspect *in, struct mailbox *m, struct bytes line)
+{
+	uint8_t text[LINE_BYTES];
+	struct base64 state = {0};
+	enum await await = m->await;
+	struct bytes b = {text, base64_decode(&state, line.p, line.n, text)};
+	m->await = AWAIT_NOTHING;
+	if (same(line, "*")) /* the client gives up, RFC 4422 3.5 */
+		return;
+	if (await == AWAIT_PLAIN) {
+		plain_token(in, b);
+	} else if (await == AWAIT_NAME) {
+		user(in, b);
+		m->await = AWAIT_PASSWORD;
+	} else if (await == AWAIT_NTLM) {
+		ntlm_user(in, b.p, b.n);
+		m->await = AWAIT_NTLM; /* the first token asks, the second says */
+	}
+}
+
+static void authenticate(struct inspect *in, struct mailbox *m, struct bytes line)
+{
+	struct bytes mechanism = next_word(&line), initial = next_word(&line);
+	if (same(mechanism, "PLAIN"))
+		m->await = AWAIT_PLAIN;
+	else if (same(mechanism, "LOGIN"))
+		m->await = AWAIT_NAME;
+	else if (same(mechanism, "NTLM"))
+		m->await = AWAIT_NTLM;
+	if (m->await != AWAIT_NOTHING && initial.n)
+		token(in, m, initial);
+}
+
+/* ---- IMAP ---- */
+
+/* "{12}" or "{12+}" at the end of the line: the name comes with the next one. */
+static bool literal(struct mailbox *m, struct bytes word)
+{
+	size_t n = 0, i = 1;
+	if (word.n < 3 || word.p[0] != '{')
+		return false;
+	for (; i < word.n && word.p[i] >= '0' && word.p[i] <= '9' && n <= NAME_BYTES; i++)
+		n = n * 10 + (size_t)(word.p[i] - '0');
+	if (!n || n > NAME_BYTES)
+		return false;
+	m->literal = n;
+	m->await = AWAIT_LITERAL;
+	return true;
+}
+
+/* "a\"b\\c": without the quotes, the backslashes taken away. */
+static void quoted(struct inspect *in, struct bytes line)
+{
+	uint8_t name[NAME_BYTES];
+	size_t n = 0;
+	for (size_t i = 1; i < line.n && n < sizeof(name); i++) {
+		if (line.p[i] == '"') {
+			user(in, (struct bytes){name, n});
+			return;
+		}
+		if (line.p[i] == '\\' && ++i == line.n)
+			return;
+		name[n++] = line.p[i];
+	}
+}
+
+static void imap_login(struct inspect *in, struct mailbox *m, struct bytes line)
+{
+	struct bytes rest = line, word = next_word(&rest);
+	if (word.n && word.p[0] == '"')
+		quoted(in, (struct bytes){word.p, word.n + rest.n});
+	else if (!literal(m, word))
+		user(in, word);
+}
+
+static enum verdict imap_command(struct inspect *in, struct mailbox *m, struct bytes line)
+{
+	static const char *const inside[] = {"SELECT", "EXAMINE", "LIST", "LSUB", "STATUS", "NAMESPACE", "IDLE", NULL};
+	struct bytes tag = next_word(&line), verb = next_word(&line);
+	m->tls = false;
+	if (same(verb, "LOGIN"))
+		imap_login(in, m, line);
+	else if (same(verb, "AUTHENTICATE"))
+		authenticate(in, m, line);
+	else if (one_of(verb, inside))
+		return INSPECT_DONE;
+	if (same(verb, "STARTTLS") && tag.n && tag.n <= TAG_BYTES) {
+		m->tls = true;
+		m->tag_n = tag.n;
+		memcpy(m->tag, tag.p, tag.n);
+	}
+	return INSPECT_MORE;
+}
+
+static enum verdict imap_answer(struct mailbox *m, struct bytes line)
+{
+	struct bytes tag = next_word(&line), status = next_word(&line);
+	if (!m->tls || tag.n != m->tag_n || memcmp(tag.p, m->tag, tag.n) != 0)
+		return INSPECT_MORE;
+	m->tls = false;
+	return same(status, "OK") ? INSPECT_AGAIN : INSPECT_MORE;
+}
+
+static enum verdict imap_line(struct inspect *in, enum side side, struct bytes line)
+{
+	struct mailbox *m = in->state;
+	if (side == TO_CLIENT)
+		return imap_answer(m, line);
+	if (m->await == AWAIT_LITERAL) {
+		m->await = AWAIT_NOTHING;
+		if (line.n >= m->literal)
+			user(in, (struct bytes){line.p, m->literal});
+		return INSPECT_MORE;
+	}
+	if (m->await != AWAIT_NOTHING && !memchr(line.p, ' ', line.n)) {
+		token(in, m, line);
+		return INSPECT_MORE;
+	}
+	m->await = AWAIT_NOTHING;
+	return imap_command(in, m, line);
+}
+
+/* ---- POP3 ---- */
+
+static enum verdict pop3_command(struct inspect *in, struct mailbox *m, struct bytes line)
+{
+	static const char *const inside[] = {"STAT", "LIST", "UIDL", "RETR", "TOP", NULL};
+	struct bytes verb = next_word(&line);
+	m->tls = same(verb, "STLS");
+	if (same(verb, "USER") || same(verb, "APOP"))
+		user(in, next_word(&line));
+	else if (same(verb, "AUTH"))
+		authenticate(in, m, line);
+	else if (one_of(verb, inside))
+		return INSPECT_DONE;
+	return INSPECT_MORE;
+}
+
+static enum verdict pop3_line(struct inspect *in, enum side side, struct bytes line)
+{
+	struct mailbox *m = in->state;
+	if (side == TO_CLIENT) {
+		bool tls = m->tls, ok = line.n >= 3 && memcmp(line.p, "+OK", 3) == 0;
+		bool refused = line.n >= 4 && memcmp(line.p, "-ERR", 4) == 0;
+		m->tls = false;
+		if (refused)
+			m->await = AWAIT_NOTHING;
+		return tls && ok ? INSPECT_AGAIN : INSPECT_MORE;
+	}
+	if (m->await != AWAIT_NOTHING && !memchr(line.p, ' ', line.n)) {
+		token(in, m, line);
+		return INSPECT_MORE;
+	}
+	m->await = AWAIT_NOTHING;
+	return pop3_command(in, m, line);
+}
+
+/* ---- lines ---- */
+
+typedef enum verdict line_fn(struct inspect *in, enum side side, struct bytes line);
+
+static void keep(struct inspect *in, struct mailbox *m, enum side side, const uint8_t *p, size_t n)
+{
+	if (m->skip[side] || carry_push(in->mem, &m->line[side], p, n, LINE_BYTES))
+		return;
+	ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	m->skip[side] = true;
+}
+
+/* A line is complete. */
+static enum verdict end_line(struct inspect *in, enum side side, line_fn *on_line)
+{
+	struct mailbox *m = in->state;
+	struct carry c = m->line[side];
+	bool whole = !m->skip[side];
+	m->line[side] = (struct carry){0};
+	m->skip[side] = false;
+	struct bytes line = {c.p, c.n};
+	while (line.n && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
+		line.n--;
+	enum verdict v = whole && line.n ? on_line(in, side, line) : INSPECT_MORE;
+	carry_free(in->mem, &c);
+	return v;
+}
+
+static enum verdict lines(struct inspect *in, enum side side, const uint8_t *p, size_t n, size_t *used,
+			  line_fn *on_line)
+{
+	struct mailbox *m = in->state;
+	for (size_t at = 0; at < n;) {
+		if (side == TO_SERVER && m->tls && !m->line[side].n && p[at] == 0x16) { /* the answer was not seen */
+			*used = at;
+			return INSPECT_AGAIN;
+		}
+		const uint8_t *nl = memchr(p + at, '\n', n - at);
+		size_t step = nl ? (size_t)(nl - p) + 1 - at : n - at;
+		keep(in, m, side, p + at, step);
+		at += step;
+		enum verdict v = nl ? end_line(in, side, on_line) : INSPECT_MORE;
+		if (v == INSPECT_AGAIN)
+			*used = at;
+		if (v != INSPECT_MORE)
+			return v;
+	}
+	return INSPECT_MORE;
+}
+
+static enum verdict imap_stream(struct inspect *in, enum side side, const uint8_t *p, size_t n, size_t *used)
+{
+	return lines(in, side, p, n, used, imap_line);
+}
+
+static enum verdict pop3_stream(struct inspect *in, enum side side, const uint8_t *p, size_t n, size_t *used)
+{
+	return lines(in, side, p, n, used, pop3_line);
+}
+
+static enum verdict mailbox_gap(struct inspect *in, enum side side, size_t lost)
+{
+	struct mailbox *m = in->state;
+	(void)lost;
+	carry_free(in->mem, &m->line[side]);
+	m->skip[side] = true;
+	if (side == TO_SERVER)
+		m->await = AWAIT_NOTHING;
+	return INSPECT_MORE;
+}
+
+static void mailbox_drop(struct inspect *in)
+{
+	struct mailbox *m = in->state;
+	carry_free(in->mem, &m->line[0]);
+	carry_free(in->mem, &m->line[1]);
+}
+
+/* ---- recognising ---- */
+
+/* A line that begins so; more bytes are waited for up to a greeting's length. */
+static enum probe begins(const uint8_t *p, size_t n, const char *word)
+{
+	size_t w = strlen(word), k = n < w ? n : w;
+	if (!text_equal_fold(p, k, word, k))
+		return PROBE_NO;
+	if (memchr(p, '\n', n))
+		return n >= w ? PROBE_YES : PROBE_NO;
+	return n < 1024 ? PROBE_MORE : PROBE_NO;
+}
+
+static enum probe best(const uint8_t *p, size_t n, const char *const *words)
+{
+	enum probe answer = PROBE_NO;
+	for (; *words; words++) {
+		enum probe one = begins(p, n, *words);
+		answer = one > answer ? one : answer;
+	}
+	return answer;
+}
+
+/* A greeting, or a tag and a command that comes before the login. */
+static enum probe imap_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
+{
+	static const char *const greetings[] = {"* OK ", "* PREAUTH ", NULL};
+	static const char *const commands[] = {" CAPABILITY", " STARTTLS", " LOGIN ", " AUTHENTICATE ", " ID (", NULL};
+	(void)in;
+	if (side == TO_CLIENT)
+		return best(p, n, greetings);
+	size_t tag = 0;
+	while (tag < n && tag < TAG_BYTES && p[tag] > ' ' && p[tag] < 0x7f)
+		tag++;
+	if (tag == n)
+		return tag < TAG_BYTES ? PROBE_MORE : PROBE_NO;
+	return tag ? best(p + tag, n - tag, commands) : PROBE_NO;
+}
+
+/* "+OK" alone is Redis' answer, USER is FTP's word, too. */
+static enum probe pop3_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
+{
+	static const char *const greetings[] = {"+OK ", NULL};
+	static const char *const commands[] = {"CAPA\r\n", "STLS\r\n", "APOP ", NULL};
+	(void)in;
+	return best(p, n, side == TO_CLIENT ? greetings : commands);
+}
+
+const struct parser parser_imap = {
+    .name = "imap",
+    .over = OVER_TCP,
+    .state_size = sizeof(struct mailbox),
+    .probe = imap_probe,
+    .stream = imap_stream,
+    .gap = mailbox_gap,
+    .drop = mailbox_drop,
+};
+
+const struct parser parser_pop3 = {
+    .name = "pop3",
+    .over = OVER_TCP,
+    .state_size = sizeof(struct mailbox),
+    .probe = pop3_probe,
+    .stream = pop3_stream,
+    .gap = mailbox_gap,
+    .drop = mailbox_drop,
+};
