@@ -27,8 +27,19 @@ fi
 for c in "$top"/cases/*/; do printf '%s\n' "${c%/}"; done |
 	xargs -P "$(nproc)" -I{} env PICKET_CASES_ONE={} PICKET_CASES_OUT="$out" sh "$0" "$build" "$top" >"$out/wrong"
 [ -s "$out/wrong" ] && cat "$out/wrong"
+# below TIER RECALL PRECISION: says so and fails when the totals of score.txt are under these.
+below() {
+	awk -v tier="$1" -v recall="$2" -v precision="$3" '
+		$1 == "TOTAL" && ($4 < recall || $6 < precision) { bad = 1
+			printf "cases: tier %s: recall %s, precision %s; at least %s and %s are expected\n", tier, $4, $6, recall, precision }
+		END { exit bad }' "$out/score.txt"
+}
+
+failed=0
 for tier in 1 2; do
 	echo "cases: tier $tier"
-	python3 "$top/tools/score.py" --root "$top/cases" --alerts "$out" --tier "$tier" --list "${PICKET_CASES_LIST:-0}"
+	python3 "$top/tools/score.py" --root "$top/cases" --alerts "$out" --tier "$tier" --list "${PICKET_CASES_LIST:-0}" |
+		tee "$out/score.txt"
+	if [ "$tier" = 1 ]; then below 1 0.99 0.998 || failed=1; else below 2 0.98 0.998 || failed=1; fi
 done
-[ ! -s "$out/wrong" ]
+[ ! -s "$out/wrong" ] && [ "$failed" -eq 0 ]
