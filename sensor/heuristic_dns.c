@@ -14,8 +14,7 @@
  * failing names below few domains. Reverse names (arpa) and names outside the
  * known top-level domains (printer.lan) count for nothing.
  *
- * Both use the Public Suffix List: this file is the door to libpsl. */
-#include <libpsl.h>
+ * Both use the Public Suffix List (rules/suffix.h). */
 #include <math.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 
 #include "common/buf.h"
 #include "common/text.h"
+#include "rules/suffix.h"
 #include "sensor/heuristic_part.h"
 
 #define LABEL_MIN   24  /* characters */
@@ -43,7 +43,6 @@ struct asking {
 struct names {
 	struct heuristics *owner;
 	const struct heuristic_conf *conf;
-	const psl_ctx_t *psl;
 	struct tracker *tunnel, *flood;
 	struct tracker *seen; /* what was counted already, by entry, window and name */
 };
@@ -53,7 +52,6 @@ struct names *names_new(struct heuristics *h, const struct heuristic_conf *c, st
 	struct names *n = xcalloc(1, sizeof(*n));
 	n->owner = h;
 	n->conf = c;
-	n->psl = psl_builtin();
 	n->tunnel = tracker_new(SOURCES, sizeof(struct asking), sizeof(struct asking), c->tunnel_window_ms * 1000,
 				ledger);
 	n->flood = tracker_new(SOURCES, sizeof(struct asking), sizeof(struct asking), c->flood_window_ms * 1000,
@@ -92,15 +90,9 @@ static bool below(const char *name, const char *domain)
 }
 
 /* The part of name that somebody registered; NULL when there is none to speak of. */
-static const char *registered(const struct names *n, const char *name)
+static const char *registered(const char *name)
 {
-	return below(name, "arpa") ? NULL : psl_registrable_domain(n->psl, name);
-}
-
-static bool known_top_level(const struct names *n, const char *domain)
-{
-	const char *dot = strrchr(domain, '.');
-	return dot && psl_is_public_suffix2(n->psl, dot + 1, PSL_TYPE_ICANN | PSL_TYPE_NO_STAR_RULE);
+	return below(name, "arpa") ? NULL : suffix_registered(name);
 }
 
 static struct asking *window(struct tracker *table, const void *key, size_t key_n, int64_t window_us, int64_t now_us)
@@ -154,17 +146,16 @@ static struct bytes random_label(const char *name, size_t n)
 }
 
 /* What the name is counted under: its domain, or the server that it was asked of. */
-static const char *tunnel_end(const struct names *n, const struct sight *at, const char *domain,
-			      char room[static ADDR_TEXT_LEN])
+static const char *tunnel_end(const struct sight *at, const char *domain, char room[static ADDR_TEXT_LEN])
 {
-	return known_top_level(n, domain) ? domain : addr_format(&at->dest, room);
+	return suffix_top_level_known(domain) ? domain : addr_format(&at->dest, room);
 }
 
 static void tunnel_sight(struct names *n, const struct sight *at, const char *name, const char *domain)
 {
 	uint8_t key[sizeof(at->src) + 256];
 	char room[ADDR_TEXT_LEN];
-	const char *end = tunnel_end(n, at, domain, room);
+	const char *end = tunnel_end(at, domain, room);
 	size_t labels = end == domain ? (size_t)(domain - name) : strlen(name), end_n = strlen(end);
 	struct bytes label = random_label(name, labels);
 	if (!label.p)
@@ -191,7 +182,7 @@ static void flood_sight(struct names *n, const struct sight *at, const char *dom
 	bool none = at->rcode == RCODE_NONE;
 	char text[256];
 	size_t domain_n = strlen(domain);
-	if ((at->rcode != RCODE_OK && !none) || !known_top_level(n, domain))
+	if ((at->rcode != RCODE_OK && !none) || !suffix_top_level_known(domain))
 		return;
 	struct asking *a = window(n->flood, &at->src, sizeof(at->src), n->conf->flood_window_ms * 1000, at->ts_us);
 	text[0] = none ? '!' : ' ';
@@ -217,7 +208,7 @@ void names_sight(struct names *n, const struct sight *at, unsigned on)
 	if (at->kind != SIGHT_DNS_QUERY && at->kind != SIGHT_DNS_ANSWER)
 		return;
 	name_text(at, name);
-	const char *domain = registered(n, name);
+	const char *domain = registered(name);
 	if (!domain)
 		return;
 	if (on & 1u << HEURISTIC_DNS_TUNNEL)

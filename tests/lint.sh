@@ -49,7 +49,6 @@ door 'xxhash' common/hash.c rules/ruleset*
 door 'libpsl' rules/suffix.c
 door 'isa-l' common/hash.c
 door 'idn2' rules/canon_name.c
-door 'libpsl' sensor/heuristic_dns.c
 door 'openssl/ssl' common/tls.c
 door 'openssl/x509' common/tls.c sensor/x509.c
 door 'openssl/' common/hash.c common/tls.c sensor/x509.c sensor/file.c sensor/initial.c rules/sign.c
