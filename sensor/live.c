@@ -119,6 +119,17 @@ static void lanes_free(struct live *l)
 	free(l);
 }
 
+static void tell_heuristics(const struct heuristics *h)
+{
+	struct buf names = {0};
+	for (int i = 0; i < HEURISTIC_COUNT; i++)
+		if (heuristics_on(h) & 1u << i)
+			buf_printf(&names, "%s%s", names.n ? ", " : "", heuristic_names[i]);
+	if (names.n)
+		log_info("heuristics that are watched for: %s", (const char *)names.p);
+	buf_free(&names);
+}
+
 /* Heuristics judge what all workers saw: they are one producer more. */
 static bool start_heuristics(struct live *l, const struct sensor_conf *c, const struct alert_origin *origin,
 			     struct output *out, const struct armed *armed, struct err *e)
@@ -128,6 +139,8 @@ static bool start_heuristics(struct live *l, const struct sensor_conf *c, const 
 	    .thresholds = &c->heuristic, .origin = origin, .alert = producer_alert, .owner = &l->producer};
 	l->heuristics = heuristics_new(&conf, armed, e);
 	l->judging = l->heuristics ? heuristic_thread_start(l->heuristics, l->n, e) : NULL;
+	if (l->judging)
+		tell_heuristics(l->heuristics);
 	return l->judging != NULL;
 }
 

@@ -4,6 +4,7 @@ _picket() {
 	case $before in
 	--fail-on | --severity) words='low medium high critical' ;;
 	--dpi) words='off unrecognised all' ;;
+	--heuristics) words='all port-scan address-scan beacon dns-tunnel nxdomain-flood' ;;
 	--vlan) words='auto strict ignore' ;;
 	--state) words='new acknowledged closed false_positive open all' ;;
 	esac
@@ -11,7 +12,7 @@ _picket() {
 		words='scan rules why alerts sensors status help'
 	elif [ -z "$words" ]; then
 		case ${COMP_WORDS[1]}:$word in
-		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --quiet --verbose --help' ;;
+		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;
 		alerts:-*) words='--severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
 		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
 		rules:*) words='lint compile why' ;;

@@ -13,8 +13,10 @@
 #include <cmocka.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "sensor/heuristic.h"
 #include "sensor/heuristic_part.h"
+#include "sensor/heuristic_thread.h"
 #include "sensor/sensor_conf.h"
 
 #define SECOND      1000000LL
@@ -532,22 +534,61 @@ static void test_workers(void **state)
 	free(all.sight);
 }
 
-/* A note that comes late is judged and counted. */
-static void test_late(void **state)
+/* The thread takes the notes of four queues; what is queued when it stops is judged. */
+static void test_thread(void **state)
 {
 	(void)state;
 	struct scene s;
 	struct run run;
+	struct err e;
 	struct ledger l;
 	make(&s, 0, 7);
 	begin(&run, true, NULL, INDICATOR_NONE, NULL);
-	for (size_t i = s.n; i-- > 0;) {
-		s.sight[i].ts_us = START_US - (int64_t)i * 3 * HEURISTIC_ORDER_US;
-		heuristics_sight(run.h, &s.sight[s.n - 1 - i]);
+	struct heuristic_thread *t = heuristic_thread_start(run.h, 4, &e);
+	assert_non_null(t);
+	int64_t later_us = clock_wall_us() - START_US;
+	for (size_t i = 0; i < s.n; i++) {
+		s.sight[i].ts_us += later_us;
+		assert_true(queue_push(heuristic_thread_queue(t, worker_of(&s.sight[i], 4)), &s.sight[i], SIGHT_HEAD));
+		if (i == s.n / 2)
+			nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	}
-	heuristics_finish(run.h, START_US);
+	heuristic_thread_stop(t);
 	heuristics_ledger(run.h, &l);
 	assert_int_equal(l.v[LEDGER_HEURISTIC_SIGHTS], s.n);
+	assert_int_equal(l.v[LEDGER_HEURISTIC_LATE], 0);
+	assert_string_equal(run_text(&run), scenes[0].expect);
+	end(&run);
+	free(s.sight);
+}
+
+/* A note that comes late is judged and counted. */
+static void test_late(void **state)
+{
+	(void)state;
+	struct scene s = {.seed = 7};
+	struct run run;
+	struct ledger l;
+	talk(&s, 0, CLIENT, SERVER, 443, 1, 1);
+	talk(&s, 10 * HEURISTIC_ORDER_US, CLIENT, SERVER, 443, 1, 1);
+	talk(&s, HEURISTIC_ORDER_US, CLIENT, SERVER, 443, 1, 1);
+	talk(&s, 20 * HEURISTIC_ORDER_US, CLIENT, SERVER, 443, 1, 1);
+	begin(&run, true, NULL, INDICATOR_NONE, NULL);
+	for (size_t i = 0; i < s.n; i++)
+		heuristics_sight(run.h, &s.sight[i]);
+	heuristics_finish(run.h, 0);
+	heuristics_ledger(run.h, &l);
+	assert_int_equal(l.v[LEDGER_HEURISTIC_SIGHTS], s.n);
+	assert_int_equal(l.v[LEDGER_HEURISTIC_LATE], 0); /* held long enough to be put in order */
+	end(&run);
+	begin(&run, true, NULL, INDICATOR_NONE, NULL);
+	for (size_t i = 0; i < s.n; i++) {
+		heuristics_sight(run.h, &s.sight[i]);
+		heuristics_clock(run.h, s.sight[i].ts_us);
+	}
+	heuristics_ledger(run.h, &l);
+	assert_int_equal(l.v[LEDGER_HEURISTIC_SIGHTS], s.n);
+	assert_int_equal(l.v[LEDGER_HEURISTIC_LATE], 3);
 	end(&run);
 	free(s.sight);
 }
@@ -648,6 +689,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_scenes),
 	    cmocka_unit_test(test_workers),
+	    cmocka_unit_test(test_thread),
 	    cmocka_unit_test(test_late),
 	    cmocka_unit_test(test_rules),
 	    cmocka_unit_test(test_flood_of_sources),
