@@ -394,7 +394,9 @@ static int sensor_file(struct sensor *s)
 					     .in_order = true};
 	s->worker.tap.engine = s->heuristics = heuristics_new(&heuristics, s->armed, &e);
 	if (c && s->heuristics && start_output(s, 1, &e))
-		w = worker_new(&s->worker, c, s->armed, &e);
+		w = worker_new(&s->worker, c, s->armed, &e); /* closes c, whatever comes */
+	else if (c)
+		capture_close(c);
 	if (!w) {
 		log_errorx("%s", e.text);
 		if (s->output)
