@@ -109,7 +109,7 @@ says() { # FILE TEXT: within five seconds
 	done
 	return 1
 }
-if says "$dir/live.log" "connected to the collector"; then
+if says "$dir/live.log" "captures on lo" && says "$dir/live.log" "connected to the collector"; then
 	deploy/make-test-ca.sh --revoke "$certs" collector collector-1
 	kill -HUP "$live"
 	says "$dir/live.log" "revoked" || fail "a revoked collector is still spoken to after SIGHUP"
