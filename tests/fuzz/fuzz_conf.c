@@ -1,5 +1,6 @@
 /* Configuration files: any text is either refused with findings or dumps to a
  * file that loads again. */
+#define _GNU_SOURCE /* memfd_create */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static const char *const modes[] = {"auto", "strict", NULL};
 static const struct conf_key keys[] = {
     {"capture.interface", CONF_STRING, offsetof(struct sample, interface), .help = "where"},
     {"capture.workers", CONF_INT, offsetof(struct sample, workers), .min = 1, .max = 64, .fallback = "1"},
-    {"home", CONF_STRING_LIST, offsetof(struct sample, home)},
+    {"home", CONF_STRING_LIST, offsetof(struct sample, home), .help = "ours"},
     {"a.b.c", CONF_BYTES, offsetof(struct sample, memory), .fallback = "64MB"},
     {"a.enabled", CONF_BOOL, offsetof(struct sample, enabled), .fallback = "true"},
     {"every", CONF_DURATION_MS, offsetof(struct sample, every_ms), .fallback = "50ms"},
