@@ -16,6 +16,7 @@
 
 #include "common/text.h"
 #include "sensor/file.h"
+#include "sensor/words.h"
 
 #define LINE_MAX_BYTES 4096
 #define NAME_MAX_BYTES 255 /* what inspect_expect() takes */
@@ -33,30 +34,6 @@ struct ftp {
 	char name[NAME_MAX_BYTES];
 	char command[8];
 };
-
-static struct bytes behind(struct bytes line, size_t n)
-{
-	line.p += n;
-	line.n -= n;
-	while (line.n && (line.p[0] == ' ' || line.p[0] == '\t')) {
-		line.p++;
-		line.n--;
-	}
-	return line;
-}
-
-static struct bytes first_word(struct bytes b)
-{
-	size_t n = 0;
-	while (n < b.n && b.p[n] != ' ' && b.p[n] != '\t')
-		n++;
-	return (struct bytes){b.p, n};
-}
-
-static bool named(struct bytes word, const char *want)
-{
-	return text_equal_fold(word.p, word.n, want, strlen(want));
-}
 
 /* A decimal number at the cursor; -1 when there is none or it is above max. */
 static long take_number(struct cursor *c, long max)
@@ -176,17 +153,18 @@ static void on_user(struct inspect *in, struct ftp *f, struct bytes user)
 
 static void on_command(struct inspect *in, struct ftp *f, struct bytes line)
 {
-	struct bytes word = first_word(line), arg = behind(line, word.n);
+	struct bytes word = words_first(line), arg = words_behind(line, word.n);
 	f->command_n = (uint8_t)(word.n < sizeof(f->command) ? word.n : sizeof(f->command));
 	memcpy(f->command, word.p, f->command_n);
-	f->auth = named(word, "AUTH");
-	if (named(word, "USER"))
+	f->auth = words_same(word, "AUTH");
+	if (words_same(word, "USER"))
 		on_user(in, f, arg);
-	else if (named(word, "PORT"))
+	else if (words_same(word, "PORT"))
 		on_port(in, f, arg);
-	else if (named(word, "EPRT"))
+	else if (words_same(word, "EPRT"))
 		on_eprt(in, f, arg);
-	else if (named(word, "RETR") || named(word, "STOR") || named(word, "APPE") || named(word, "STOU"))
+	else if (words_same(word, "RETR") || words_same(word, "STOR") || words_same(word, "APPE") ||
+		 words_same(word, "STOU"))
 		on_transfer(in, f, arg);
 }
 
@@ -196,7 +174,7 @@ static void on_227(const struct inspect *in, struct ftp *f, struct bytes line)
 		struct addr a;
 		uint16_t port;
 		bool number = line.p[i] >= '0' && line.p[i] <= '9';
-		if (number && take_six(behind(line, i), &a, &port)) {
+		if (number && take_six(words_behind(line, i), &a, &port)) {
 			set_data(f, &a, &in->dest, port);
 			return;
 		}
@@ -209,7 +187,7 @@ static void on_229(const struct inspect *in, struct ftp *f, struct bytes line)
 	struct addr a;
 	bool has_addr;
 	uint16_t port;
-	if (open && take_extended(behind(line, (size_t)(open - line.p) + 1), &a, &has_addr, &port))
+	if (open && take_extended(words_behind(line, (size_t)(open - line.p) + 1), &a, &has_addr, &port))
 		set_data(f, NULL, &in->dest, port);
 }
 
@@ -218,11 +196,11 @@ static enum verdict on_reply(struct inspect *in, struct ftp *f, struct bytes lin
 	if (line.n < 4 || line.p[3] != ' ')
 		return INSPECT_MORE;
 	struct bytes code = {line.p, 3};
-	if (named(code, "227"))
+	if (words_same(code, "227"))
 		on_227(in, f, line);
-	else if (named(code, "229"))
+	else if (words_same(code, "229"))
 		on_229(in, f, line);
-	else if (named(code, "234") && f->auth)
+	else if (words_same(code, "234") && f->auth)
 		return INSPECT_AGAIN;
 	return INSPECT_MORE;
 }
@@ -297,17 +275,17 @@ static bool contains(struct bytes b, const char *word)
 /* USER alone could be IRC's (four words) or POP3's (whose server said +OK first). */
 static bool client_line(struct bytes line)
 {
-	struct bytes word = first_word(line), arg = behind(line, word.n);
+	struct bytes word = words_first(line), arg = words_behind(line, word.n);
 	struct addr a;
 	bool has_addr;
 	uint16_t port;
-	if (named(word, "USER"))
-		return arg.n && first_word(arg).n == arg.n;
-	if (named(word, "PORT"))
+	if (words_same(word, "USER"))
+		return arg.n && words_first(arg).n == arg.n;
+	if (words_same(word, "PORT"))
 		return take_six(arg, &a, &port);
-	if (named(word, "EPRT"))
+	if (words_same(word, "EPRT"))
 		return take_extended(arg, &a, &has_addr, &port);
-	return !arg.n && (named(word, "PASV") || named(word, "EPSV"));
+	return !arg.n && (words_same(word, "PASV") || words_same(word, "EPSV"));
 }
 
 static bool server_line(struct bytes line)
@@ -315,9 +293,10 @@ static bool server_line(struct bytes line)
 	if (line.n < 4 || (line.p[3] != ' ' && line.p[3] != '-'))
 		return false;
 	struct bytes code = {line.p, 3};
-	if (named(code, "220"))
+	if (words_same(code, "220"))
 		return contains(line, "FTP") && !contains(line, "SMTP");
-	return (named(code, "227") && contains(line, "passive")) || (named(code, "229") && contains(line, "(|||"));
+	return (words_same(code, "227") && contains(line, "passive")) ||
+	       (words_same(code, "229") && contains(line, "(|||"));
 }
 
 static enum probe ftp_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)

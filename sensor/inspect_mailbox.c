@@ -17,6 +17,7 @@
 #include "sensor/mime_field.h"
 #include "sensor/ntlm.h"
 #include "sensor/parsers.h"
+#include "sensor/words.h"
 
 #define LINE_BYTES 8192 /* longer lines are stepped over; tokens are the longest */
 #define NAME_BYTES 512
@@ -34,15 +35,10 @@ struct mailbox {
 	size_t tag_n;
 };
 
-static bool same(struct bytes word, const char *text)
-{
-	return text_equal_fold(word.p, word.n, text, strlen(text));
-}
-
 static bool one_of(struct bytes word, const char *const *list)
 {
 	for (; *list; list++)
-		if (same(word, *list))
+		if (words_same(word, *list))
 			return true;
 	return false;
 }
@@ -92,7 +88,7 @@ static void token(struct inspect *in, struct mailbox *m, struct bytes line)
 	enum await await = m->await;
 	struct bytes b = {text, base64_decode(&state, line.p, line.n, text)};
 	m->await = AWAIT_NOTHING;
-	if (same(line, "*")) /* the client gives up, RFC 4422 3.5 */
+	if (words_same(line, "*")) /* the client gives up, RFC 4422 3.5 */
 		return;
 	if (await == AWAIT_PLAIN) {
 		plain_token(in, b);
@@ -108,11 +104,11 @@ static void token(struct inspect *in, struct mailbox *m, struct bytes line)
 static void authenticate(struct inspect *in, struct mailbox *m, struct bytes line)
 {
 	struct bytes mechanism = next_word(&line), initial = next_word(&line);
-	if (same(mechanism, "PLAIN"))
+	if (words_same(mechanism, "PLAIN"))
 		m->await = AWAIT_PLAIN;
-	else if (same(mechanism, "LOGIN"))
+	else if (words_same(mechanism, "LOGIN"))
 		m->await = AWAIT_NAME;
-	else if (same(mechanism, "NTLM"))
+	else if (words_same(mechanism, "NTLM"))
 		m->await = AWAIT_NTLM;
 	if (m->await != AWAIT_NOTHING && initial.n)
 		token(in, m, initial);
@@ -165,13 +161,13 @@ static enum verdict imap_command(struct inspect *in, struct mailbox *m, struct b
 	static const char *const inside[] = {"SELECT", "EXAMINE", "LIST", "LSUB", "STATUS", "NAMESPACE", "IDLE", NULL};
 	struct bytes tag = next_word(&line), verb = next_word(&line);
 	m->tls = false;
-	if (same(verb, "LOGIN"))
+	if (words_same(verb, "LOGIN"))
 		imap_login(in, m, line);
-	else if (same(verb, "AUTHENTICATE"))
+	else if (words_same(verb, "AUTHENTICATE"))
 		authenticate(in, m, line);
 	else if (one_of(verb, inside))
 		return INSPECT_DONE;
-	if (same(verb, "STARTTLS") && tag.n && tag.n <= TAG_BYTES) {
+	if (words_same(verb, "STARTTLS") && tag.n && tag.n <= TAG_BYTES) {
 		m->tls = true;
 		m->tag_n = tag.n;
 		memcpy(m->tag, tag.p, tag.n);
@@ -185,7 +181,7 @@ static enum verdict imap_answer(struct mailbox *m, struct bytes line)
 	if (!m->tls || tag.n != m->tag_n || memcmp(tag.p, m->tag, tag.n) != 0)
 		return INSPECT_MORE;
 	m->tls = false;
-	return same(status, "OK") ? INSPECT_AGAIN : INSPECT_MORE;
+	return words_same(status, "OK") ? INSPECT_AGAIN : INSPECT_MORE;
 }
 
 static enum verdict imap_line(struct inspect *in, enum side side, struct bytes line)
@@ -213,10 +209,10 @@ static enum verdict pop3_command(struct inspect *in, struct mailbox *m, struct b
 {
 	static const char *const inside[] = {"STAT", "LIST", "UIDL", "RETR", "TOP", NULL};
 	struct bytes verb = next_word(&line);
-	m->tls = same(verb, "STLS");
-	if (same(verb, "USER") || same(verb, "APOP"))
+	m->tls = words_same(verb, "STLS");
+	if (words_same(verb, "USER") || words_same(verb, "APOP"))
 		user(in, next_word(&line));
-	else if (same(verb, "AUTH"))
+	else if (words_same(verb, "AUTH"))
 		authenticate(in, m, line);
 	else if (one_of(verb, inside))
 		return INSPECT_DONE;

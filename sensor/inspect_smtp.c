@@ -18,6 +18,7 @@
 
 #include "common/text.h"
 #include "sensor/mime.h"
+#include "sensor/words.h"
 
 #define LINE_MAX_BYTES 4096 /* command or reply line; RFC 5321 4.5.3.1 allows 512 */
 #define ADDRESS_KEEP   320  /* for describe(): 64 + @ + 255 */
@@ -66,34 +67,15 @@ static bool begins(struct bytes line, const char *word)
 	return line.n >= n && text_equal_fold(line.p, n, word, n);
 }
 
-static struct bytes behind(struct bytes line, size_t n)
-{
-	line.p += n;
-	line.n -= n;
-	while (line.n && (line.p[0] == ' ' || line.p[0] == '\t')) {
-		line.p++;
-		line.n--;
-	}
-	return line;
-}
-
-static struct bytes word_of(struct bytes b)
-{
-	size_t n = 0;
-	while (n < b.n && b.p[n] != ' ' && b.p[n] != '\t')
-		n++;
-	return (struct bytes){b.p, n};
-}
-
 /* "<@route:user@host> params", or without the brackets. */
 static struct bytes path_of(struct bytes b)
 {
 	if (!b.n || b.p[0] != '<')
-		return word_of(b);
+		return words_first(b);
 	const uint8_t *end = memchr(b.p, '>', b.n);
 	struct bytes path = {b.p + 1, (end ? (size_t)(end - b.p) : b.n) - 1};
 	const uint8_t *colon = path.n && path.p[0] == '@' ? memchr(path.p, ':', path.n) : NULL;
-	return colon ? behind(path, (size_t)(colon - path.p) + 1) : path;
+	return colon ? words_behind(path, (size_t)(colon - path.p) + 1) : path;
 }
 
 static void mail_over(struct inspect *in, struct smtp *s)
@@ -118,7 +100,7 @@ static void reset_mail(struct inspect *in, struct smtp *s)
 
 static void on_helo(struct inspect *in, struct smtp *s, struct bytes arg)
 {
-	struct bytes name = word_of(arg);
+	struct bytes name = words_first(arg);
 	keep_text(&s->helo, name);
 	if (name.n && name.p[0] != '[')
 		observe(in, WHERE_SMTP_HELO, name.p, name.n);
@@ -141,7 +123,7 @@ static void on_bdat(struct inspect *in, struct smtp *s, struct bytes arg)
 		n = n * 10 + (uint64_t)(arg.p[i] - '0');
 	if (!i)
 		return;
-	s->last = begins(behind(arg, i), "LAST");
+	s->last = begins(words_behind(arg, i), "LAST");
 	if (!s->mime)
 		s->mime = mime_begin_mail(in);
 	s->chunk_left = n;
@@ -157,14 +139,14 @@ static void on_command(struct inspect *in, struct smtp *s, struct bytes line, bo
 	if (s->pending < PENDING_MAX)
 		s->pending++;
 	if (begins(line, "EHLO ") || begins(line, "HELO ") || begins(line, "LHLO ")) {
-		on_helo(in, s, behind(line, 5));
+		on_helo(in, s, words_behind(line, 5));
 	} else if (begins(line, "MAIL FROM:")) {
-		on_path(in, &s->from, WHERE_SMTP_FROM, behind(line, 10));
+		on_path(in, &s->from, WHERE_SMTP_FROM, words_behind(line, 10));
 	} else if (begins(line, "RCPT TO:")) {
-		on_path(in, &s->to, WHERE_SMTP_TO, behind(line, 8));
+		on_path(in, &s->to, WHERE_SMTP_TO, words_behind(line, 8));
 	} else if (begins(line, "BDAT ")) {
-		on_bdat(in, s, behind(line, 5));
-	} else if (begins(line, "DATA") && word_of(line).n == 4) {
+		on_bdat(in, s, words_behind(line, 5));
+	} else if (begins(line, "DATA") && words_first(line).n == 4) {
 		s->phase = PHASE_WAIT;
 		s->lf_only = lf_only;
 	} else if (begins(line, "RSET")) {
