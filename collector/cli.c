@@ -1,5 +1,6 @@
 #include "collector/cli.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,10 +8,37 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/exits.h"
 #include "common/json.h"
 #include "common/text.h"
 
 #define DEFAULT_ADDRESS "unix:/run/redis/redis-server.sock"
+
+int cli_options(struct cli *c, int argc, char **argv, const char *usage)
+{
+	static const struct option longs[] = {{"json", 0, NULL, 'j'},
+					      {"redis", 1, NULL, 'r'},
+					      {"redis-user", 1, NULL, 'u'},
+					      {"help", 0, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
+	int o;
+	optind = 1;
+	while ((o = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (o == 'h') {
+			fputs(usage, stdout);
+			return EXIT_OK;
+		}
+		if (o == 'j')
+			c->json = true;
+		else if (o == 'r')
+			c->address = optarg;
+		else if (o == 'u')
+			c->user = optarg;
+		else
+			return EXIT_USAGE;
+	}
+	return -1;
+}
 
 bool cli_open(struct cli *c)
 {

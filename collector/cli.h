@@ -27,6 +27,10 @@ struct cli {
 	const char *address, *user;
 };
 
+/* --json, --redis, --redis-user and --help, for a command that has no others. A
+ * negative result: go on with the words behind optind; else the exit code. */
+int cli_options(struct cli *c, int argc, char **argv, const char *usage);
+
 /* Connects to --redis, PICKET_REDIS or the default socket; the password comes
  * from PICKET_REDIS_PASSWORD. False: said why. */
 bool cli_open(struct cli *c);

@@ -195,28 +195,10 @@ static int show(struct cli *c, char **ids, int n)
 
 int cli_sensors(int argc, char **argv)
 {
-	static const struct option longs[] = {{"json", 0, NULL, 'j'},
-					      {"redis", 1, NULL, 'r'},
-					      {"redis-user", 1, NULL, 'u'},
-					      {"help", 0, NULL, 'h'},
-					      {NULL, 0, NULL, 0}};
 	struct cli c = {.command = "sensors"};
-	int o;
-	optind = 1;
-	while ((o = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		if (o == 'h') {
-			fputs(usage, stdout);
-			return EXIT_OK;
-		}
-		if (o == 'j')
-			c.json = true;
-		else if (o == 'r')
-			c.address = optarg;
-		else if (o == 'u')
-			c.user = optarg;
-		else
-			return EXIT_USAGE;
-	}
+	int code = cli_options(&c, argc, argv, usage);
+	if (code >= 0)
+		return code;
 	bool one = optind < argc && strcmp(argv[optind], "show") == 0;
 	if (optind < argc && !one && strcmp(argv[optind], "list") != 0) {
 		fputs("picket sensors: list or show; see --help\n", stderr);
@@ -224,7 +206,7 @@ int cli_sensors(int argc, char **argv)
 	}
 	if (!cli_open(&c))
 		return EXIT_ENVIRONMENT;
-	int code = one ? show(&c, argv + optind + 1, argc - optind - 1) : list(&c);
+	code = one ? show(&c, argv + optind + 1, argc - optind - 1) : list(&c);
 	cli_close(&c);
 	return code;
 }

@@ -162,36 +162,18 @@ static int print_posture(struct cli *c, const struct posture *p)
 
 int cli_status(int argc, char **argv)
 {
-	static const struct option longs[] = {{"json", 0, NULL, 'j'},
-					      {"redis", 1, NULL, 'r'},
-					      {"redis-user", 1, NULL, 'u'},
-					      {"help", 0, NULL, 'h'},
-					      {NULL, 0, NULL, 0}};
 	struct cli c = {.command = "status"};
 	struct posture p = {0};
-	int o;
-	optind = 1;
-	while ((o = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		if (o == 'h') {
-			fputs(usage, stdout);
-			return EXIT_OK;
-		}
-		if (o == 'j')
-			c.json = true;
-		else if (o == 'r')
-			c.address = optarg;
-		else if (o == 'u')
-			c.user = optarg;
-		else
-			return EXIT_USAGE;
-	}
+	int code = cli_options(&c, argc, argv, usage);
+	if (code >= 0)
+		return code;
 	if (optind < argc) {
 		fputs("picket status: too many words; see --help\n", stderr);
 		return EXIT_USAGE;
 	}
 	if (!cli_open(&c))
 		return EXIT_ENVIRONMENT;
-	int code = read_posture(&c, &p) ? print_posture(&c, &p) : EXIT_ENVIRONMENT;
+	code = read_posture(&c, &p) ? print_posture(&c, &p) : EXIT_ENVIRONMENT;
 	cli_close(&c);
 	return code;
 }
