@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/addr.h"
 #include "common/buf.h"
 #include "common/json.h"
+#include "rules/everyday.h"
 #include "rules/rulefile_file.h"
 
 #define SUBSTRINGS_MAX 10000
@@ -111,10 +113,32 @@ void benign_add_builtin(struct benign *b)
 		add_value(b, list, empty_file[i].type, empty_file[i].digest);
 }
 
-bool benign_add_own(struct benign *b, const char *prefix, struct err *e)
+void benign_add_everyday(struct benign *b)
 {
-	struct indicator i = {.type = strchr(prefix, '/') ? INDICATOR_CIDR : INDICATOR_IP, .value = prefix};
-	uint32_t list = add_list(b, DIAG_ERROR, "own-range", "own networks");
+	char www[80];
+	uint32_t list = add_list(b, DIAG_WARNING, "everyday", "names that every network looks up");
+	for (const char *const *v = everyday_names; *v; v++) {
+		snprintf(www, sizeof(www), "www.%s", *v);
+		add_value(b, list, INDICATOR_HOSTNAME, *v);
+		add_value(b, list, INDICATOR_HOSTNAME, www);
+	}
+	list = add_list(b, DIAG_WARNING, "everyday", "public resolvers and root name servers");
+	for (const char *const *v = everyday_addresses; *v; v++)
+		add_value(b, list, INDICATOR_IP, *v);
+}
+
+static enum indicator_type own_type(const char *value)
+{
+	struct addr a;
+	if (strchr(value, '/'))
+		return INDICATOR_CIDR;
+	return addr_parse(value, strlen(value), &a) ? INDICATOR_IP : INDICATOR_DOMAIN;
+}
+
+bool benign_add_own(struct benign *b, const char *value, struct err *e)
+{
+	struct indicator i = {.type = own_type(value), .value = value};
+	uint32_t list = add_list(b, DIAG_ERROR, "own-range", "own networks and names");
 	return ruleset_add(b->b, list, &i, e) != ADDED_INVALID;
 }
 

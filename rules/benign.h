@@ -17,8 +17,11 @@ void benign_free(struct benign *b);
 
 /* Reserved ranges and the hashes of the empty file. */
 void benign_add_builtin(struct benign *b);
-/* One of the organisation's own networks; false when it is no prefix. */
-bool benign_add_own(struct benign *b, const char *prefix, struct err *e);
+/* What every network has (rules/everyday.h). */
+void benign_add_everyday(struct benign *b);
+/* One of the organisation's own networks, addresses or names (with all below it);
+ * false when it is none of these. */
+bool benign_add_own(struct benign *b, const char *value, struct err *e);
 /* A MISP warninglist. What of it cannot be used is counted in a note. */
 bool benign_add_warninglist(struct benign *b, const char *path, struct diags *d, struct err *e);
 bool benign_seal(struct benign *b, struct err *e);

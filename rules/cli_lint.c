@@ -17,7 +17,7 @@ static const char lint_help[] =
     "Reports every flaw of rule files as FILE:LINE:COLUMN: LEVEL: REASON [CODE].\n"
     "\n"
     "      --warninglist FILE  a MISP warninglist (JSON); may be given again\n"
-    "      --own PREFIX        own network; may be given again\n"
+    "      --own VALUE         own network, address or name; may be given again\n"
     "      --against OLD       the set as it was: a set that shrank is an error\n"
     "      --max-shrink N      by how many per cent it may (default 50)\n"
     "      --fail-on LEVEL     exit 1 on findings of this level or above: note, warning (default), error\n"

@@ -14,12 +14,10 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "rules/canon_name.h"
+#include "rules/intake.h"
 #include "rules/pattern.h"
 #include "rules/suffix.h"
 
-#define WIDE_V4          16 /* a shorter prefix is too wide */
-#define WIDE_V6          32
-#define PATTERN_SHORT    4  /* bytes */
 #define SHRINK_COUNT_MIN 10 /* smaller sets come and go */
 
 struct set_counts {
@@ -182,7 +180,7 @@ static void check_entry(void *owner, const struct benign_list *list, size_t numb
 static void check_prefix(struct run *u)
 {
 	struct addr a = addr_v6(u->c.key);
-	unsigned length = u->c.key[16], least = addr_is_v4(&a) ? WIDE_V4 : WIDE_V6;
+	unsigned length = u->c.key[16], least = addr_is_v4(&a) ? INTAKE_PREFIX_V4 : INTAKE_PREFIX_V6;
 	if (length < least)
 		add(u, &u->i, DIAG_ERROR, "too-wide", "cidr \"%s\" is wider than /%u: name the networks that are meant",
 		    u->i.value, least);
@@ -210,10 +208,10 @@ static void check_name(struct run *u)
 static void check_pattern(struct run *u)
 {
 	unsigned width = u->i.type == INDICATOR_PAYLOAD ? pattern_width(u->i.value) : (unsigned)u->c.n;
-	if (width < PATTERN_SHORT)
+	if (width < INTAKE_PATTERN)
 		add(u, &u->i, DIAG_WARNING, "short-pattern",
 		    "%s \"%s\" matches %u bytes: that many agree by chance in every busy hour; take %d or more",
-		    TOLD(&u->i), width, PATTERN_SHORT);
+		    TOLD(&u->i), width, INTAKE_PATTERN);
 }
 
 static void check_time(struct run *u)
