@@ -182,6 +182,13 @@ static void apply_choice(const struct loader *l, const struct conf_key *k, const
 	buf_free(&all);
 }
 
+static void check(const struct loader *l, const struct conf_key *k, const char *text, struct diag_place at)
+{
+	struct err e;
+	if (k->check && *text && !k->check(text, &e))
+		diag_add(l->d, DIAG_ERROR, at, "bad-value", "%s: %s", k->name, e.text);
+}
+
 static void list_clear(struct conf_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
@@ -200,6 +207,7 @@ static void list_add(const struct loader *l, const struct conf_key *k, const cha
 	}
 	list->v = xrealloc(list->v, (list->n + 1) * sizeof(*list->v));
 	list->v[list->n++] = xstrndup(text, n);
+	check(l, k, list->v[list->n - 1], at);
 }
 
 /* One value of text for a key that is not being filled from a sequence. */
@@ -211,6 +219,7 @@ static void apply(const struct loader *l, const struct conf_key *k, const char *
 		string = slot(k, l->into);
 		free(*string);
 		*string = *text ? xstrdup(text) : NULL;
+		check(l, k, text, at);
 		return;
 	case CONF_STRING_LIST:
 		list_clear(slot(k, l->into));
@@ -501,7 +510,7 @@ static void load_environment(const struct loader *l)
 	}
 }
 
-bool conf_load(const struct conf_key *keys, size_t n, const char *path, void *into, struct diags *d)
+static bool load(const struct conf_key *keys, size_t n, const char *path, void *into, struct diags *d, bool environment)
 {
 	size_t before = d->count[DIAG_ERROR];
 	struct loader l = {.keys = keys, .n = n, .into = into, .d = d, .file = path};
@@ -510,9 +519,20 @@ bool conf_load(const struct conf_key *keys, size_t n, const char *path, void *in
 	assert(d->count[DIAG_ERROR] == before); /* the table's own defaults must be right */
 	if (path)
 		load_file(&l, path);
-	load_environment(&l);
+	if (environment)
+		load_environment(&l);
 	free(l.seen);
 	return d->count[DIAG_ERROR] == before;
+}
+
+bool conf_load(const struct conf_key *keys, size_t n, const char *path, void *into, struct diags *d)
+{
+	return load(keys, n, path, into, d, true);
+}
+
+bool conf_load_file(const struct conf_key *keys, size_t n, const char *path, void *into, struct diags *d)
+{
+	return load(keys, n, path, into, d, false);
 }
 
 bool conf_set(const struct conf_key *keys, size_t n, const char *name, const char *value, void *into, struct diags *d)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "common/diag.h"
+#include "common/err.h"
 
 enum conf_type {
 	CONF_STRING = 0,  /* char * */
@@ -41,12 +42,18 @@ struct conf_key {
 	const char *const *choices; /* CONF_CHOICE, NULL-terminated */
 	bool reload;                /* SIGHUP applies it; others need a restart and say so */
 	const char *help;           /* one sentence, for --dump-config and the man page */
+	/* Judges a string or an entry of a list where it stands; e says what was expected. */
+	bool (*check)(const char *text, struct err *e);
 };
 
 /* Fills *into (zeroed by the caller) from defaults, then the file (path may be
  * NULL), then the environment. Findings go to d; false when there is an error
  * among them. Strings are owned by the structure: conf_free(). */
 bool conf_load(const struct conf_key *keys, size_t n, const char *path, void *into, struct diags *d);
+
+/* The same from defaults and the file alone: for files that are not the
+ * program's own configuration, such as a partner's policy. */
+bool conf_load_file(const struct conf_key *keys, size_t n, const char *path, void *into, struct diags *d);
 
 /* Sets one key from text, as `--set key=value` does. */
 bool conf_set(const struct conf_key *keys, size_t n, const char *name, const char *value, void *into, struct diags *d);

@@ -91,6 +91,16 @@ void json_put_null(struct json *to, const char *key)
 	json_put(to, key, made(json_null()));
 }
 
+struct json *json_clone(const struct json *v)
+{
+	return made(json_deep_copy(in_const(v)));
+}
+
+void json_remove(struct json *map, const char *key)
+{
+	json_object_del(in(map), key);
+}
+
 struct json *json_below(struct json *map, const char *key)
 {
 	return (struct json *)(void *)json_object_get(in(map), key);
@@ -116,10 +126,20 @@ static int write_chunk(const char *p, size_t n, void *owner)
 	return 0;
 }
 
+static void write_as(const struct json *v, struct buf *out, size_t flags)
+{
+	if (json_dump_callback(in_const(v), write_chunk, out, flags | JSON_COMPACT | JSON_ENCODE_ANY))
+		log_fatal(EXIT_ENVIRONMENT, "out of memory while JSON was written");
+}
+
 void json_write(const struct json *v, struct buf *out)
 {
-	if (json_dump_callback(in_const(v), write_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY))
-		log_fatal(EXIT_ENVIRONMENT, "out of memory while JSON was written");
+	write_as(v, out, 0);
+}
+
+void json_write_sorted(const struct json *v, struct buf *out)
+{
+	write_as(v, out, JSON_SORT_KEYS);
 }
 
 struct json *json_read(const void *text, size_t n, size_t max, struct err *e)

@@ -43,10 +43,16 @@ void json_put_int(struct json *in, const char *key, int64_t v);
 void json_put_bool(struct json *in, const char *key, bool v);
 void json_put_null(struct json *in, const char *key);
 
+struct json *json_clone(const struct json *v); /* whole: a root of its own */
+void json_remove(struct json *map, const char *key);
+
 /* The member of a map that is being built, to put more into it; NULL if none. */
 struct json *json_below(struct json *map, const char *key);
 
 void json_write(const struct json *v, struct buf *out);
+/* The same with the keys of every map in the order of their bytes: equal trees
+ * give equal bytes. */
+void json_write_sorted(const struct json *v, struct buf *out);
 
 /* ---- reading ---- */
 
