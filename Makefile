@@ -1,6 +1,6 @@
 # Picket: sensor, collector, and the command for people.
 #
-#   make            the three programs in build/
+#   make            the four programs in build/
 #   make demo       the main job for real, from packets to Redis, in a minute
 #   make test       everything that is checked; SAN=address,undefined for sanitizers
 #   make fuzz       coverage-guided fuzzing, FUZZ_SECONDS=60 for each target (clang)
@@ -26,7 +26,7 @@ VERSION := 0.1.0
 .DEFAULT_GOAL := all
 
 LIBS := libpcap libndpi libhs hiredis yaml-0.1 libssl libcrypto jansson zlib libbrotlidec libzstd \
-        libidn2 libpsl libxxhash libisal libnghttp2 libcap-ng libseccomp libsystemd
+        libidn2 libpsl libxxhash libisal libnghttp2 libcap-ng libseccomp libsystemd libevent_core libevent_extra libevent_openssl
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null)
 
@@ -39,9 +39,10 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=$(SAN
         -I. -ffile-prefix-map=$(CURDIR)=. -DPICKET_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
-PROGRAMS := picket-sensor picket-collector picket
+PROGRAMS := picket-sensor picket-collector picket-gateway picket
 MAIN_picket-sensor    := sensor/picket-sensor.c
 MAIN_picket-collector := collector/picket-collector.c
+MAIN_picket-gateway   := collector/picket-gateway.c
 MAIN_picket           := sensor/picket.c
 MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 
@@ -187,7 +188,7 @@ format:
 
 # The two pages on configuration, anew from the programs' tables of keys.
 man: all
-	$(Q)for p in picket-sensor picket-collector; do \
+	$(Q)for p in picket-sensor picket-collector picket-gateway; do \
 		$(BUILD)/$$p --dump-config 2>/dev/null | deploy/man/conf-man.sh $$p >deploy/man/$$p.yaml.5; done
 
 SHARE = $(DESTDIR)$(prefix)/share
@@ -203,7 +204,7 @@ install: all
 	install -m 644 deploy/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
 	install -m 755 deploy/make-test-ca.sh $(DOC)/examples
 	install -m 644 deploy/completion/picket.bash $(SHARE)/bash-completion/completions/picket
-	for u in sensor collector; do sed 's|=/usr/bin/|=$(prefix)/bin/|' deploy/systemd/picket-$$u.service \
+	for u in sensor collector gateway; do sed 's|=/usr/bin/|=$(prefix)/bin/|' deploy/systemd/picket-$$u.service \
 		>$(DESTDIR)$(prefix)/lib/systemd/system/picket-$$u.service || exit; done
 	install -m 644 deploy/systemd/picket.sysusers $(DESTDIR)$(prefix)/lib/sysusers.d/picket.conf
 	install -m 644 deploy/systemd/picket.tmpfiles $(DESTDIR)$(prefix)/lib/tmpfiles.d/picket.conf

@@ -7,7 +7,7 @@ set -u
 deploy/make-test-ca.sh "$dir/tls" test 5 || wrong "make-test-ca.sh fails"
 mkdir "$dir/rules" && cp deploy/demo/rules.yaml "$dir/rules"
 
-for p in sensor collector; do
+for p in sensor collector gateway; do
 	sed "s|/etc/picket|$dir|; s|/var/lib|$dir|; s|/run/picket|$dir|" deploy/$p.yaml >"$dir/$p.yaml"
 	gives "$p -T on the example" 0 "$build/picket-$p" -T -c "$dir/$p.yaml"
 	gives "$p --dump-config" 0 "$build/picket-$p" --dump-config -c "$dir/$p.yaml"
@@ -41,7 +41,7 @@ gives "environment, wrong" 3 env PICKET_SPOOL__MAX=lots "$build/picket-sensor" -
 contains "environment, wrong" "$dir/err" PICKET_SPOOL__MAX
 
 # The pages on configuration say what the programs' tables say.
-for p in picket-sensor picket-collector; do
+for p in picket-sensor picket-collector picket-gateway; do
 	"$build/$p" --dump-config 2>/dev/null | deploy/man/conf-man.sh $p | cmp -s - deploy/man/$p.yaml.5 ||
 		wrong "deploy/man/$p.yaml.5 is not current: make man"
 done

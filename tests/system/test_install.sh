@@ -4,17 +4,17 @@ set -u
 # shellcheck source=tests/system/help.sh
 . tests/system/help.sh
 make -s install BUILD="$build" DESTDIR="$dir/root" prefix=/usr >"$dir/log" 2>&1 || wrong "make install fails: $(cat "$dir/log")"
-for f in bin/picket bin/picket-sensor bin/picket-collector share/man/man1/picket.1 share/man/man8/picket-sensor.8 \
+for f in bin/picket bin/picket-sensor bin/picket-collector bin/picket-gateway share/man/man1/picket.1 share/man/man8/picket-sensor.8 \
 	share/man/man5/picket-sensor.yaml.5 share/man/man5/picket-collector.yaml.5 share/doc/picket/README.md \
 	share/doc/picket/examples/sensor.yaml share/doc/picket/examples/collector.yaml share/doc/picket/examples/users.acl \
 	share/doc/picket/examples/picket.json lib/systemd/system/picket-sensor.service \
-	lib/systemd/system/picket-collector.service lib/sysusers.d/picket.conf lib/tmpfiles.d/picket.conf; do
+	lib/systemd/system/picket-collector.service lib/systemd/system/picket-gateway.service lib/sysusers.d/picket.conf lib/tmpfiles.d/picket.conf; do
 	[ -s "$dir/root/usr/$f" ] || wrong "make install leaves no $f"
 done
 gives "the installed program" 0 "$dir/root/usr/bin/picket" scan -q --rules tests/golden/vlan-qinq/rules.yaml tests/golden/vlan-qinq/case.pcap
 find "$dir/root" -type f -perm /022 | grep -q . && wrong "make install leaves files that others may write"
 if command -v systemd-analyze >/dev/null; then
-	for u in sensor collector; do
+	for u in sensor collector gateway; do
 		systemd-analyze security --offline=yes --threshold=20 "deploy/systemd/picket-$u.service" >"$dir/log" 2>&1 ||
 			wrong "picket-$u.service: $(tail -n 1 "$dir/log")"
 	done

@@ -1,0 +1,141 @@
+#include "collector/gateway.h"
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "collector/redis_link.h"
+#include "common/buf.h"
+#include "common/log.h"
+
+#define TICK_US 100000
+
+struct gateway {
+	const struct gateway_conf *conf;
+	struct event_base *base;
+	struct event *hup, *term, *quit, *tick, *watchdog;
+	struct redis_link *redis;
+	bool (*again)(void *arg);
+	void *arg;
+	bool unfit;
+	struct err why;
+};
+
+static void on_redis_ready(void *arg)
+{
+	(void)arg;
+	log_info("Redis is ready");
+}
+
+static void on_reload(evutil_socket_t fd, short what, void *arg)
+{
+	struct gateway *g = arg;
+	(void)fd;
+	(void)what;
+	sd_notify(0, "RELOADING=1");
+	if (g->again(g->arg))
+		log_info("configuration loaded again");
+	sd_notify(0, "READY=1");
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+	struct gateway *g = arg;
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(g->base);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	sd_notify(0, "WATCHDOG=1");
+}
+
+/* A Redis that is away is waited for; one that is not fit ends the program at start. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct gateway *g = arg;
+	(void)fd;
+	(void)what;
+	const char *trouble = redis_link_trouble(g->redis, &g->unfit);
+	if (g->unfit) {
+		err_set(&g->why, "%s", trouble);
+		event_base_loopbreak(g->base);
+	}
+}
+
+static struct event *every(struct gateway *g, int64_t us, event_callback_fn fn)
+{
+	struct timeval t = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+	struct event *ev = event_new(g->base, -1, EV_PERSIST, fn, g);
+	if (ev)
+		event_add(ev, &t);
+	return ev;
+}
+
+static struct event *on_signal(struct gateway *g, int number, event_callback_fn fn)
+{
+	struct event *ev = evsignal_new(g->base, number, fn, g);
+	if (ev)
+		event_add(ev, NULL);
+	return ev;
+}
+
+static void watch_signals(struct gateway *g)
+{
+	uint64_t watchdog_us = 0;
+	signal(SIGPIPE, SIG_IGN);
+	g->hup = on_signal(g, SIGHUP, on_reload);
+	g->term = on_signal(g, SIGTERM, on_stop);
+	g->quit = on_signal(g, SIGINT, on_stop);
+	g->tick = every(g, TICK_US, on_tick);
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+		g->watchdog = every(g, (int64_t)watchdog_us / 3, on_watchdog);
+}
+
+struct gateway *gateway_new(const struct gateway_conf *c, const char *seed, struct err *e)
+{
+	struct gateway *g = xcalloc(1, sizeof(*g));
+	(void)seed;
+	g->conf = c;
+	g->base = event_base_new();
+	if (g->base)
+		g->redis = redis_link_new(g->base, &c->target, c->redis_timeout_ms, on_redis_ready, g);
+	if (g->redis)
+		return g;
+	err_set(e, "no memory for the event loop");
+	gateway_free(g);
+	return NULL;
+}
+
+void gateway_free(struct gateway *g)
+{
+	if (!g)
+		return;
+	struct event *events[] = {g->hup, g->term, g->quit, g->tick, g->watchdog};
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+		if (events[i])
+			event_free(events[i]);
+	redis_link_free(g->redis);
+	if (g->base)
+		event_base_free(g->base);
+	free(g);
+}
+
+bool gateway_run(struct gateway *g, bool (*again)(void *arg), void *arg, struct err *e)
+{
+	g->again = again;
+	g->arg = arg;
+	watch_signals(g);
+	sd_notify(0, "READY=1");
+	event_base_dispatch(g->base);
+	sd_notify(0, "STOPPING=1");
+	if (g->unfit)
+		*e = g->why;
+	return !g->unfit;
+}

@@ -1,0 +1,120 @@
+#include "collector/gateway_conf.h"
+
+#include <string.h>
+
+#include "collector/listen.h"
+#include "common/tls.h"
+
+#define AT(member) offsetof(struct gateway_conf, member)
+#define SECOND     1000
+#define MINUTE     (60ll * SECOND)
+#define HOUR       (60 * MINUTE)
+#define DAY        (24 * HOUR)
+#define MEGA       (1ll << 20)
+
+const struct conf_key gateway_keys[] = {
+    {"gateway.name", CONF_STRING, AT(name), .help = "This gateway's name in logs; empty = the host's name."},
+    {"gateway.org", CONF_STRING, AT(org), .help = "Our organisation, as partners and certificates call it."},
+    {"taxii.address", CONF_STRING_LIST, AT(taxii_listen),
+     .help = "Where TAXII is served: host:port, [v6]:port, unix:/path. Empty = nowhere."},
+    {"taxii.plaintext", CONF_BOOL, AT(taxii_plaintext), .fallback = "false",
+     .help = "No TLS on unix sockets and loopback addresses; all others have it always."},
+    {"taxii.collections", CONF_STRING, AT(collections),
+     .help = "API roots and collections, YAML; read again on SIGHUP. Empty = none."},
+    {"taxii.passwords", CONF_STRING, AT(passwords),
+     .help =
+	 "Lines name:hash as crypt(5) knows them ($y$, $2b$, $6$); read again on SIGHUP. Empty = certificates only."},
+    {"taxii.cursor_key", CONF_STRING, AT(cursor_key),
+     .help =
+	 "A file with the secret that signs cursors, for gateways that do not share a Redis; empty = kept in Redis."},
+    {"tls.cert", CONF_STRING, AT(tls.cert), .help = "Our certificate (URI SAN picket://<org>/collector/<name>), PEM."},
+    {"tls.key", CONF_STRING, AT(tls.key), .help = "Its private key, PEM."},
+    {"tls.ca", CONF_STRING, AT(tls.ca), .help = "The CA of partners' certificates, PEM."},
+    {"tls.crl", CONF_STRING, AT(tls.crl), .help = "Its revocation list, PEM; read again on SIGHUP."},
+    {"limits.connections", CONF_INT, AT(connections), 1, 100000, "1024", .reload = true, .help = "In all."},
+    {"limits.per_address", CONF_INT, AT(per_address), 1, 100000, "64", .reload = true,
+     .help = "Connections from one address."},
+    {"limits.header", CONF_BYTES, AT(header_bytes), 1024, MEGA, "16kB", .help = "Of one request's headers."},
+    {"limits.body", CONF_BYTES, AT(body_bytes), 1024, 1024 * MEGA, "16MB",
+     .help = "Of one request; an API root may say less (max_content_length)."},
+    {"limits.object", CONF_BYTES, AT(object_bytes), 1024, 16 * MEGA, "1MB", .reload = true,
+     .help = "One shared object."},
+    {"limits.request", CONF_DURATION_MS, AT(request_ms), 100, HOUR, "30s",
+     .help = "Without a byte from or to a client for so long its connection ends."},
+    {"limits.page", CONF_INT, AT(page_max), 1, 100000, "1000", .reload = true, .help = "Objects in one answer."},
+    {"limits.page_bytes", CONF_BYTES, AT(page_bytes), MEGA, 48 * MEGA, "8MB", .reload = true,
+     .help = "Bytes of objects in one answer, about; the rest is on the next page."},
+    {"limits.logins", CONF_INT, AT(logins), 1, 1000000, "10", .reload = true,
+     .help = "Wrong passwords of a name or from an address in a minute; further ones wait."},
+    {"limits.login_cache", CONF_DURATION_MS, AT(login_cache_ms), 0, DAY, "5m", .reload = true,
+     .help = "A right password is not hashed again for so long."},
+    {"redis.address", CONF_STRING, AT(redis), .fallback = "unix:/run/redis/redis-server.sock",
+     .help = "unix:/path or host:port."},
+    {"redis.user", CONF_STRING, AT(redis_user), .help = "ACL user."},
+    {"redis.password_file", CONF_STRING, AT(redis_password_file), .help = "Its first line is the password."},
+    {"redis.db", CONF_INT, AT(redis_db), 0, 65535, "0", .help = "Database number."},
+    {"redis.timeout", CONF_DURATION_MS, AT(redis_timeout_ms), 100, 10 * MINUTE, "5s", .reload = true,
+     .help = "Without a reply for so long Redis counts as gone."},
+    {"retention.objects", CONF_INT, AT(objects_max), 100, 100000000, "2000000", .reload = true,
+     .help = "Objects in one collection; beyond that the oldest are forgotten, counted."},
+    {"retention.versions", CONF_INT, AT(versions_max), 1, 256, "16", .reload = true,
+     .help = "Versions of one object; beyond that the oldest are forgotten."},
+    {"retention.status", CONF_DURATION_MS, AT(status_ms), MINUTE, 365 * DAY, "1d", .reload = true,
+     .help = "How long the outcome of a POST can be asked for."},
+};
+const size_t gateway_keys_n = sizeof(gateway_keys) / sizeof(*gateway_keys);
+
+static const char *given(const char *text)
+{
+	return text ? text : "";
+}
+
+static void check_taxii(const struct gateway_conf *c, struct diag_place at, struct diags *d)
+{
+	struct err e;
+	bool tls = *given(c->tls.cert) && *given(c->tls.key);
+	if (*given(c->tls.crl) && !*given(c->tls.ca))
+		diag_add(d, DIAG_ERROR, at, "tls", "tls.crl is given, tls.ca is not: whose list is it?");
+	if (!*given(c->tls.ca) && !*given(c->passwords) && c->taxii_listen.n && *given(c->collections))
+		diag_add(d, DIAG_ERROR, at, "taxii",
+			 "neither tls.ca (certificates) nor taxii.passwords: nobody could log in");
+	for (size_t i = 0; i < c->taxii_listen.n; i++) {
+		struct listen_address a;
+		if (!listen_parse(c->taxii_listen.v[i], &a, &e))
+			diag_add(d, DIAG_ERROR, at, "taxii", "taxii.address: %s", e.text);
+		else if (!(c->taxii_plaintext && listen_is_local(&a)) && !tls)
+			diag_add(d, DIAG_ERROR, at, "taxii", "taxii.address %s needs tls.cert and tls.key%s",
+				 c->taxii_listen.v[i],
+				 listen_is_local(&a) ? " (or taxii.plaintext: true)"
+						     : "; only unix sockets and loopback can do without");
+	}
+}
+
+static bool is_name(const char *text)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	return strspn(text, allowed) == strlen(text) && strlen(text) <= IDENTITY_PART_MAX;
+}
+
+bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags *d)
+{
+	struct diag_place at = {.file = file};
+	struct redis_target *t = &c->target;
+	struct err e;
+	size_t before = d->count[DIAG_ERROR];
+	check_taxii(c, at, d);
+	if (!redis_target_parse(given(c->redis), t, &e))
+		diag_add(d, DIAG_ERROR, at, "redis", "redis.address: %s", e.text);
+	t->db = c->redis_db;
+	if (strlen(given(c->redis_user)) >= sizeof(t->user))
+		diag_add(d, DIAG_ERROR, at, "redis", "redis.user is longer than %zu bytes", sizeof(t->user) - 1);
+	else
+		strcpy(t->user, given(c->redis_user));
+	if (*given(c->redis_password_file) && !redis_target_password(t, c->redis_password_file, &e))
+		diag_add(d, DIAG_ERROR, at, "redis", "%s", e.text);
+	if (!is_name(given(c->name)))
+		diag_add(d, DIAG_ERROR, at, "name", "gateway.name: at most %d of A-Z a-z 0-9 . _ -", IDENTITY_PART_MAX);
+	if (!is_name(given(c->org)))
+		diag_add(d, DIAG_ERROR, at, "org", "gateway.org: at most %d of A-Z a-z 0-9 . _ -", IDENTITY_PART_MAX);
+	return d->count[DIAG_ERROR] == before;
+}

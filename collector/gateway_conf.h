@@ -1,0 +1,36 @@
+/* The gateway's configuration: one row per key. */
+#ifndef COLLECTOR_GATEWAY_CONF_H
+#define COLLECTOR_GATEWAY_CONF_H
+
+#include <stddef.h>
+
+#include "collector/store_redis.h"
+#include "common/conf.h"
+
+struct gateway_conf {
+	char *name, *org;
+	struct conf_list taxii_listen;
+	bool taxii_plaintext;
+	struct {
+		char *cert, *key, *ca, *crl;
+	} tls;
+	char *collections, *passwords, *cursor_key;
+	int64_t connections, per_address;
+	int64_t header_bytes, body_bytes, object_bytes;
+	int64_t request_ms;
+	int64_t page_max, page_bytes;
+	int64_t logins, login_cache_ms;
+	char *redis, *redis_user, *redis_password_file;
+	int64_t redis_db, redis_timeout_ms;
+	int64_t objects_max, versions_max, status_ms;
+	struct redis_target target; /* filled by gateway_conf_finish() */
+};
+
+extern const struct conf_key gateway_keys[];
+extern const size_t gateway_keys_n;
+
+/* What a table cannot say: addresses that need TLS have it, files are named
+ * together, the Redis address is one. Findings go to d. */
+bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags *d);
+
+#endif
