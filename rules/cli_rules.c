@@ -155,6 +155,9 @@ static const struct {
     {"diff", "what an update of a set would change", rules_diff},
     {"import", "other formats into a rule file", rules_import},
     {"export", "rules in another format", rules_export},
+    {"keygen", "a key for signing sets", rules_keygen},
+    {"sign", "rule files into a signed set", rules_sign},
+    {"verify", "whether a signed set is good", rules_verify},
     {"why", "why a value does or does not hit", rules_why},
 };
 

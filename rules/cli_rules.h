@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "common/diag.h"
+#include "rules/manifest.h"
 #include "rules/ruleset.h"
 
 int cli_rules(int argc, char **argv);
@@ -19,6 +20,9 @@ int rules_diff(int argc, char **argv);
 int rules_import(int argc, char **argv);
 int rules_export(int argc, char **argv);
 int rules_why(int argc, char **argv);
+int rules_keygen(int argc, char **argv);
+int rules_sign(int argc, char **argv);
+int rules_verify(int argc, char **argv);
 
 /* ---- what they share ---- */
 
@@ -34,6 +38,9 @@ void rule_paths_add(struct rule_paths *p, const char *path);
 struct ruleset *rules_load_told(const struct rule_paths *p, bool allow_empty, int *code);
 /* EXIT_ENVIRONMENT when a file could not be read, else EXIT_INVALID. */
 int rules_load_code(const struct diags *d);
+
+/* A manifest for people, a line for each field. */
+void rules_print_manifest(const struct manifest *m, const char *key);
 
 /* The usage line on standard error, EXIT_USAGE. */
 int rules_usage(const char *command, const char *why, ...) __attribute__((format(printf, 2, 3)));

@@ -405,8 +405,20 @@ static char *id_from_path(const char *path)
 	return id;
 }
 
+/* The manifest's signature was judged by these, the content's only by its digest. */
+static void heed_manifest(const struct manifest *m, struct indicator_set *head)
+{
+	head->id = m->set;
+	head->version = (uint32_t)m->version;
+	head->exercise = *m->exercise ? m->exercise : NULL;
+	if (m->valid_until_us && (!head->valid_until_us || m->valid_until_us < head->valid_until_us))
+		head->valid_until_us = m->valid_until_us;
+}
+
 void source_add_set(struct rule_source *s, struct indicator_set *head)
 {
+	if (s->signed_as)
+		heed_manifest(s->signed_as, head);
 	char *made = head->id ? NULL : id_from_path(strcmp(s->file, "-") == 0 ? "stdin" : s->file);
 	if (made)
 		head->id = made;

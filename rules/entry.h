@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "common/diag.h"
+#include "rules/manifest.h"
 #include "rules/rulefile.h"
 
 #define ENTRY_LABELS_MAX 512 /* bytes of all labels together; so for where */
@@ -36,6 +37,9 @@ struct rule_source {
 	uint32_t set; /* number in b */
 	int64_t set_valid_until_us;
 	struct entry defaults;
+	const struct manifest
+	    *signed_as;      /* NULL = no signed set: what this says of id, version, exercise and end counts */
+	bool no_files;       /* `file:` names nothing: the text came over the network */
 	size_t repeats_told; /* duplicates that were reported one by one */
 };
 

@@ -17,6 +17,7 @@
 #include "rules/rulefile_csv.h"
 #include "rules/rulefile_file.h"
 #include "rules/rulefile_yaml.h"
+#include "rules/set_lines.h"
 
 #define CONFIDENCE_DEFAULT 50
 #define FOLDER_FILES_MAX   10000
@@ -34,10 +35,49 @@ static bool yaml_name(const char *path)
 	return ends_with(path, ".yaml") || ends_with(path, ".yml");
 }
 
-bool rulefile_read(struct ruleset_builder *b, const char *path, struct diags *d, struct rulefile_count *count)
+static bool refuse(struct diags *d, const char *path, const char *code, const char *why)
+{
+	diag_add(d, DIAG_ERROR, (struct diag_place){.file = path}, code, "%s", why);
+	return false;
+}
+
+static unsigned lines_in(const char *text, const uint8_t *end)
+{
+	unsigned n = 0;
+	for (; text < (const char *)end; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* A signed set: nothing of its content is read before it is believed. */
+static bool read_signed(struct rule_source *s, const struct buf *text, const struct rulefile_trust *t)
+{
+	struct signed_set set;
+	struct err e;
+	if (!signed_set_read(text->p, text->n, &set, &e) || !signed_set_whole(&set.m, set.content, &e))
+		return refuse(s->d, s->file, "bad-set", e.text);
+	if (t && t->keys && !trust_believes(t->keys, set.manifest, &set.m, &set.by, t->now_us, NULL, &e))
+		return refuse(s->d, s->file, "signature", e.text);
+	s->signed_as = &set.m;
+	set_lines_read(s, (const char *)set.content.p, set.content.n, lines_in((const char *)text->p, set.content.p));
+	return true;
+}
+
+static void read_plain(struct rule_source *s, const struct buf *text)
+{
+	const char *p = text->n ? (const char *)text->p : "";
+	if (ends_with(s->file, ".csv") || (!yaml_name(s->file) && rulefile_csv_looks(p, text->n)))
+		rulefile_csv_read(s, p, text->n);
+	else
+		rulefile_yaml_read(s, p, text->n);
+}
+
+bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rulefile_trust *t, struct diags *d,
+		   struct rulefile_count *count)
 {
 	struct buf text = {0};
 	struct err e;
+	bool ok = true;
 	*count = (struct rulefile_count){0};
 	if (!rulefile_slurp(path, &text, &e)) {
 		diag_add(d, DIAG_ERROR, (struct diag_place){0}, "unreadable", "%s", e.text);
@@ -47,14 +87,16 @@ bool rulefile_read(struct ruleset_builder *b, const char *path, struct diags *d,
 	struct rule_source s = {.b = b, .d = d, .count = count, .file = path};
 	s.defaults.i.severity = SEVERITY_MEDIUM;
 	s.defaults.i.confidence = CONFIDENCE_DEFAULT;
-	const char *p = text.n ? (const char *)text.p : "";
-	if (ends_with(path, ".csv") || (!yaml_name(path) && rulefile_csv_looks(p, text.n)))
-		rulefile_csv_read(&s, p, text.n);
+	if (signed_set_looks(text.p, text.n))
+		ok = read_signed(&s, &text, t);
+	else if (t && t->required)
+		ok = refuse(d, path, "unsigned",
+			    "it has no signature, and rules.require_signature is set: picket rules sign");
 	else
-		rulefile_yaml_read(&s, p, text.n);
+		read_plain(&s, &text);
 	source_close(&s);
 	buf_free(&text);
-	return true;
+	return ok;
 }
 
 /* ---- files and folders ---- */
@@ -84,7 +126,7 @@ static bool sort_of_rules(const char *path)
 	struct stat st;
 	if (stat(path, &st) || !S_ISREG(st.st_mode))
 		return false;
-	return yaml_name(path) || ends_with(path, ".csv") || ruleset_is_compiled(path);
+	return yaml_name(path) || ends_with(path, ".csv") || ends_with(path, ".pset") || ruleset_is_compiled(path);
 }
 
 static void add_folder(struct paths *p, const char *folder, struct diags *d)
@@ -109,7 +151,7 @@ static void add_folder(struct paths *p, const char *folder, struct diags *d)
 	free(names);
 	if (p->n == before)
 		diag_add(d, DIAG_WARNING, (struct diag_place){.file = folder}, "empty-folder",
-			 "no rule files in it (*.yaml, *.yml, *.csv or compiled sets)");
+			 "no rule files in it (*.yaml, *.yml, *.csv, signed *.pset or compiled sets)");
 }
 
 static struct paths expand(const char *const *paths, size_t n, struct diags *d)
@@ -144,14 +186,15 @@ static struct ruleset *open_compiled(const char *path, bool allow_empty, struct 
 	return r;
 }
 
-static struct ruleset *build(const struct paths *all, bool allow_empty, struct diags *d, bool *partial)
+static struct ruleset *build(const struct paths *all, bool allow_empty, const struct rulefile_trust *t, struct diags *d,
+			     bool *partial)
 {
 	struct ruleset_builder *b = ruleset_builder_new();
 	struct ruleset *r = NULL;
 	struct err e;
 	for (size_t i = 0; i < all->n; i++) {
 		struct rulefile_count count;
-		if (!rulefile_read(b, all->v[i], d, &count) || count.refused)
+		if (!rulefile_read(b, all->v[i], t, d, &count) || count.refused)
 			*partial = true;
 	}
 	if (ruleset_builder_count(b) == 0 && !allow_empty)
@@ -166,7 +209,8 @@ static struct ruleset *build(const struct paths *all, bool allow_empty, struct d
 
 /* A compiled set carries no text to merge (its allow list cannot be taken apart
  * again), so it stands alone. */
-struct ruleset *rulefile_load(const char *const *paths, size_t n, bool allow_empty, struct diags *d, bool *partial)
+struct ruleset *rulefile_load_trusted(const char *const *paths, size_t n, bool allow_empty,
+				      const struct rulefile_trust *t, struct diags *d, bool *partial)
 {
 	size_t errors = d->count[DIAG_ERROR];
 	struct paths all = expand(paths, n, d);
@@ -174,11 +218,18 @@ struct ruleset *rulefile_load(const char *const *paths, size_t n, bool allow_emp
 	*partial = false;
 	if (all.compiled && all.n > 1)
 		r = failed(d, "compiled", "a compiled set cannot be loaded beside other files: compile them together");
+	else if (all.compiled && t && t->required)
+		r = failed(d, "unsigned", "a compiled set has no signature, and rules.require_signature is set");
 	else if (all.compiled)
 		r = open_compiled(all.v[0], allow_empty, d);
 	else
-		r = build(&all, allow_empty, d, partial);
+		r = build(&all, allow_empty, t, d, partial);
 	*partial = *partial || d->count[DIAG_ERROR] > errors;
 	paths_free(&all);
 	return r;
+}
+
+struct ruleset *rulefile_load(const char *const *paths, size_t n, bool allow_empty, struct diags *d, bool *partial)
+{
+	return rulefile_load_trusted(paths, n, allow_empty, NULL, d, partial);
 }

@@ -4,6 +4,7 @@
 #define RULES_RULEFILE_H
 
 #include "common/diag.h"
+#include "rules/trust.h"
 #include "rules/ruleset.h"
 
 /* What became of one file. */
@@ -11,16 +12,28 @@ struct rulefile_count {
 	size_t read, loaded, refused, duplicate;
 };
 
+/* Whose word counts for signed sets (rules/manifest.h). Without it their digest
+ * is checked, their signature is not. */
+struct rulefile_trust {
+	const struct trust *keys;
+	bool required; /* files without a signature are refused */
+	int64_t now_us;
+};
+
 /* Reads one file into b: YAML by content or the ending .yaml/.yml; CSV with or
  * without the header `type,value[,…]`; anything else as YAML. Other formats join
  * here. False: the file could not be opened or read to its end (what was read
- * is in b). */
-bool rulefile_read(struct ruleset_builder *b, const char *path, struct diags *d, struct rulefile_count *count);
+ * is in b), or is refused as a whole. t may be NULL. */
+bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rulefile_trust *t, struct diags *d,
+		   struct rulefile_count *count);
 
-/* What a program wants: the files (each YAML, CSV or compiled; a folder means
+/* What a program wants: the files (each YAML, CSV, signed or compiled; a folder means
  * every such file in it) as one set, or NULL with an error in d. partial is set
  * when some entries or files were left out. An empty set is an error unless
  * allow_empty. A lone compiled file is mapped as it is. */
 struct ruleset *rulefile_load(const char *const *paths, size_t n, bool allow_empty, struct diags *d, bool *partial);
+/* The same; t may be NULL. A compiled file has no signature. */
+struct ruleset *rulefile_load_trusted(const char *const *paths, size_t n, bool allow_empty,
+				      const struct rulefile_trust *t, struct diags *d, bool *partial);
 
 #endif

@@ -341,9 +341,15 @@ static struct csv csv_over(struct rule_source *s, const char *text, size_t n)
 
 void rulefile_csv_read(struct rule_source *s, const char *text, size_t n)
 {
-	struct csv c = csv_over(s, text, n);
-	bool more = next_record(&c), has_header = more && header(&c);
 	source_add_set(s, &(struct indicator_set){0});
+	rulefile_csv_rows(s, text, n, 0);
+}
+
+void rulefile_csv_rows(struct rule_source *s, const char *text, size_t n, unsigned lines_before)
+{
+	struct csv c = csv_over(s, text, n);
+	c.line += lines_before;
+	bool more = next_record(&c), has_header = more && header(&c);
 	if (has_header && !read_header(&c))
 		more = false;
 	if (!has_header) {

@@ -476,7 +476,7 @@ static void read_list_file(struct reader *r, struct full_entry *f, struct diag_p
 	const char *slash = strrchr(r->s->file, '/');
 	struct buf text = {0};
 	struct err why;
-	if (!path_below(f->path)) {
+	if (r->s->no_files || !path_below(f->path)) {
 		entry_error(r->s, NULL, at, "bad-path", "\"%s\" is not a path below this file's folder", f->path);
 		return;
 	}

@@ -6,6 +6,7 @@ _picket() {
 	--dpi) words='off unrecognised all' ;;
 	--heuristics) words='all port-scan address-scan beacon dns-tunnel nxdomain-flood' ;;
 	--vlan) words='auto strict ignore' ;;
+	--priority) words='routine priority immediate flash' ;;
 	--state) words='new acknowledged closed false_positive open all' ;;
 	esac
 	if [ -z "$words" ] && [ "$COMP_CWORD" -eq 1 ]; then
@@ -15,7 +16,8 @@ _picket() {
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;
 		alerts:-*) words='--severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
 		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
-		rules:*) words='lint compile why' ;;
+		rules:-*) words='--key --output --keys --set-version --previous --priority --exercise --withdraw --allow-shrink --help' ;;
+		rules:*) words='compile lint diff import export keygen sign verify why' ;;
 		alerts:*) words='list show tail ack close fp reopen' ;;
 		sensors:*) words='list show' ;;
 		esac

@@ -39,7 +39,7 @@ printf 'set: {id: s}\ndomain: ["bad..test"]\n' >bad.yaml
 
 expect "no command" 2 "usage:" "$picket" rules
 expect "unknown command" 2 "no command" "$picket" rules frobnicate
-for c in compile lint diff import export why; do
+for c in compile lint diff import export keygen sign verify why; do
 	expect "$c --help" 0 "usage: picket rules $c" "$picket" rules "$c" --help
 	expect "$c without arguments" 2 "see picket rules $c --help" "$picket" rules "$c"
 done
@@ -85,5 +85,31 @@ expect "import is loaded" 0 "indicators  2" "$picket" rules compile list.yaml -o
 expect "export" 0 "url,http://a.test/x" "$picket" rules export --to csv list.yaml
 expect "export what cannot be said" 5 "1: allow entries" "$picket" rules export --to stix new.yaml -o new.json
 expect "and back" 0 "4 indicators written" "$picket" rules import --from stix new.json -o back.yaml
+
+printf 'set: {id: s}\ndomain: [a.test]\n' >noversion.yaml
+expect keygen 0 "{id: k1, public: " "$picket" rules keygen k1.pem --scope 's*'
+{ echo keys: && "$picket" rules keygen --show k1.pem --scope 's*'; } >keys.yaml
+{ echo keys: && "$picket" rules keygen --show k1.pem --scope 'other-*'; } >other.yaml
+expect "keygen over a key" 4 "File exists" "$picket" rules keygen k1.pem
+expect sign 0 "version      1" "$picket" rules sign old.yaml --key k1.pem -o old.pset
+expect "sign the next" 0 "priority     flash" "$picket" rules sign new.yaml -k k1.pem -o new.pset --previous old.pset --priority flash
+expect "sign with an error in it" 3 "whole or not at all" "$picket" rules sign partial.yaml -k k1.pem -o no.pset
+expect "sign several" 3 "one set is signed at a time" "$picket" rules sign new.yaml list.yaml -k k1.pem -o no.pset
+expect "sign without a version" 3 "has no version" "$picket" rules sign noversion.yaml -k k1.pem -o no.pset
+expect "verify" 0 "signature    good, trusted" "$picket" rules verify --keys keys.yaml old.pset new.pset
+expect "verify: scope" 3 "outside its scope" "$picket" rules verify --keys other.yaml old.pset
+expect "a signed set loads" 0 "indicators  4" "$picket" rules compile new.pset -o signed.set
+"$picket" rules diff old.pset new.pset >diff.out
+cmp -s diff.expected diff.out || { failed=1 && echo "rules: diff of signed sets:" && diff diff.expected diff.out; }
+sed 's/same.test/sane.test/' new.pset >forged.pset
+expect "a changed set" 3 "another digest" "$picket" rules verify forged.pset
+expect "a changed set does not load" 3 "another digest" "$picket" rules compile forged.pset -o no.set
+head -c 900 new.pset >cut.pset
+expect "a cut set" 3 "its manifest says" "$picket" rules verify cut.pset
+chmod 0644 k1.pem
+expect "a key that all can read" 4 "open to others" "$picket" rules sign old.yaml -k k1.pem -o no.pset
+for f in no.pset no.set; do
+	[ ! -e $f ] || { failed=1 && echo "rules: $f was written"; }
+done
 [ "$failed" -eq 0 ] && echo "rules: ok"
 exit "$failed"

@@ -210,7 +210,7 @@ static struct outcome read_bytes(const char *name, const void *text, size_t n)
 	struct diags d = {0};
 	char *path = write_file(name, text, n);
 	the_builder.said.n = the_builder.added = 0;
-	assert_true(rulefile_read(&the_builder, path, &d, &o.count));
+	assert_true(rulefile_read(&the_builder, path, NULL, &d, &o.count));
 	assert_int_equal(o.count.read, o.count.loaded + o.count.refused + o.count.duplicate);
 	buf_u8(&the_builder.said, 0);
 	o.said = strdup((char *)the_builder.said.p);

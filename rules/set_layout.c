@@ -1,0 +1,173 @@
+#include "rules/set_layout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "rules/set_lines.h"
+
+static void quoted(struct buf *b, const char *text)
+{
+	buf_u8(b, '"');
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+		if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (c < ' ' || c == 0x7f)
+			buf_printf(b, "\\x%02x", c);
+		else
+			buf_u8(b, c);
+	}
+	buf_u8(b, '"');
+}
+
+static void field(struct buf *b, const char *name, const char *text)
+{
+	if (!text || !*text)
+		return;
+	buf_printf(b, ", %s: ", name);
+	quoted(b, text);
+}
+
+static void time_field(struct buf *b, const char *name, int64_t us)
+{
+	char text[CLOCK_TEXT_LEN];
+	if (!us)
+		return;
+	clock_format(us, text);
+	buf_printf(b, ", %s: %s", name, text);
+}
+
+static void write_head(struct buf *b, const struct indicator_set *s, uint32_t version)
+{
+	buf_printf(b, "set: {id: \"%s\", version: %u", s->id, version);
+	field(b, "title", s->title);
+	field(b, "producer", s->producer);
+	if (s->tlp)
+		buf_printf(b, ", tlp: %s", tlp_names[s->tlp]);
+	field(b, "releasable_to", s->releasable_to);
+	field(b, "exercise", s->exercise);
+	time_field(b, "valid_until", s->valid_until_us);
+	buf_printf(b, "}\n");
+}
+
+static void write_allowed(struct buf *b, const struct ruleset *r)
+{
+	for (size_t k = 0; k < ruleset_allow_count(r); k++) {
+		struct ruleset_room room;
+		struct indicator i = ruleset_allow_at(r, k, &room);
+		buf_printf(b, "%s  - {type: %s", k ? "" : "allow:\n", indicator_type_name(i.type));
+		field(b, "value", i.value);
+		field(b, "reason", i.note);
+		time_field(b, "expires", i.valid_until_us);
+		buf_printf(b, "}\n");
+	}
+}
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r';
+}
+
+/* RFC 4180; a line end in free text is a blank. */
+static void cell(struct buf *b, const char *text)
+{
+	text = text ? text : "";
+	size_t n = strlen(text);
+	bool quotes = text[strcspn(text, ",\"#")] || (n && (blank(text[0]) || blank(text[n - 1])));
+	if (quotes)
+		buf_u8(b, '"');
+	for (; *text; text++) {
+		if (*text == '"')
+			buf_u8(b, '"');
+		buf_u8(b, blank(*text) ? ' ' : (uint8_t)*text);
+	}
+	if (quotes)
+		buf_u8(b, '"');
+}
+
+static void time_cell(struct buf *b, int64_t us)
+{
+	char text[CLOCK_TEXT_LEN];
+	if (!us)
+		return;
+	clock_format(us, text);
+	buf_add(b, text, strlen(text));
+}
+
+static void write_row(struct buf *b, const struct indicator *i, const struct indicator_set *s)
+{
+	char made[INDICATOR_ID_LEN];
+	bool own_id = i->id && strcmp(i->id, indicator_make_id(i->type, i->value, made)) != 0;
+	buf_printf(b, "%s,", indicator_type_name(i->type));
+	cell(b, i->value);
+	buf_u8(b, ',');
+	cell(b, own_id ? i->id : "");
+	buf_printf(b, ",%s,%u,%s,%s,%s,", severity_names[i->severity], i->confidence,
+		   i->tlp && i->tlp != s->tlp ? tlp_names[i->tlp] : "", i->match == MATCH_PREFIX ? "prefix" : "",
+		   i->fold ? fold_names[i->fold] : "");
+	cell(b, i->labels);
+	buf_u8(b, ',');
+	cell(b, i->where);
+	buf_u8(b, ',');
+	time_cell(b, i->valid_from_us);
+	buf_u8(b, ',');
+	time_cell(b, i->valid_until_us != s->valid_until_us ? i->valid_until_us : 0);
+	buf_u8(b, ',');
+	cell(b, i->ref);
+	buf_u8(b, ',');
+	cell(b, i->note);
+	buf_u8(b, '\n');
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return set_lines_order(*(const struct bytes *)a, *(const struct bytes *)b);
+}
+
+/* Appends the rows of `rows` (ends are offsets) in order, each once. */
+static size_t sorted(struct buf *out, const struct buf *rows, const size_t *end, size_t n)
+{
+	struct bytes *row = xcalloc(n + 1, sizeof(*row));
+	size_t kept = 0;
+	for (size_t i = 0, at = 0; i < n; at = end[i++])
+		row[i] = (struct bytes){rows->p + at, end[i] - at};
+	qsort(row, n, sizeof(*row), by_bytes);
+	buf_reserve(out, rows->n);
+	for (size_t i = 0; i < n; i++) {
+		if (i && set_lines_order(row[i - 1], row[i]) == 0)
+			continue;
+		buf_add(out, row[i].p, row[i].n);
+		kept++;
+	}
+	free(row);
+	return kept;
+}
+
+bool set_layout(const struct ruleset *r, uint32_t version, struct buf *out, size_t *count, struct err *e)
+{
+	size_t n = ruleset_count(r, INDICATOR_NONE);
+	if (ruleset_set_count(r) != 1)
+		return err_set(e, "these files hold %zu sets; one set is signed at a time", ruleset_set_count(r));
+	struct indicator_set s = ruleset_set_at(r, 0);
+	struct buf rows = {0};
+	size_t *end = xcalloc(n + 1, sizeof(*end));
+	bool ok = true;
+	write_head(out, &s, version);
+	write_allowed(out, r);
+	buf_add(out, SET_LINES_DIVIDER SET_LINES_COLUMNS, strlen(SET_LINES_DIVIDER SET_LINES_COLUMNS));
+	for (ruleset_ref k = 0; ok && k < n; k++) {
+		struct ruleset_room room;
+		struct indicator i = ruleset_indicator_in(r, k, &room);
+		if (i.value[strcspn(i.value, "\r\n")])
+			ok = err_set(e, "%s \"%.200s\" has a line end in its value: it cannot be distributed",
+				     indicator_type_name(i.type), i.value);
+		else
+			write_row(&rows, &i, &s);
+		end[k] = rows.n;
+	}
+	*count = ok ? sorted(out, &rows, end, n) : 0;
+	buf_free(&rows);
+	free(end);
+	return ok;
+}

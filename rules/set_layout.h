@@ -1,0 +1,13 @@
+/* A rule set laid out line by line (rules/set_lines.h draws it). */
+#ifndef RULES_SET_LAYOUT_H
+#define RULES_SET_LAYOUT_H
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "rules/ruleset.h"
+
+/* r holds one set. Line ends in notes become blanks. False: e says which entry
+ * cannot be laid out so (a line end in its value). *count: rows. */
+bool set_layout(const struct ruleset *r, uint32_t version, struct buf *out, size_t *count, struct err *e);
+
+#endif
