@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "collector/listen.h"
+#include "common/listen.h"
 
 #define AT(member) offsetof(struct collector_conf, member)
 #define SECOND     1000
@@ -65,6 +65,9 @@ const struct conf_key collector_keys[] = {
      .help = "Entries in the alerts stream, about."},
     {"retention.top", CONF_INT, AT(store.top_max), 10, 100000, "1000", .reload = true,
      .help = "Entries in a day's top lists, at least."},
+    {"metrics.listen", CONF_STRING, AT(metrics),
+     .help = "Figures for Prometheus at http://ADDRESS/metrics: host:port, [v6]:port, unix:/path; empty: none. Plain "
+	     "HTTP for whoever can connect: loopback, or a network of its own."},
 };
 const size_t collector_keys_n = sizeof(collector_keys) / sizeof(*collector_keys);
 
@@ -132,6 +135,9 @@ bool collector_conf_finish(struct collector_conf *c, const char *file, struct di
 		strcpy(t->user, given(c->redis_user));
 	if (*given(c->redis_password_file) && !redis_target_password(t, c->redis_password_file, &e))
 		diag_add(d, DIAG_ERROR, at, "redis", "%s", e.text);
+	struct listen_address metrics;
+	if (*given(c->metrics) && !listen_parse(c->metrics, &metrics, &e))
+		diag_add(d, DIAG_ERROR, at, "metrics", "metrics.listen: %s", e.text);
 	if (c->name && *c->name && !session_id_valid(c->name, strlen(c->name)))
 		diag_add(d, DIAG_ERROR, at, "name", "collector.name: 1 to %d of A-Z a-z 0-9 . _ -", FRAME_ID_MAX);
 	return d->count[DIAG_ERROR] == before;

@@ -20,6 +20,7 @@ struct collector_conf {
 	int64_t records_per_s, bytes_per_s;
 	int64_t flush_ms, flush_distinct, flush_in_flight;
 	int64_t reopen_after_ms;
+	char *metrics;
 	char *redis, *redis_user, *redis_password_file, *redis_master;
 	struct conf_list redis_nodes;
 	int64_t redis_db;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "collector/listen.h"
+#include "common/listen.h"
 #include "common/tls.h"
 
 #define AT(member) offsetof(struct gateway_conf, member)

@@ -16,10 +16,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "collector/listen.h"
+#include "collector/server_metrics.h"
 #include "collector/posture.h"
 #include "common/clock.h"
+#include "common/listen.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/text.h"
 
 #define EVENTS_MAX     256
@@ -47,9 +49,10 @@ struct conn {
 	char peer[ADDR_TEXT_LEN];
 	struct addr addr;
 	struct session session;
-	struct buf status; /* the last STATUS, to be told again when it leaves */
-	int64_t skew_us;   /* its clock against ours when that came */
-	size_t calls;      /* of the store, under way */
+	struct buf status;    /* the last STATUS, to be told again when it leaves */
+	int64_t status_at_us; /* when that came */
+	int64_t skew_us;      /* the sensor's clock against ours then */
+	size_t calls;         /* of the store, under way */
 	int64_t closed_us;
 	size_t sent; /* of session.out */
 };
@@ -67,6 +70,8 @@ struct server {
 	struct conn *conns;
 	size_t conns_n;
 	uint64_t accepted, refused, blamed;
+	struct session_stats gone; /* of sessions that have ended */
+	struct metrics *metrics;
 	int64_t paused_until_us; /* no descriptor was left; 0 = listening */
 	char name[FRAME_ID_MAX + 1];
 	int64_t watchdog_us, watchdog_next_us, stats_next_us;
@@ -187,7 +192,8 @@ static void on_status(struct session *s, struct bytes json)
 	struct conn *c = s->owner;
 	c->status.n = 0;
 	buf_add(&c->status, json.p, json.n);
-	c->skew_us = posture_skew(json, clock_wall_us());
+	c->status_at_us = clock_wall_us();
+	c->skew_us = posture_skew(json, c->status_at_us);
 	tell_posture(c, true);
 }
 
@@ -451,6 +457,7 @@ static void reap(struct server *s, int64_t now)
 		}
 		*at = c->next;
 		s->conns_n--;
+		session_stats_sum(&s->gone, &c->session.stats);
 		conn_free(c);
 	}
 }
@@ -476,6 +483,10 @@ static void on_event(struct server *s, const struct epoll_event *ev)
 		}
 	if (ev->data.ptr == s->store)
 		return; /* served in every round */
+	if (ev->data.ptr == s->metrics) {
+		metrics_work(s->metrics);
+		return;
+	}
 	struct conn *c = ev->data.ptr;
 	c->readable = c->readable || (ev->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	c->writable = c->writable || (ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR));
@@ -612,7 +623,52 @@ void server_run(struct server *s, struct server_signals *signals, bool (*again)(
 	say_stats(s, LOG_LEVEL_INFO);
 }
 
+/* ---- figures ---- */
+
+void server_figures(const struct server *s, struct server_figures *out)
+{
+	*out = (struct server_figures){.connections = s->conns_n,
+				       .accepted = s->accepted,
+				       .refused = s->refused,
+				       .blamed = s->blamed,
+				       .sessions = s->gone,
+				       .store = store_stats(s->store),
+				       .redis_ready = store_state(s->store) == STORE_READY};
+	for (const struct conn *c = s->conns; c; c = c->next)
+		session_stats_sum(&out->sessions, &c->session.stats);
+}
+
+void server_each_sensor(const struct server *s, void (*each)(void *arg, const struct server_sensor *sensor), void *arg)
+{
+	for (const struct conn *c = s->conns; c; c = c->next) {
+		struct server_sensor one = {.id = c->session.id,
+					    .version = c->session.version,
+					    .address = c->peer,
+					    .stored = c->session.stored,
+					    .status = {c->status.p, c->status.n},
+					    .status_at_us = c->status_at_us,
+					    .skew_us = c->skew_us};
+		if (c->session.state == SESSION_OPEN)
+			each(arg, &one);
+	}
+}
+
 /* ---- opening ---- */
+
+static bool open_metrics(struct server *s, struct err *e)
+{
+	const char *address = s->conf->metrics;
+	if (!address || !*address)
+		return true;
+	s->metrics = metrics_open(address, server_metrics, s, e);
+	if (!s->metrics)
+		return false;
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = s->metrics};
+	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, metrics_fd(s->metrics), &ev) != 0)
+		return err_errno(e, "cannot watch %s", address);
+	log_info("metrics at http://%s/metrics", address);
+	return true;
+}
 
 static bool open_tls(struct server *s, struct err *e)
 {
@@ -665,7 +721,8 @@ struct server *server_new(const struct collector_conf *c, struct err *e)
 		gethostname(s->name, sizeof(s->name) - 1);
 	set_limits(s);
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = s->store};
-	if (s->epoll >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, store_fd(s->store), &ev) == 0 && open_listeners(s, e))
+	if (s->epoll >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, store_fd(s->store), &ev) == 0 && open_listeners(s, e) &&
+	    open_metrics(s, e))
 		return s;
 	if (s->epoll < 0)
 		err_errno(e, "cannot make an epoll");
@@ -677,6 +734,7 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
+	metrics_close(s->metrics);
 	store_free(s->store); /* calls back into the sessions: before them */
 	while (s->conns) {
 		struct conn *c = s->conns;

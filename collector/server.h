@@ -19,6 +19,25 @@ void server_free(struct server *s);
  * is not fit to hold alerts; e says what to change. */
 bool server_wait_for_store(struct server *s, int64_t wait_ms, struct err *e);
 
+/* What the collector counts; sessions: of all so far. */
+struct server_figures {
+	uint64_t connections, accepted, refused, blamed;
+	struct session_stats sessions;
+	const struct store_stats *store;
+	bool redis_ready;
+};
+void server_figures(const struct server *s, struct server_figures *out);
+
+/* A sensor that is connected now. status: its last STATUS as it came, JSON or
+ * empty; borrowed for the call. */
+struct server_sensor {
+	const char *id, *version, *address;
+	uint64_t stored;
+	struct bytes status;
+	int64_t status_at_us, skew_us;
+};
+void server_each_sensor(const struct server *s, void (*each)(void *arg, const struct server_sensor *sensor), void *arg);
+
 /* What server_run() is asked to do, by signals. */
 struct server_signals {
 	volatile int stop, reload;

@@ -43,6 +43,21 @@ void session_free(struct session *s)
 	buf_free(&s->out);
 }
 
+void session_stats_sum(struct session_stats *into, const struct session_stats *from)
+{
+	into->frames += from->frames;
+	into->records += from->records;
+	into->duplicates += from->duplicates;
+	into->gaps += from->gaps;
+	into->lies += from->lies;
+	into->unreadable += from->unreadable;
+	into->blanks += from->blanks;
+	into->statuses += from->statuses;
+	into->statuses_skipped += from->statuses_skipped;
+	into->limited += from->limited;
+	into->bytes += from->bytes;
+}
+
 bool session_id_valid(const char *id, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {

@@ -43,6 +43,8 @@ struct session_stats {
 	uint64_t frames, records, duplicates, gaps, lies, unreadable, blanks, statuses, statuses_skipped, limited, bytes;
 };
 
+void session_stats_sum(struct session_stats *into, const struct session_stats *from);
+
 struct session;
 
 /* What the owner does for a session. */

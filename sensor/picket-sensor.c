@@ -1,8 +1,10 @@
 /* picket-sensor: captures, inspects, matches, and forwards alerts. */
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,7 +14,9 @@
 #include "common/exits.h"
 #include "common/frame.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "sensor/live.h"
+#include "sensor/sensor_metrics.h"
 #include "sensor/status.h"
 
 #define STATUS_S      5
@@ -34,6 +38,7 @@ struct sensor {
 	struct output *output;
 	struct heuristics *heuristics; /* -r; a running sensor's are in live */
 	struct live *live;
+	struct metrics *metrics;
 	struct ledger ledger;
 	int64_t started_us;
 };
@@ -289,23 +294,35 @@ static bool start_output(struct sensor *s, unsigned producers, struct err *e)
 
 /* ---- running ---- */
 
-static void tell_status(struct sensor *s)
+static struct status status_now(struct sensor *s, struct output_stats *stats)
 {
-	struct output_stats stats;
-	struct buf json = {0};
-	output_stats(s->output, &stats);
+	output_stats(s->output, stats);
 	if (s->live)
 		live_ledger(s->live, &s->ledger);
-	struct status status = {
+	return (struct status){
 	    .conf = &s->conf,
 	    .id = s->conf.id,
 	    .armed = s->armed,
 	    .captures = s->live ? live_workers(&s->conf) : 1,
 	    .captures_up = s->live ? live_captures_up(s->live) : 1,
 	    .ledger = &s->ledger,
-	    .output = &stats,
+	    .output = stats,
 	    .started_us = s->started_us,
 	};
+}
+
+static void render_metrics(void *owner, struct buf *out)
+{
+	struct output_stats stats;
+	struct status status = status_now(owner, &stats);
+	sensor_metrics(out, &status);
+}
+
+static void tell_status(struct sensor *s)
+{
+	struct output_stats stats;
+	struct buf json = {0};
+	struct status status = status_now(s, &stats);
 	status_json(&json, &status);
 	output_status(s->output, (const char *)json.p, json.n);
 	buf_free(&json);
@@ -322,14 +339,41 @@ static void block_signals(sigset_t *set)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static void run_live(struct sensor *s, const sigset_t *set)
+static bool start_metrics(struct sensor *s, struct err *e)
 {
-	struct timespec wait = {.tv_sec = STATUS_S};
+	if (!s->conf.metrics)
+		return true;
+	s->metrics = metrics_open(s->conf.metrics, render_metrics, s, e);
+	if (s->metrics)
+		log_info("metrics at http://%s/metrics", s->conf.metrics);
+	return s->metrics != NULL;
+}
+
+/* The signal that came within STATUS_S seconds, else 0. Who asks for metrics is
+ * answered meanwhile. */
+static int wait_signal(struct sensor *s, int signals)
+{
+	int64_t until = clock_mono_us() + STATUS_S * 1000000, left;
+	struct pollfd p[2] = {{.fd = signals, .events = POLLIN},
+			      {.fd = s->metrics ? metrics_fd(s->metrics) : -1, .events = POLLIN}};
+	struct signalfd_siginfo info;
+	while ((left = until - clock_mono_us()) > 0) {
+		poll(p, 2, (int)(left / 1000 + 1));
+		if (p[1].revents)
+			metrics_work(s->metrics);
+		if (p[0].revents && read(signals, &info, sizeof(info)) == sizeof(info))
+			return (int)info.ssi_signo;
+	}
+	return 0;
+}
+
+static void run_live(struct sensor *s, int signals)
+{
 	sd_notify(0, "READY=1");
 	for (int sig = 0; sig != SIGTERM && sig != SIGINT;) {
 		tell_status(s);
 		sd_notify(0, "WATCHDOG=1");
-		sig = sigtimedwait(set, NULL, &wait);
+		sig = wait_signal(s, signals);
 		if (sig == SIGHUP)
 			reload(s);
 		if (sig == SIGUSR1) {
@@ -344,14 +388,18 @@ static void run_live(struct sensor *s, const sigset_t *set)
 static int sensor_live(struct sensor *s, const sigset_t *set)
 {
 	struct err e;
-	if (!start_output(s, live_producers(&s->conf), &e) ||
+	int signals = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (!start_metrics(s, &e) || !start_output(s, live_producers(&s->conf), &e) ||
 	    !(s->live = live_start(&s->conf, &s->worker, s->output, s->armed, &e))) {
 		log_errorx("%s", e.text);
+		metrics_close(s->metrics);
 		if (s->output)
 			output_stop(s->output, 0);
 		return EXIT_ENVIRONMENT;
 	}
-	run_live(s, set);
+	run_live(s, signals);
+	metrics_close(s->metrics);
+	close(signals);
 	struct live *live = s->live;
 	s->live = NULL;
 	live_stop(live, &s->ledger);

@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "common/frame.h"
+#include "common/listen.h"
 
 static const char *const vlan_modes[] = {"auto", "strict", "ignore", NULL};
 static const char *const dpi_modes[] = {"off", "unrecognised", "all", NULL};
@@ -118,6 +119,9 @@ const struct conf_key sensor_keys[] = {
     {"tls.crl", CONF_STRING, AT(tls_crl), .fallback = "", .help = "Its revocation list (PEM)."},
     {"collector.leave", CONF_DURATION_MS, AT(leave_ms), .min = 0, .max = 600000, .fallback = "2s",
      .help = "How long a sensor that stops waits for the collector to acknowledge; the spool keeps the rest."},
+    {"metrics.listen", CONF_STRING, AT(metrics), .fallback = "",
+     .help = "Figures for Prometheus at http://ADDRESS/metrics: host:port, [v6]:port, unix:/path; empty: none. Plain "
+	     "HTTP for whoever can connect: loopback, or a network of its own."},
 };
 const size_t sensor_keys_n = sizeof(sensor_keys) / sizeof(sensor_keys[0]);
 
@@ -159,6 +163,16 @@ static bool check_tls(const struct sensor_conf *c, struct diags *d)
 	return false;
 }
 
+static bool check_metrics(const struct sensor_conf *c, struct diags *d)
+{
+	struct listen_address a;
+	struct err e;
+	if (!c->metrics || listen_parse(c->metrics, &a, &e))
+		return true;
+	diag_add(d, DIAG_ERROR, (struct diag_place){.file = "metrics.listen"}, "bad-address", "%s", e.text);
+	return false;
+}
+
 static bool check_id(const struct sensor_conf *c, struct diags *d)
 {
 	size_t n = strlen(c->id);
@@ -177,6 +191,7 @@ bool sensor_conf_check(const struct sensor_conf *c, struct diags *d)
 	ok &= check_ports(&c->geneve_ports, "decode.geneve_ports", d);
 	ok &= check_home(c, d);
 	ok &= check_tls(c, d);
+	ok &= check_metrics(c, d);
 	return ok;
 }
 

@@ -33,6 +33,7 @@ struct sensor_conf {
 	struct conf_list collectors;
 	char *tls_cert, *tls_key, *tls_ca, *tls_crl;
 	int64_t leave_ms;
+	char *metrics;
 };
 
 extern const struct conf_key sensor_keys[];

@@ -1,6 +1,6 @@
-/* The addresses that sensors connect to. */
-#ifndef COLLECTOR_LISTEN_H
-#define COLLECTOR_LISTEN_H
+/* Addresses that somebody may connect to: sensors, HTTP clients. */
+#ifndef COMMON_LISTEN_H
+#define COMMON_LISTEN_H
 
 #include <stdbool.h>
 #include <stddef.h>

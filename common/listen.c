@@ -1,5 +1,5 @@
 #define _GNU_SOURCE /* accept4 */
-#include "collector/listen.h"
+#include "common/listen.h"
 
 #include <errno.h>
 #include <netinet/in.h>
