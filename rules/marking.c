@@ -10,7 +10,7 @@
 
 #define TLP2_EXTENSION "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 
-static const struct {
+static const struct tlp_id {
 	const char *id;
 	enum tlp tlp;
 } tlp_ids[] = {
@@ -27,6 +27,7 @@ static const struct {
     {"marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed", TLP_RED},
 };
 #define TLP_IDS (sizeof(tlp_ids) / sizeof(*tlp_ids))
+#define TLP1    5 /* where TLP 1.0 begins */
 
 /* What nobody knows. */
 static const struct marking strictest = {.tlp = TLP_RED, .pap = PAP_RED, .known = false};
@@ -143,12 +144,58 @@ static struct marking defined(const struct json *o)
 	return m;
 }
 
-bool marking_is_tlp(const char *id)
+static const struct tlp_id *tlp_find(const char *id)
 {
 	for (size_t i = 0; i < TLP_IDS; i++)
 		if (strcmp(tlp_ids[i].id, id) == 0)
-			return true;
-	return false;
+			return &tlp_ids[i];
+	return NULL;
+}
+
+bool marking_is_tlp(const char *id)
+{
+	return tlp_find(id) != NULL;
+}
+
+static void put_tlp1(struct json *o, enum tlp t)
+{
+	const char *word = t == TLP_CLEAR ? "white" : tlp_names[t];
+	struct json *definition = json_map();
+	json_put_text(o, "created", "2017-01-20T00:00:00.000Z");
+	json_put_text(o, "definition_type", "tlp");
+	json_put_text(definition, "tlp", word);
+	json_put(o, "definition", definition);
+}
+
+static void put_tlp2(struct json *o, enum tlp t)
+{
+	struct json *extensions = json_map(), *x = json_map();
+	json_put_text(o, "created", "2022-10-01T00:00:00.000Z");
+	json_put_text(x, "extension_type", "property-extension");
+	json_put_text(x, "tlp_2_0", tlp_names[t]);
+	json_put(extensions, TLP2_EXTENSION, x);
+	json_put(o, "extensions", extensions);
+}
+
+struct json *marking_tlp_object(const char *id)
+{
+	static const char *const names[TLP_COUNT] = {[TLP_CLEAR] = "TLP:CLEAR",
+						     [TLP_GREEN] = "TLP:GREEN",
+						     [TLP_AMBER] = "TLP:AMBER",
+						     [TLP_AMBER_STRICT] = "TLP:AMBER+STRICT",
+						     [TLP_RED] = "TLP:RED"};
+	const struct tlp_id *t = tlp_find(id);
+	struct json *o = json_map();
+	bool first = t >= tlp_ids + TLP1;
+	json_put_text(o, "type", "marking-definition");
+	json_put_text(o, "spec_version", "2.1");
+	json_put_text(o, "id", id);
+	json_put_text(o, "name", first && t->tlp == TLP_CLEAR ? "TLP:WHITE" : names[t->tlp]);
+	if (first)
+		put_tlp1(o, t->tlp);
+	else
+		put_tlp2(o, t->tlp);
+	return o;
 }
 
 void marking_learn(struct marking_book *b, const struct json *stix, const char *from)
@@ -172,9 +219,9 @@ void marking_learn(struct marking_book *b, const struct json *stix, const char *
 
 struct marking marking_of(const struct marking_book *b, const char *id, const char *from)
 {
-	for (size_t i = 0; i < TLP_IDS; i++)
-		if (strcmp(tlp_ids[i].id, id) == 0)
-			return (struct marking){.tlp = tlp_ids[i].tlp, .known = true};
+	const struct tlp_id *t = tlp_find(id);
+	if (t)
+		return (struct marking){.tlp = t->tlp, .known = true};
 	struct entry *e = b && *id ? find(b, id, from) : NULL;
 	return e && e->id ? e->m : strictest;
 }

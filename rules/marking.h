@@ -40,6 +40,8 @@ void marking_learn(struct marking_book *b, const struct json *stix, const char *
 struct marking marking_of(const struct marking_book *b, const char *id, const char *from);
 /* TLP's own definitions, old and new, which everybody has. */
 bool marking_is_tlp(const char *id);
+/* One of these as its standard publishes it: a new tree. */
+struct json *marking_tlp_object(const char *id);
 
 /* What the object as a whole bears: the strictest of its references, labels of
  * the form "PAP:RED", its extension. *why: the reference that nobody knows, or NULL. */
