@@ -20,11 +20,9 @@
 #include <string.h>
 
 #include "common/addr.h"
+#include "common/swar.h"
 #include "common/text.h"
 #include "rules/refang.h"
-
-#define ONES UINT64_C(0x0101010101010101)
-#define HIGH (ONES * 0x80)
 
 char *canon_shown(const void *value, size_t n, char out[static CANON_SHOWN])
 {
@@ -42,15 +40,6 @@ bool canon_defanged(const char *value, size_t n, struct err *e)
 	return err_set(e, "\"%s\" is defanged: did you mean \"%s\"?", SHOWN(value, n), SHOWN(whole, k));
 }
 
-/* Eight bytes at once: a byte is 'A'..'Z' when adding pushes it over 'A' but
- * not over 'Z' in its seven low bits, and its high bit was clear. */
-static uint64_t lower8(uint64_t w)
-{
-	uint64_t low = w & ~HIGH;
-	uint64_t upper = (low + ONES * (0x80 - 'A')) & ~(low + ONES * (0x7f - 'Z')) & ~w & HIGH;
-	return w | upper >> 2;
-}
-
 bool canon_lower(unsigned char *dst, const void *src, size_t n)
 {
 	const unsigned char *s = src;
@@ -59,17 +48,17 @@ bool canon_lower(unsigned char *dst, const void *src, size_t n)
 	for (; i + 8 <= n; i += 8) {
 		memcpy(&w, s + i, 8);
 		seen |= w;
-		w = lower8(w);
+		w = swar_lower(w);
 		memcpy(dst + i, &w, 8);
 	}
 	if (i < n) {
 		w = 0;
 		memcpy(&w, s + i, n - i);
 		seen |= w;
-		w = lower8(w);
+		w = swar_lower(w);
 		memcpy(dst + i, &w, n - i);
 	}
-	return !(seen & HIGH);
+	return !(seen & SWAR_HIGH);
 }
 
 /* UTF-8 to the ASCII form. On refusal *why is libidn2's code and out unchanged. */

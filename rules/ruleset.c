@@ -21,7 +21,11 @@
 #include "rules/canon_name.h"
 #include "rules/ruleset_format.h"
 
-#define SUFFIXES_MAX 128 /* labels in 253 bytes */
+#define QUICK_NAME_MIN 8
+#define QUICK_NAME_MAX 64 /* bytes: one bit for each */
+
+#define NAMES     (INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_HOSTNAME))
+#define ADDRESSES (INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_CIDR))
 
 /* ---- the hash table ---- */
 
@@ -43,7 +47,8 @@ static bool bloom_has(const struct ruleset *r, uint64_t h)
 /* The refs filed under one hash: those whose fingerprint agrees. */
 struct candidates {
 	const struct ruleset *r;
-	uint32_t fingerprint, line, lines_left, slot;
+	uint32_t line, lines_left, slot;
+	uint16_t fingerprint;
 	uint32_t group, group_left;
 };
 
@@ -51,7 +56,7 @@ static struct candidates candidates(const struct ruleset *r, uint64_t h)
 {
 	uint32_t most = r->table_n < RULESET_PROBES ? r->table_n : RULESET_PROBES;
 	return (struct candidates){
-	    .r = r, .fingerprint = (uint32_t)h, .line = scale(h, r->table_n), .lines_left = most};
+	    .r = r, .fingerprint = fingerprint_of(h), .line = scale(h, r->table_n), .lines_left = most};
 }
 
 static void open_group(struct candidates *c, uint32_t at)
@@ -74,7 +79,8 @@ static uint32_t next_candidate(struct candidates *c)
 			return c->r->groups[c->group++];
 		}
 		while (c->slot < TABLE_SLOTS) {
-			uint32_t ref = line->ref[c->slot], fingerprint = line->fingerprint[c->slot];
+			uint32_t ref = line->ref[c->slot];
+			uint16_t fingerprint = line->fingerprint[c->slot];
 			c->slot++;
 			if (ref == RULESET_NONE)
 				return c->lines_left = 0, RULESET_NONE;
@@ -165,11 +171,45 @@ static uint64_t part_hash(const struct ruleset *r, const struct part *p)
 	return space_hash(&r->head.key, p->space, length, p->key.p, p->key.n);
 }
 
+/* ---- names and their parents ---- */
+
+struct suffix {
+	size_t from;
+	uint64_t chain; /* of its labels: name_hash_end() makes the hash of it */
+};
+#define SUFFIXES_MAX 128 /* labels in 253 bytes */
+
+/* The suffixes of q->key that begin a label and have at most 253 bytes, the
+ * shortest first: number k - 1 has k labels. */
+static size_t suffixes(const struct ask *q, struct suffix out[static SUFFIXES_MAX])
+{
+	uint8_t room[NAME_HASH_ROOM] = {0};
+	const uint8_t *name = q->key, *end = name + q->n;
+	size_t count = 0, stop = q->n > CANON_NAME_MAX + 1 ? q->n - CANON_NAME_MAX - 1 : 0;
+	uint64_t chain = NAME_HASH_START;
+	if (q->n < sizeof(room)) {
+		memcpy(room, name, q->n);
+		name = room;
+		end = room + sizeof(room);
+	}
+	for (size_t to = q->n; count < SUFFIXES_MAX;) {
+		const uint8_t *dot = memrchr(name + stop, '.', to - stop);
+		size_t from = dot ? (size_t)(dot + 1 - name) : 0;
+		if (!dot && stop)
+			break;
+		chain = name_hash_label(&q->r->head.key, chain, name + from, to - from, end);
+		out[count++] = (struct suffix){.from = from, .chain = chain};
+		if (!dot)
+			break;
+		to = from - 1;
+	}
+	return count;
+}
+
 /* ---- the allow list ---- */
 
-static bool allow_has(struct ask *q, const struct part *p)
+static bool allow_has(struct ask *q, const struct part *p, uint64_t h)
 {
-	uint64_t h = part_hash(q->r, p);
 	if (!bloom_has(q->r, h))
 		return false;
 	struct candidates c = candidates(q->r, h);
@@ -217,7 +257,7 @@ static int allow_network(struct ask *q, int from)
 	for (int n = from; n >= 0; n = next_length(&q->r->head.allow_net, v4, n)) {
 		struct part p = prefix_part(&a, v4, (unsigned)n, &room);
 		p.space |= SPACE_ALLOW;
-		if (allow_has(q, &p))
+		if (allow_has(q, &p, part_hash(q->r, &p)))
 			return (int)p.length;
 	}
 	return -1;
@@ -231,15 +271,15 @@ static int allow_address(struct ask *q)
 
 static int allow_name(struct ask *q)
 {
-	for (size_t from = 0; from < q->n;) {
+	struct suffix suffix[SUFFIXES_MAX];
+	for (size_t k = suffixes(q, suffix); k > 0; k--) {
+		size_t from = suffix[k - 1].from;
 		struct part p = {.space = INDICATOR_DOMAIN | SPACE_ALLOW,
 				 .length = (uint32_t)(q->n - from),
 				 .key = {.p = q->key + from, .n = q->n - from},
 				 .whole = from == 0};
-		if (p.key.n <= CANON_NAME_MAX && allow_has(q, &p))
+		if (allow_has(q, &p, name_hash_end(&q->r->head.key, p.space, suffix[k - 1].chain)))
 			return (int)p.length;
-		const uint8_t *dot = memchr(p.key.p, '.', p.key.n);
-		from = dot ? (size_t)(dot + 1 - q->key) : q->n;
 	}
 	return -1;
 }
@@ -247,14 +287,14 @@ static int allow_name(struct ask *q)
 static int allow_exact(struct ask *q)
 {
 	struct part p = {.space = space_of(q->type) | SPACE_ALLOW, .key = {.p = q->key, .n = q->n}, .whole = true};
-	if (allow_has(q, &p))
+	if (allow_has(q, &p, part_hash(q->r, &p)))
 		return 0;
 	size_t scheme = q->type == INDICATOR_URL ? url_folder(q->key, q->n, 0) : 0;
 	const uint8_t *slashes = scheme ? memmem(q->key, q->n, "//", 2) : NULL;
 	if (!slashes || slashes == q->key)
 		return -1;
 	p.key = (struct bytes){.p = slashes, .n = q->n - (size_t)(slashes - q->key)};
-	return allow_has(q, &p) ? 0 : -1;
+	return allow_has(q, &p, part_hash(q->r, &p)) ? 0 : -1;
 }
 
 /* An entry silences what is not more specific than itself. Found out once per observable, after a hit. */
@@ -299,11 +339,15 @@ static __attribute__((noinline)) void look(struct ask *q, const struct part *p, 
 	}
 }
 
-static void ask(struct ask *q, const struct part *p)
+static void ask_hash(struct ask *q, const struct part *p, uint64_t h)
 {
-	uint64_t h = part_hash(q->r, p);
 	if (bloom_has(q->r, h))
 		look(q, p, h);
+}
+
+static void ask(struct ask *q, const struct part *p)
+{
+	ask_hash(q, p, part_hash(q->r, p));
 }
 
 static bool filter_has(const struct ruleset *r, const struct addr *a, bool v4)
@@ -349,33 +393,18 @@ static void match_network(struct ask *q)
 		match_prefixes(q, &a, v4, q->key[16] + 1);
 }
 
-/* Where the labels of the last 253 bytes begin, from the right. */
-static size_t suffixes(const uint8_t *name, size_t n, uint16_t start[static SUFFIXES_MAX])
-{
-	size_t count = 0, stop = n > CANON_NAME_MAX + 1 ? n - CANON_NAME_MAX - 1 : 0, end = n;
-	const uint8_t *dot;
-	while (count < SUFFIXES_MAX - 1 && (dot = memrchr(name + stop, '.', end - stop))) {
-		end = (size_t)(dot - name);
-		if (end + 1 < n)
-			start[count++] = (uint16_t)(end + 1);
-	}
-	if (stop == 0 && count < SUFFIXES_MAX - 1)
-		start[count++] = 0;
-	return count;
-}
-
 static void match_name(struct ask *q)
 {
-	uint16_t start[SUFFIXES_MAX];
-	for (size_t k = suffixes(q->key, q->n, start); k > 0; k--) {
-		size_t from = start[k - 1];
+	struct suffix suffix[SUFFIXES_MAX];
+	for (size_t k = suffixes(q, suffix); k > 0; k--) {
+		size_t from = suffix[k - 1].from;
 		if (!(q->r->head.depths >> (k < 63 ? k : 63) & 1))
 			continue;
 		struct part p = {.space = INDICATOR_DOMAIN,
 				 .length = (uint32_t)(q->n - from),
 				 .key = {.p = q->key + from, .n = q->n - from},
 				 .whole = from == 0};
-		ask(q, &p);
+		ask_hash(q, &p, name_hash_end(&q->r->head.key, p.space, suffix[k - 1].chain));
 	}
 }
 
@@ -427,19 +456,76 @@ static void match_type(struct ask *q, enum indicator_type t, const void *value, 
 		match_exact(q);
 }
 
-void ruleset_match(const struct ruleset *r, enum where w, const void *value, size_t n, int64_t now_us,
+/* ---- the quick no ---- */
+
+/* A plain name in lower case: 8 to 64 bytes, none above 127. */
+struct quick_name {
+	uint8_t text[QUICK_NAME_MAX];
+	uint64_t dots; /* bit i: text[i] is one */
+};
+
+static bool quick_name(struct quick_name *q, const uint8_t *name, size_t n)
+{
+	uint64_t seen = 0;
+	q->dots = 0;
+	for (size_t i = 0; i < n; i += 8) {
+		size_t at = i + 8 <= n ? i : n - 8;
+		uint64_t w = swar_load(name + at);
+		seen |= w;
+		q->dots |= (uint64_t)swar_equal(w, '.') << at;
+		swar_store(q->text + at, swar_lower(w));
+	}
+	return !(seen & SWAR_HIGH);
+}
+
+/* Nine of ten names on the wire are plain and have no indicator: their parents
+ * are hashed in one walk from the right, down to the deepest that the set lists. */
+static bool maybe_name(const struct ruleset *r, const uint8_t *name, size_t n)
+{
+	struct quick_name q;
+	uint64_t chain = NAME_HASH_START, depths = r->head.depths;
+	n -= n && name[n - 1] == '.';
+	if (n < QUICK_NAME_MIN || n > QUICK_NAME_MAX || !quick_name(&q, name, n))
+		return n > 0;
+	for (size_t to = n, k = 1; depths >> k; k++) {
+		size_t from = q.dots ? 64 - (size_t)__builtin_clzll(q.dots) : 0;
+		chain = name_hash_label(&r->head.key, chain, q.text + from, to - from, q.text + n);
+		if ((depths >> k & 1) && bloom_has(r, name_hash_end(&r->head.key, INDICATOR_DOMAIN, chain)))
+			return true;
+		if (!from || k == 63)
+			break;
+		to = from - 1;
+		q.dots ^= UINT64_C(1) << to;
+	}
+	return false;
+}
+
+static bool maybe_addr(const struct ruleset *r, const void *value, size_t n)
+{
+	struct addr a;
+	if (n != sizeof(a))
+		return true;
+	memcpy(&a, value, n);
+	return ruleset_maybe_addr(r, &a);
+}
+
+bool ruleset_match(const struct ruleset *r, enum where w, const void *value, size_t n, int64_t now_us,
 		   struct ruleset_hits *hits, uint64_t *allowed)
 {
-	const indicator_mask pairs = INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_CIDR) |
-				     INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_HOSTNAME);
 	indicator_mask types = where_types(w) & r->head.types;
+	bool names = (types & NAMES) && maybe_name(r, value, n);
+	bool addresses = (types & ADDRESSES) && maybe_addr(r, value, n);
+	types &= ~(NAMES | ADDRESSES);
+	if (!names && !addresses && !types)
+		return false;
 	struct ask q = {.r = r, .where = w, .now_us = now_us, .hits = hits, .allowed = allowed};
-	if (types & (INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_CIDR)))
+	if (addresses)
 		match_type(&q, INDICATOR_IP, value, n);
-	if (types & (INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_HOSTNAME)))
+	if (names)
 		match_type(&q, INDICATOR_DOMAIN, value, n);
-	for (types &= ~pairs; types; types &= types - 1)
+	for (; types; types &= types - 1)
 		match_type(&q, (enum indicator_type)__builtin_ctzll(types), value, n);
+	return true;
 }
 
 /* ---- for those who judge rules ---- */

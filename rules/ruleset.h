@@ -71,8 +71,10 @@ struct ruleset_hits {
  * and set at now_us (until: exclusive) and
  * the allow list (allowed ones are counted in *allowed when it is not NULL).
  * Exact: fingerprint first, then the whole key. Never allocates, but for a
- * name with bytes above 127, which libidn2 turns into its ASCII form. */
-void ruleset_match(const struct ruleset *r, enum where w, const void *value, size_t n, int64_t now_us,
+ * name with bytes above 127, which libidn2 turns into its ASCII form.
+ * False: surely no indicator of the types that w asks for has this value, in no
+ * other place and at no other time either; true says nothing. */
+bool ruleset_match(const struct ruleset *r, enum where w, const void *value, size_t n, int64_t now_us,
 		   struct ruleset_hits *hits, uint64_t *allowed);
 
 /* The fast question for addresses on every packet: false means surely no ip or

@@ -17,7 +17,7 @@
 #define STRINGS_MAX  (1u << 30)
 #define RECORDS_MAX  (3u << 30)
 #define BLOOM_BITS   12u  /* per key: 0.5 % of misses go on to the table */
-#define TABLE_FILL   80u  /* per cent */
+#define TABLE_FILL   85u  /* per cent */
 #define PLACE_SPREAD 512u /* bits of the CIDR filter per prefix */
 
 struct entry {
@@ -630,7 +630,7 @@ static bool table_add(struct ruleset_line *table, uint32_t lines, uint64_t h, ui
 	for (uint32_t k = 0; k < lines && k < RULESET_PROBES; k++, at = at + 1 == lines ? 0 : at + 1)
 		for (int s = 0; s < TABLE_SLOTS; s++)
 			if (table[at].ref[s] == RULESET_NONE) {
-				table[at].fingerprint[s] = (uint32_t)h;
+				table[at].fingerprint[s] = fingerprint_of(h);
 				table[at].ref[s] = ref;
 				return true;
 			}

@@ -29,7 +29,7 @@
  *              groups    u32 []: n, then n refs of records that share a key
  *              patterns  u32 []: refs of payload patterns
  *              bloom     32-byte blocks: one bit in each of eight words
- *              table     64-byte lines: eight fingerprints, eight refs
+ *              table     64-byte lines: ten refs, ten fingerprints of 16 bits
  *              net4 net6 bit maps over the first bits of addresses: "some CIDR touches this"
  *
  * The digest covers the content only: neither the secret nor the folder that the
@@ -45,10 +45,11 @@
 
 #include "common/cursor.h"
 #include "common/hash.h"
+#include "rules/name_hash.h"
 #include "rules/ruleset.h"
 
 #define RULESET_MAGIC    "PICKETRS"
-#define RULESET_VERSION  1u
+#define RULESET_VERSION  2u
 #define RULESET_ENDIAN   0x01020304u
 #define RULESET_ALIGN    64u
 #define RULESET_MAX      (1u << 30) /* indicators */
@@ -62,7 +63,7 @@
 
 #define BLOOM_BLOCK_BYTES 32u
 #define BLOOM_WORDS       8
-#define TABLE_SLOTS       8
+#define TABLE_SLOTS       10
 #define FILTER_BITS_MIN   16
 #define FILTER_BITS_MAX   24
 
@@ -136,7 +137,9 @@ struct ruleset_place {
 };
 
 struct ruleset_line {
-	uint32_t fingerprint[TABLE_SLOTS], ref[TABLE_SLOTS]; /* filled from the front; RULESET_NONE = free */
+	uint32_t ref[TABLE_SLOTS]; /* filled from the front; RULESET_NONE = free */
+	uint16_t fingerprint[TABLE_SLOTS];
+	uint32_t unused;
 };
 
 _Static_assert(sizeof(struct ruleset_line) == RULESET_ALIGN, "a table line is a cache line");
@@ -213,12 +216,6 @@ static inline uint32_t space_of(enum indicator_type t)
 	return t == INDICATOR_CIDR ? INDICATOR_IP : t == INDICATOR_HOSTNAME ? INDICATOR_DOMAIN : (uint32_t)t;
 }
 
-static inline uint64_t fold_multiply(uint64_t x, uint64_t y)
-{
-	unsigned __int128 product = (unsigned __int128)x * y;
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 /* Addresses are asked for on every packet, so their 16 bytes have a keyed hash
  * that can be inlined: two folded multiplications with words of the secret.
  * length: of the prefix in the 16-byte form. */
@@ -235,12 +232,20 @@ static inline uint64_t space_hash(const struct hash_key *k, uint32_t space, uint
 {
 	if ((space & ~SPACE_ALLOW) == INDICATOR_IP)
 		return address_hash(k, space, length, key);
+	if ((space & ~SPACE_ALLOW) == INDICATOR_DOMAIN)
+		return name_hash(k, space, key, n);
 	return hash64(k, key, n) ^ ((uint64_t)space * UINT64_C(0x9e3779b97f4a7c15));
 }
 
 static inline uint32_t scale(uint64_t h, uint32_t n)
 {
 	return (uint32_t)((h >> 32) * n >> 32);
+}
+
+/* What stands in the table beside a ref: the bits that chose neither line nor block. */
+static inline uint16_t fingerprint_of(uint64_t h)
+{
+	return (uint16_t)h;
 }
 
 /* Where the next folder of a canonical URL ends, from `from` on; 0 at the end. */

@@ -58,21 +58,23 @@ void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *v
 		ledger_count(d->ledger, LEDGER_ALERTS_LOST);
 }
 
-void observe(struct inspect *in, enum where w, const void *value, size_t n)
+bool observe(struct inspect *in, enum where w, const void *value, size_t n)
 {
 	struct detector *d = in->owner;
 	if (!wanted(in, w))
-		return;
+		return false;
 	ledger_count(d->ledger, LEDGER_TRANSACTIONS);
 	struct ruleset_hits hits;
 	hits.n = 0;
 	hits.dropped = 0;
 	uint64_t allowed = 0;
-	ruleset_match(d->rules, w, value, n, in->ts_us, &hits, &allowed);
+	if (!ruleset_match(d->rules, w, value, n, in->ts_us, &hits, &allowed))
+		return false;
 	ledger_add(d->ledger, LEDGER_ALERTS_ALLOWED, allowed);
 	ledger_add(d->ledger, LEDGER_HITS_DROPPED, hits.dropped);
 	for (size_t i = 0; i < hits.n; i++)
 		detect_hit(in, w, hits.ref[i], value, n);
+	return true;
 }
 
 static void detect_address(struct inspect *in, enum where w, const struct addr *a)

@@ -38,8 +38,10 @@ struct inspect {
 
 /* Reports an observable, as it stood on the wire. For an alert that follows from
  * it, the parser's describe() is asked for the transaction at once, within this
- * call. Cheap when nothing wants the types of w. */
-void observe(struct inspect *in, enum where w, const void *value, size_t n);
+ * call. Cheap when nothing wants the types of w.
+ * False: the rule set surely holds nothing for this value, in any place that asks
+ * for the same types: observe_again() says that it stood in another such place. */
+bool observe(struct inspect *in, enum where w, const void *value, size_t n);
 
 /* A DNS message whose only question is for name (as it is observed): what the
  * heuristics judge. */
@@ -48,6 +50,13 @@ void inspect_dns_message(struct inspect *in, bool answer, uint8_t rcode, const c
 static inline bool wanted(const struct inspect *in, enum where w)
 {
 	return (in->want & where_types(w)) != 0;
+}
+
+/* A value that observe() said false for: it is counted, not looked up a second time. */
+static inline void observe_again(struct inspect *in, enum where w)
+{
+	if (wanted(in, w))
+		ledger_count(in->ledger, LEDGER_TRANSACTIONS);
 }
 
 enum probe { PROBE_NO = 0, PROBE_MORE, PROBE_YES };

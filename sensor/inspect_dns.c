@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/swar.h"
 #include "sensor/parsers.h"
 
 #define NAME_OCTETS_MAX 255  /* RFC 1035 §2.3.4 */
@@ -127,7 +128,9 @@ struct transaction {
 	size_t n;
 	size_t work;
 	struct header h;
-	bool broken; /* some rdata did not parse: the rest was still read */
+	bool broken;          /* some rdata did not parse: the rest was still read */
+	bool question_read;   /* there is a first question */
+	bool question_missed; /* nothing that could hit the first question's name, wherever it stands */
 	uint16_t question_type, question_class;
 	struct name question; /* the first */
 	struct name owner;
@@ -156,20 +159,14 @@ static size_t offset_of(const struct transaction *t, const struct cursor *c)
 	return (size_t)(c->p - t->base);
 }
 
-static void label_append(struct name *out, struct bytes label)
+/* The bytes that cannot stand in a label as they are. */
+static bool must_escape(uint8_t b)
 {
-	if (out->n)
-		out->text[out->n++] = '.';
-	static const uint8_t escaped[256] = {['\0'] = 1, ['.'] = 1, ['\\'] = 1};
-	unsigned any = 0;
-	for (size_t i = 0; i < label.n; i++) {
-		any |= escaped[label.p[i]];
-		out->text[out->n + i] = (char)label.p[i];
-	}
-	if (!any) {
-		out->n += label.n;
-		return;
-	}
+	return b == '\0' || b == '.' || b == '\\';
+}
+
+static void append_escaped(struct name *out, struct bytes label)
+{
 	for (size_t i = 0; i < label.n; i++) {
 		uint8_t b = label.p[i];
 		if (b == '\0') {
@@ -177,10 +174,25 @@ static void label_append(struct name *out, struct bytes label)
 			out->n += 4;
 			continue;
 		}
-		if (b == '.' || b == '\\')
+		if (must_escape(b))
 			out->text[out->n++] = '\\';
 		out->text[out->n++] = (char)b;
 	}
+}
+
+static void label_append(struct name *out, struct bytes label)
+{
+	unsigned odd = 0;
+	if (out->n)
+		out->text[out->n++] = '.';
+	for (size_t i = 0; i < label.n; i++) {
+		odd |= must_escape(label.p[i]);
+		out->text[out->n + i] = (char)label.p[i];
+	}
+	if (odd)
+		append_escaped(out, label);
+	else
+		out->n += label.n;
 }
 
 /* Follows a pointer: it must point before the run of labels that it ends. */
@@ -195,6 +207,32 @@ static bool name_jump(const struct transaction *t, struct cursor *at, uint8_t hi
 	return true;
 }
 
+/* A name of 8 bytes or more that needs neither pointers nor escapes, in one piece: the
+ * lengths before its labels become dots. Gives its octets; 0: it is not that plain. */
+static size_t name_plain(const struct cursor *c, struct name *out)
+{
+	const uint8_t *p = c->p;
+	size_t left = cursor_left(c), n = 0;
+	uint64_t odd = 0;
+	while (n < left && n < NAME_OCTETS_MAX && p[n] && p[n] <= 63)
+		n += p[n] + 1u;
+	if (n >= left || n >= NAME_OCTETS_MAX || p[n] || n <= 8)
+		return 0;
+	size_t text_n = n - 1;
+	for (size_t i = 0; i < text_n; i += 8) {
+		size_t at = i + 8 <= text_n ? i : text_n - 8;
+		uint64_t w = swar_load(p + 1 + at);
+		odd |= swar_any(w, '.') | swar_any(w, '\\') | swar_zero(w);
+		swar_store(out->text + at, w);
+	}
+	if (odd)
+		return 0;
+	for (size_t at = p[0] + 1u; at < n; at += p[at] + 1u)
+		out->text[at - 1] = '.';
+	out->n = text_n;
+	return n + 1;
+}
+
 /* Reads a name at c into out (NULL: only steps over it) and gives the offset at
  * which its labels begin. */
 static bool name_read(struct transaction *t, struct cursor *c, struct name *out, size_t *begins)
@@ -203,6 +241,11 @@ static bool name_read(struct transaction *t, struct cursor *c, struct name *out,
 	size_t floor = offset_of(t, c), octets = 0;
 	unsigned jumps = 0;
 	*begins = floor;
+	if (out && (octets = name_plain(c, out))) {
+		t->work += octets;
+		cursor_skip(c, octets);
+		return true;
+	}
 	for (;;) {
 		uint8_t len = cursor_u8(&at);
 		if (len >= 0xc0) {
@@ -237,10 +280,10 @@ static bool name_read(struct transaction *t, struct cursor *c, struct name *out,
 
 /* ---- records ---- */
 
-static void report_name(struct transaction *t, enum where w, const struct name *name)
+/* False: no indicator could hit it. */
+static bool report_name(struct transaction *t, enum where w, const struct name *name)
 {
-	if (name->n)
-		observe(t->in, w, name->text, name->n);
+	return name->n && observe(t->in, w, name->text, name->n);
 }
 
 static void report_data_name(struct transaction *t, struct cursor *rdata)
@@ -334,13 +377,29 @@ static bool name_or_none(struct transaction *t, struct cursor *c, struct name *o
 	return name_read(t, c, NULL, &begins);
 }
 
-/* Neighbouring records mostly point at one owner: it is reported once. */
+static void name_copy(struct name *to, const struct name *from)
+{
+	to->n = from->n;
+	memcpy(to->text, from->text, from->n);
+}
+
+/* Neighbouring records mostly point at one owner: it is reported once. And that
+ * is mostly the name of the question, which stands behind the header. */
 static void read_owner(struct transaction *t, struct cursor c, size_t begins)
 {
 	if (!t->in || begins == t->owner_offset)
 		return;
 	t->owner_offset = begins;
-	name_or_none(t, &c, &t->owner);
+	if (begins == HEADER_SIZE && t->question_read) {
+		name_copy(&t->owner, &t->question);
+		t->work += t->owner.n;
+		if (t->question_missed && t->owner.n) {
+			observe_again(t->in, t->at->name);
+			return;
+		}
+	} else {
+		name_or_none(t, &c, &t->owner);
+	}
 	report_name(t, t->at->name, &t->owner);
 }
 
@@ -376,8 +435,11 @@ static bool walk_question(struct transaction *t, struct cursor *c, bool first)
 		t->question_type = type;
 		t->question_class = class;
 	}
-	if (t->in)
-		report_name(t, t->at->query, name);
+	bool maybe = t->in && report_name(t, t->at->query, name);
+	if (first) {
+		t->question_read = true;
+		t->question_missed = !maybe;
+	}
 	return cursor_ok(c);
 }
 
@@ -515,12 +577,16 @@ static bool netbios_like(const struct name *name, uint16_t type)
 	return name->n == 32 || name->text[32] == '.';
 }
 
+/* A NUL is one of the three bytes that are written as an escape. */
 static bool name_printable(const struct name *name)
 {
-	for (size_t i = 0; i < name->n; i++)
-		if ((unsigned char)name->text[i] < 0x20)
-			return false;
-	return true;
+	uint64_t control = 0;
+	size_t i = 0;
+	for (; i + 8 <= name->n; i += 8)
+		control |= swar_less(swar_load(name->text + i), 0x20);
+	for (; i < name->n; i++)
+		control |= (unsigned char)name->text[i] < 0x20;
+	return !control;
 }
 
 /* The first question at c, with nothing reported. */

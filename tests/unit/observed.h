@@ -155,11 +155,12 @@ static inline void observed_describe(struct observed *o)
 	}
 }
 
-void observe(struct inspect *in, enum where w, const void *value, size_t n)
+/* Always true, which says nothing: each place is then reported by itself. */
+bool observe(struct inspect *in, enum where w, const void *value, size_t n)
 {
 	struct observed *o = in->owner;
 	if (!wanted(in, w))
-		return;
+		return true;
 	o->count++;
 	observed_append(&o->text, where_name(w), strlen(where_name(w)));
 	observed_append(&o->text, " ", 1);
@@ -169,6 +170,7 @@ void observe(struct inspect *in, enum where w, const void *value, size_t n)
 		observed_escaped(&o->text, value, n);
 	observed_append(&o->text, "\n", 1);
 	observed_describe(o);
+	return true;
 }
 
 void inspect_expect(struct inspect *in, const struct addr *a, uint16_t port, const struct parser *p, const void *note,

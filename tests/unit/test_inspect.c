@@ -16,11 +16,12 @@
 
 static char seen_text[4096];
 
-void observe(struct inspect *in, enum where w, const void *value, size_t n)
+bool observe(struct inspect *in, enum where w, const void *value, size_t n)
 {
 	(void)w;
 	snprintf(seen_text + strlen(seen_text), sizeof(seen_text) - strlen(seen_text), "%s:%.*s|",
 		 in->parser ? in->parser->name : "-", (int)n, (const char *)value);
+	return true;
 }
 
 void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *value, size_t n)
