@@ -160,9 +160,9 @@ static void open_response(struct inspect *in, struct smb_files *f, const struct 
 	cursor_skip(&c, nt ? 48 : 6);
 	uint64_t size = nt ? cursor_u64le(&c) : cursor_u32le(&c);
 	if (o && !m->status && cursor_ok(&c))
-		smb_open_answer(o, fid, size);
+		smb_open_answer(in, f, o, fid, size);
 	else
-		smb_open_close(in, f, o);
+		smb_open_refused(in, f, o);
 }
 
 /* DELETE and RENAME: names, each behind a byte that says so. */
@@ -202,9 +202,7 @@ static struct smb_open *file_of(struct inspect *in, struct smb_files *f, uint16_
 	uint8_t fid[16];
 	fid_bytes(id, fid);
 	struct smb_open *o = smb_open_find(f, fid);
-	if (!o && make && (o = smb_open_begin(in, f, (struct bytes){0}, false)))
-		smb_open_answer(o, fid, 0);
-	return o;
+	return !o && make ? smb_open_assume(in, f, fid) : o;
 }
 
 static void close_request(struct inspect *in, struct smb_files *f, const struct message *m)
@@ -212,7 +210,7 @@ static void close_request(struct inspect *in, struct smb_files *f, const struct 
 	struct cursor c = words_at(m, 0);
 	uint16_t fid = cursor_u16le(&c);
 	if (cursor_ok(&c))
-		smb_open_close(in, f, file_of(in, f, fid, false));
+		smb_open_close(in, f, file_of(in, f, fid, false), m->id, CLOSE);
 }
 
 static uint64_t offset_of(const struct message *m, size_t words, size_t high_at)
@@ -228,17 +226,23 @@ static void read_request(struct inspect *in, struct smb_files *f, const struct m
 	uint16_t fid = cursor_u16le(&c);
 	uint64_t offset = offset_of(m, 12, 20);
 	struct smb_open *o = cursor_ok(&c) ? file_of(in, f, fid, offset == 0) : NULL;
-	if (o)
-		smb_request_put(f, m->id, READ_ANDX, o->serial, offset);
+	if (!o)
+		return;
+	o->reads++;
+	smb_request_put(f, m->id, READ_ANDX, o->serial, offset);
 }
 
 static struct smb_data read_response(struct inspect *in, struct smb_files *f, const struct message *m)
 {
 	struct smb_request r;
 	struct smb_data d = {.direction = SMB_READ};
-	if (!smb_request_take(f, m->id, READ_ANDX, false, &r) || (m->status && m->status != STATUS_BUFFER_OVERFLOW))
+	if (!smb_request_take(f, m->id, READ_ANDX, false, &r))
 		return d;
 	struct smb_open *o = smb_open_serial(f, r.open);
+	if (o && o->reads)
+		o->reads--;
+	if (m->status && m->status != STATUS_BUFFER_OVERFLOW)
+		return d;
 	struct cursor c = words_at(m, 10);
 	d.n = cursor_u16le(&c);
 	d.at = cursor_u16le(&c);
@@ -307,5 +311,7 @@ struct smb_data smb1_message(struct inspect *in, struct smb_files *f, const uint
 		return read_response(in, f, &m);
 	if (m.command == OPEN_ANDX || m.command == NT_CREATE_ANDX)
 		open_response(in, f, &m);
+	else if (m.command == CLOSE)
+		smb_open_closed(in, f, m.id, CLOSE);
 	return (struct smb_data){0};
 }

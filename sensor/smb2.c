@@ -94,8 +94,8 @@ static struct smb_open *file_of(struct inspect *in, struct smb_files *f, const s
 	if ((h->flags & FLAG_RELATED) && memcmp(fid.p, chained, sizeof(chained)) == 0)
 		return smb_open_serial(f, f->chained);
 	struct smb_open *o = smb_open_find(f, fid.p);
-	if (!o && make && (o = smb_open_begin(in, f, (struct bytes){0}, true)))
-		smb_open_answer(o, fid.p, 0);
+	if (!o && make)
+		o = smb_open_assume(in, f, fid.p);
 	f->chained = o ? o->serial : 0;
 	return o;
 }
@@ -131,7 +131,7 @@ static void set_info_request(struct inspect *in, struct smb_files *f, struct cur
 static void close_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c)
 {
 	cursor_skip(&c, 8);
-	smb_open_close(in, f, file_of(in, f, h, &c, false));
+	smb_open_close(in, f, file_of(in, f, h, &c, false), h->id, CLOSE);
 }
 
 static void read_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c)
@@ -139,8 +139,10 @@ static void read_request(struct inspect *in, struct smb_files *f, const struct h
 	cursor_skip(&c, 8);
 	uint64_t offset = cursor_u64le(&c);
 	struct smb_open *o = file_of(in, f, h, &c, offset == 0);
-	if (o)
-		smb_request_put(f, h->id, READ, o->serial, offset);
+	if (!o)
+		return;
+	o->reads++;
+	smb_request_put(f, h->id, READ, o->serial, offset);
 }
 
 static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c)
@@ -169,20 +171,22 @@ static void create_response(struct inspect *in, struct smb_files *f, const struc
 	cursor_skip(&c, 8);
 	struct bytes fid = cursor_bytes(&c, 16);
 	if (o && h->status == STATUS_OK && cursor_ok(&c))
-		smb_open_answer(o, fid.p, size);
+		smb_open_answer(in, f, o, fid.p, size);
 	else
-		smb_open_close(in, f, o);
+		smb_open_refused(in, f, o);
 }
 
 static struct smb_data read_response(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c)
 {
 	struct smb_request r;
 	struct smb_data d = {.direction = SMB_READ};
-	if (!smb_request_take(f, h->id, READ, h->status == STATUS_PENDING, &r))
-		return d;
-	if (h->status != STATUS_OK && h->status != STATUS_BUFFER_OVERFLOW)
+	if (!smb_request_take(f, h->id, READ, h->status == STATUS_PENDING, &r) || h->status == STATUS_PENDING)
 		return d;
 	struct smb_open *o = smb_open_serial(f, r.open);
+	if (o && o->reads)
+		o->reads--;
+	if (h->status != STATUS_OK && h->status != STATUS_BUFFER_OVERFLOW)
+		return d;
 	cursor_skip(&c, 2);
 	d.at = cursor_u8(&c);
 	cursor_skip(&c, 1);
@@ -231,6 +235,8 @@ struct smb_data smb2_message(struct inspect *in, struct smb_files *f, const uint
 		return request(in, f, &h, c, whole);
 	if (h.command == CREATE)
 		create_response(in, f, &h, c);
+	else if (h.command == CLOSE)
+		smb_open_closed(in, f, h.id, CLOSE);
 	else if (h.command == READ)
 		return read_response(in, f, &h, c);
 	return (struct smb_data){0};

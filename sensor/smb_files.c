@@ -116,11 +116,61 @@ struct smb_open *smb_open_begin(struct inspect *in, struct smb_files *f, struct 
 	return o;
 }
 
-void smb_open_answer(struct smb_open *o, const uint8_t fid[static 16], uint64_t size)
+static void open_known(struct smb_open *o, const uint8_t fid[static 16], uint64_t size)
 {
 	memcpy(o->fid, fid, sizeof(o->fid));
 	o->known = true;
 	o->size = size;
+}
+
+struct smb_open *smb_open_assume(struct inspect *in, struct smb_files *f, const uint8_t fid[static 16])
+{
+	struct smb_open *o = smb_open_begin(in, f, (struct bytes){0}, false);
+	if (o) {
+		open_known(o, fid, 0);
+		o->assumed = true;
+	}
+	return o;
+}
+
+static bool has_fid(const struct smb_open *o, const uint8_t fid[static 16])
+{
+	return o->known && memcmp(o->fid, fid, sizeof(o->fid)) == 0;
+}
+
+/* The server uses a file id again once it is closed, so the oldest is meant. */
+static struct smb_open *assumed_oldest(const struct smb_files *f, const uint8_t fid[static 16])
+{
+	struct smb_open *oldest = NULL;
+	for (struct smb_open *o = f->first; o; o = o->next)
+		if (o->assumed && has_fid(o, fid) && (!oldest || (int32_t)(o->serial - oldest->serial) < 0))
+			oldest = o;
+	return oldest;
+}
+
+/* Requests that wait are about `early`, so that one stays. */
+static struct smb_open *merge(struct inspect *in, struct smb_files *f, struct smb_open *early, struct smb_open *named)
+{
+	memcpy(early->name, named->name, named->name_n);
+	early->name_n = named->name_n;
+	early->assumed = false;
+	if (f->chained == named->serial)
+		f->chained = early->serial;
+	open_end(in, f, named, false);
+	return early;
+}
+
+void smb_open_answer(struct inspect *in, struct smb_files *f, struct smb_open *o, const uint8_t fid[static 16],
+		     uint64_t size)
+{
+	struct smb_open *early = assumed_oldest(f, fid), *stale = NULL;
+	if (early)
+		o = merge(in, f, early, o);
+	else if ((stale = smb_open_find(f, fid))) /* its CLOSE was not seen */
+		open_end(in, f, stale, false);
+	open_known(o, fid, size);
+	if (o->transfer[SMB_READ].file && o->transfer[SMB_READ].at == size)
+		transfer_end(in, f, o, SMB_READ, true);
 }
 
 static struct smb_open *to_front(struct smb_files *f, struct smb_open **at)
@@ -137,7 +187,7 @@ static struct smb_open *to_front(struct smb_files *f, struct smb_open **at)
 struct smb_open *smb_open_find(struct smb_files *f, const uint8_t fid[static 16])
 {
 	struct smb_open **at = &f->first;
-	while (*at && (!(*at)->known || memcmp((*at)->fid, fid, sizeof((*at)->fid)) != 0))
+	while (*at && ((*at)->closed || !has_fid(*at, fid)))
 		at = &(*at)->next;
 	return to_front(f, at);
 }
@@ -150,10 +200,31 @@ struct smb_open *smb_open_serial(struct smb_files *f, uint32_t serial)
 	return to_front(f, at);
 }
 
-void smb_open_close(struct inspect *in, struct smb_files *f, struct smb_open *o)
+void smb_open_close(struct inspect *in, struct smb_files *f, struct smb_open *o, uint64_t id, uint16_t command)
 {
+	if (!o)
+		return;
+	if (!o->reads) {
+		open_end(in, f, o, true);
+		return;
+	}
+	o->closed = true;
+	transfer_end(in, f, o, SMB_WRITE, true);
+	smb_request_put(f, id, command, o->serial, 0);
+}
+
+void smb_open_closed(struct inspect *in, struct smb_files *f, uint64_t id, uint16_t command)
+{
+	struct smb_request r;
+	struct smb_open *o = smb_request_take(f, id, command, false, &r) ? smb_open_serial(f, r.open) : NULL;
 	if (o)
 		open_end(in, f, o, true);
+}
+
+void smb_open_refused(struct inspect *in, struct smb_files *f, struct smb_open *o)
+{
+	if (o)
+		open_end(in, f, o, false);
 }
 
 /* ---- requests ---- */

@@ -19,8 +19,11 @@ struct smb_open {
 	struct smb_open *next;
 	uint32_t serial; /* never 0 */
 	uint8_t fid[16];
-	bool known;    /* fid and size are those of the server's answer */
-	uint64_t size; /* 0: not known, or a pipe */
+	bool known;     /* fid is that of the server's answer */
+	bool closed;    /* by the client, while READs wait */
+	bool assumed;   /* a request was about this fid before its CREATE was answered, or without any */
+	uint32_t reads; /* READ requests that wait for their answer */
+	uint64_t size;  /* 0: not known, or a pipe */
 	struct smb_transfer {
 		struct file *file; /* NULL: nothing is hashed */
 		uint64_t at;       /* the next byte's offset */
@@ -50,11 +53,21 @@ void smb_name(struct inspect *in, struct smb_files *f, struct bytes wire, bool u
 
 /* wire may be empty. NULL: no digest is wanted, or memory is short (counted). */
 struct smb_open *smb_open_begin(struct inspect *in, struct smb_files *f, struct bytes wire, bool unicode);
-void smb_open_answer(struct smb_open *o, const uint8_t fid[static 16], uint64_t size);
+/* The two directions are two streams: with a hole in the server's, a READ is seen
+ * before the answer that names its file, and a CLOSE before the bytes that were
+ * read. So a file that is assumed becomes the one that is answered, and one that is
+ * closed while READs wait is kept until its CLOSE is answered. o may go away. */
+void smb_open_answer(struct inspect *in, struct smb_files *f, struct smb_open *o, const uint8_t fid[static 16],
+		     uint64_t size);
+struct smb_open *smb_open_assume(struct inspect *in, struct smb_files *f, const uint8_t fid[static 16]);
 struct smb_open *smb_open_find(struct smb_files *f, const uint8_t fid[static 16]);
 struct smb_open *smb_open_serial(struct smb_files *f, uint32_t serial);
-/* The client closed it: the bytes that passed from its beginning on are its digest. */
-void smb_open_close(struct inspect *in, struct smb_files *f, struct smb_open *o);
+/* The client closes it, in a request with this id and command: the bytes that passed from
+ * its beginning on are its digest. o may be NULL. */
+void smb_open_close(struct inspect *in, struct smb_files *f, struct smb_open *o, uint64_t id, uint16_t command);
+void smb_open_closed(struct inspect *in, struct smb_files *f, uint64_t id, uint16_t command);
+/* The server refused to open it. o may be NULL. */
+void smb_open_refused(struct inspect *in, struct smb_files *f, struct smb_open *o);
 
 void smb_request_put(struct smb_files *f, uint64_t id, uint16_t command, uint32_t open, uint64_t offset);
 /* False: no such request. keep: its final answer is still to come. */

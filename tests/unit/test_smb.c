@@ -123,6 +123,13 @@ static void closes(struct buf *b, uint64_t id, uint8_t f)
 	fid(b, f);
 }
 
+static void was_closed(struct buf *b, uint64_t id)
+{
+	smb2(b, 6, RESPONSE, id, 0, 0);
+	le(b, 60, 2);
+	zeros(b, 58);
+}
+
 static void ntlm(struct buf *b, uint32_t type, uint32_t flags, const char *user)
 {
 	size_t n = strlen(user) * (flags & 1 ? 2 : 1);
@@ -249,6 +256,25 @@ static void test_holes(void **s)
 	was_read(say(&t, TO_CLIENT), 9, 0xc0000128, "abc");
 	closes(say(&t, TO_SERVER), 10, 7);
 	talk_check(&t, "smb.file b\nsmb.file none\n");
+}
+
+/* The server's stream is behind the client's: a READ comes before the answer that
+ * names its file, a CLOSE before the bytes. */
+static void test_answers_late(void **s)
+{
+	(void)s;
+	struct talk t = {0};
+	create(say(&t, TO_SERVER), REQUEST, 4, "late", 0);
+	reads(say(&t, TO_SERVER), REQUEST, 5, 0, 7);
+	closes(say(&t, TO_SERVER), 6, 7);
+	create(say(&t, TO_SERVER), REQUEST, 7, "next", 0); /* the server uses the id again */
+	reads(say(&t, TO_SERVER), REQUEST, 8, 0, 7);
+	created(say(&t, TO_CLIENT), 4, 0, 9, 7);
+	was_read(say(&t, TO_CLIENT), 5, 0, "abc");
+	was_closed(say(&t, TO_CLIENT), 6);
+	created(say(&t, TO_CLIENT), 7, 0, 3, 7);
+	was_read(say(&t, TO_CLIENT), 8, 0, "abc");
+	talk_check(&t, "smb.file late\nsmb.file next\n" ABC ABC);
 }
 
 /* A pipe: each message begins at 0 again. */
@@ -546,10 +572,19 @@ static void test_utf16(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_read),   cmocka_unit_test(test_write), cmocka_unit_test(test_holes),
-	    cmocka_unit_test(test_pipe),   cmocka_unit_test(test_chain), cmocka_unit_test(test_rename_and_user),
-	    cmocka_unit_test(test_frames), cmocka_unit_test(test_smb1),  cmocka_unit_test(test_lost_bytes),
-	    cmocka_unit_test(test_limits), cmocka_unit_test(test_probe), cmocka_unit_test(test_ntlm),
+	    cmocka_unit_test(test_read),
+	    cmocka_unit_test(test_write),
+	    cmocka_unit_test(test_holes),
+	    cmocka_unit_test(test_answers_late),
+	    cmocka_unit_test(test_pipe),
+	    cmocka_unit_test(test_chain),
+	    cmocka_unit_test(test_rename_and_user),
+	    cmocka_unit_test(test_frames),
+	    cmocka_unit_test(test_smb1),
+	    cmocka_unit_test(test_lost_bytes),
+	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_ntlm),
 	    cmocka_unit_test(test_utf16),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
