@@ -210,8 +210,10 @@ static bool has_checksum(const struct layer *l, size_t n, bool v6)
 static void verify(struct walk *w, struct layer *l, const struct datagram *g, struct cursor transport)
 {
 	bool bad = !g->v6 && !g->rebuilt && !sums_up(sum_words(l->ip, (size_t)(l->ip[0] & 15) * 4));
-	if (!g->cut && has_checksum(l, cursor_left(&transport), g->v6))
+	bool verified = !g->cut && has_checksum(l, cursor_left(&transport), g->v6);
+	if (verified)
 		bad |= !transport_checksum_ok(l, transport.p, cursor_left(&transport), g->v6);
+	l->good_checksum = verified && !bad;
 	if (bad) {
 		l->bad_checksum = true;
 		ledger_count(w->d->ledger, LEDGER_CHECKSUM);

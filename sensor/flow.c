@@ -490,6 +490,7 @@ static void note_isn(struct flow *f, const struct layer *l, enum side side)
 		f->reply_isn = l->tcp_seq + 1;
 	} else if (syn_only(l) && side == TO_SERVER && !f->packets[TO_CLIENT]) {
 		f->isn = l->tcp_seq + 1;
+		f->syn_ttl = l->ttl;
 	}
 }
 

@@ -31,8 +31,11 @@ struct flow {
 	uint32_t serial; /* number of the flow within the worker, from 1 */
 	uint32_t isn;    /* TCP sequence that the originator begins with (behind its SYN), 0 = unknown */
 	uint8_t flags;
-	uint8_t parser;     /* 1-based index into parsers[]: what the flow was recognised as; 0 = not (yet) */
-	uint8_t tries;      /* probing attempts on datagrams */
+	uint8_t parser; /* 1-based index into parsers[]: what the flow was recognised as; 0 = not (yet) */
+	union {
+		uint8_t tries;   /* UDP: probing attempts */
+		uint8_t syn_ttl; /* TCP: of the originator's SYN, 0 = not seen */
+	};
 	uint8_t dpi_seen;   /* packets that nDPI was given */
 	uint8_t packets[2]; /* per side, saturating */
 	uint16_t checked;   /* generation of the rule set that the addresses were matched against */

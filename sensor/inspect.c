@@ -165,6 +165,8 @@ static struct conn *conn_get(struct inspector *ins, struct flow *f)
 		stream_begin(&c->stream, TO_SERVER, f->isn);
 	if (f->reply_isn)
 		stream_begin(&c->stream, TO_CLIENT, f->reply_isn);
+	if (f->isn && f->reply_isn)
+		stream_answered(&c->stream, TO_SERVER, f->syn_ttl);
 	f->state = slot_take(ins);
 	f->flags |= FLOW_STATE;
 	ins->conn[f->state] = c;

@@ -47,6 +47,8 @@
 	X(STREAM_REORDER, "stream.reordered", "TCP segments that waited for an earlier one") \
 	X(STREAM_OUT_OF_WINDOW, "stream.out_of_window", "TCP segments far off the sequence: ignored") \
 	X(STREAM_CHECKSUM, "stream.bad_checksum", "TCP segments with a bad checksum, set aside until the other side acknowledges them") \
+	X(STREAM_TTL, "stream.low_ttl", "TCP segments whose TTL is far below their side's, set aside until the other side acknowledges them") \
+	X(STREAM_URGENT, "stream.urgent", "TCP segments with urgent data: read in line, as the others") \
 	X(STREAM_LIMIT, "stream.limit", "TCP segments not kept because of a memory limit")   \
 	X(PARSER_MEMORY, "inspect.memory", "flows whose parser met the memory limit")        \
 	X(PARSER_LIMIT, "inspect.limit", "values longer or more numerous than a parser's limit") \

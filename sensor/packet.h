@@ -46,6 +46,7 @@ struct layer {
 	bool fragment;      /* a fragment that did not (yet) complete: ports and payload are unknown */
 	bool truncated;     /* the capture cut it short */
 	bool bad_checksum;  /* counted, never dropped */
+	bool good_checksum; /* verified, the header's and the transport's: none is wrong */
 	bool arp;
 	uint32_t tcp_seq, tcp_ack;
 	uint16_t tcp_window;
@@ -72,5 +73,6 @@ struct packet {
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+#define TCP_URG 0x20
 
 #endif

@@ -10,7 +10,14 @@
  *                        the other side acknowledges it without such a copy, the
  *                        capture has damaged it, and it is believed. A side that
  *                        sends only bad ones has its checksums made by the
- *                        network card; it is believed at once.
+ *                        network card; it is believed at once. What could not be
+ *                        verified (cut short, put together by the card) says nothing.
+ *   low TTL              Far below what this side has used, it may not reach the
+ *                        receiver: set aside as one with a bad checksum. Once it
+ *                        is acknowledged the path has changed, and is believed. Only
+ *                        when the other side is heard.
+ *   urgent data          In line, though some receivers take one byte of it out
+ *                        (RFC 6093, 2): counted.
  *   RST                  Only with exactly the number that the receiver expects (RFC
  *                        5961, 3.2), or answering a SYN. Others are decoys: ignored.
  *                        One that counts ends the flow soon, not at once: the other
@@ -29,9 +36,9 @@
  *   hole, too much waits Given up: the rest is worth more than the order. So is a
  *                        hole when memory is short.
  *
- * Not done: time stamps (PAWS), TTL, and the receiver's exact window. A decoy with
- * the right number, a good checksum and a TTL that does not reach the receiver is
- * believed; its bytes show as a conflict only while they wait. */
+ * Not done: time stamps (PAWS), and the receiver's exact window. A decoy with the
+ * right number, a good checksum and the usual TTL that a receiver drops for another
+ * reason is believed; its bytes show as a conflict only while they wait. */
 #include "sensor/stream.h"
 
 #include <assert.h>
@@ -44,11 +51,13 @@
 #define DOUBTFUL_MAX      16u        /* segments set aside */
 #define UNHEARD_MAX       64         /* segments after which the other side counts as not captured */
 #define SOFT_BACK_MAX     (1 << 20)  /* data may begin so far before a guessed number */
+#define TTL_SLACK         5          /* hops by which paths of one side differ */
 
 struct segment {
 	struct segment *next;
 	uint32_t seq, n;
-	bool lost; /* cut by the capture: no bytes behind, a gap when its turn comes */
+	bool lost;   /* cut by the capture: no bytes behind, a gap when its turn comes */
+	uint8_t ttl; /* of a doubtful one */
 	uint8_t bytes[];
 };
 
@@ -311,6 +320,14 @@ void stream_begin(struct stream *s, enum side side, uint32_t next)
 	begin(&s->half[side], next, false);
 }
 
+void stream_answered(struct stream *s, enum side side, uint8_t ttl)
+{
+	struct stream_half *h = &s->half[side];
+	h->ttl = ttl;
+	h->acked = h->next;
+	h->acked_known = true;
+}
+
 /* The first data behind a guessed number may correct it: an acknowledgement was
  * captured before what it acknowledges, or a keep-alive was one byte behind. */
 static void settle(struct stream_half *h, uint32_t seq)
@@ -396,13 +413,13 @@ static void note_ack(struct walk *w, uint32_t ack)
 	judge_syn_data(w, ack);
 }
 
-/* ---- segments with a bad checksum ---- */
+/* ---- segments that a receiver may not have got ---- */
 
-static void set_aside(struct walk *w, const struct layer *l)
+static void set_aside(struct walk *w, const struct layer *l, enum ledger_id why)
 {
 	struct stream_half *h = w->h;
 	uint32_t n = l->payload_n;
-	ledger_count(w->ledger, LEDGER_STREAM_CHECKSUM);
+	ledger_count(w->ledger, why);
 	if (!n || (l->tcp_flags & (TCP_SYN | TCP_RST)) || !in_window(h, l->tcp_seq))
 		return;
 	struct segment *g = h->doubtful_n < DOUBTFUL_MAX ? mem_alloc(w->mem, sizeof(*g) + n) : NULL;
@@ -410,7 +427,7 @@ static void set_aside(struct walk *w, const struct layer *l)
 		ledger_count(w->ledger, LEDGER_STREAM_LIMIT);
 		return;
 	}
-	*g = (struct segment){.next = NULL, .seq = l->tcp_seq, .n = n};
+	*g = (struct segment){.next = NULL, .seq = l->tcp_seq, .n = n, .ttl = l->ttl};
 	memcpy(g->bytes, l->payload, n);
 	struct segment **end = &h->doubtful; /* in the order of arrival */
 	while (*end)
@@ -444,6 +461,8 @@ static bool believe_one(struct walk *w, uint32_t limit)
 			continue;
 		}
 		struct run r = {.seq = g->seq, .n = g->n, .p = g->bytes, .have = g->n};
+		if (g->ttl < h->ttl)
+			h->ttl = g->ttl;
 		hand_due(w, &r);
 		drop_doubtful(h, at, w->mem);
 		return true;
@@ -460,7 +479,7 @@ static void believe_acknowledged(struct walk *w)
 /* The end: without the other side nobody could acknowledge. */
 static void believe_rest(struct walk *w)
 {
-	while (w->h->doubtful && !heard(w->h) && believe_one(w, w->h->next + AHEAD_BLIND))
+	while (w->h->doubtful && !w->h->closed && !heard(w->h) && believe_one(w, w->h->next + AHEAD_BLIND))
 		;
 }
 
@@ -544,16 +563,28 @@ static void take_data(struct walk *w, struct run *r)
 /* False: a receiver would drop it. */
 static bool checksum_counts(struct walk *w, const struct layer *l)
 {
-	if (!l->bad_checksum) {
-		w->h->good_checksum = true;
-		return true;
-	}
-	if (!w->h->good_checksum)
+	w->h->good_checksum |= l->good_checksum;
+	if (!l->bad_checksum || !w->h->good_checksum)
 		return true;
 	if (w->h->known && !w->h->closed)
-		set_aside(w, l);
+		set_aside(w, l, LEDGER_STREAM_CHECKSUM);
 	else
 		ledger_count(w->ledger, LEDGER_STREAM_CHECKSUM);
+	return false;
+}
+
+/* False: a receiver may never see it. What carries nothing does no harm. */
+static bool ttl_counts(struct walk *w, const struct layer *l)
+{
+	struct stream_half *h = w->h;
+	if (l->ttl + TTL_SLACK >= h->ttl || !heard(h) || !h->known || h->closed) {
+		if (!h->ttl || l->ttl < h->ttl)
+			h->ttl = l->ttl;
+		return true;
+	}
+	if (!l->payload_wire_n && !(l->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+		return true;
+	set_aside(w, l, LEDGER_STREAM_TTL);
 	return false;
 }
 
@@ -572,8 +603,10 @@ void stream_segment(struct stream *s, enum side side, const struct layer *l, str
 {
 	enum side across = side == TO_SERVER ? TO_CLIENT : TO_SERVER;
 	struct walk w = {&s->half[side], side, mem, ledger, sink}, o = {&s->half[across], across, mem, ledger, sink};
-	if (stream_closed(s) || !checksum_counts(&w, l))
+	if (stream_closed(s) || !checksum_counts(&w, l) || !ttl_counts(&w, l))
 		return;
+	if (l->tcp_flags & TCP_URG)
+		ledger_count(ledger, LEDGER_STREAM_URGENT);
 	if (l->tcp_flags & TCP_RST) {
 		take_reset(s, &w, &o, l);
 		return;

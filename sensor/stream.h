@@ -17,17 +17,18 @@ struct stream_half {
 	uint32_t fin_at;
 	uint32_t waiting_bytes, waiting_n;
 	struct segment *waiting, *last; /* by sequence number, without overlap */
-	struct segment *doubtful;       /* bad checksum: believed when the other side acknowledges it */
+	struct segment *doubtful;       /* bad checksum, low TTL: believed when the other side acknowledges it */
 	uint32_t doubtful_n;
-	uint64_t delivered;             /* bytes handed on so far */
-	bool known;                     /* next is valid */
-	bool soft;                      /* next was guessed from an acknowledgement: data may correct it */
-	bool confirmed;                 /* a SYN-ACK answered: no other SYN counts */
-	bool started;                   /* data was seen */
-	bool syn_data;                  /* what waits came with the SYN: nobody said yet whether it was taken */
-	bool fin_seen;                  /* fin_at is valid */
-	bool closed;                    /* FIN delivered, or RST */
-	bool good_checksum;             /* this side sends good ones, so a bad one is no offloading */
+	uint64_t delivered; /* bytes handed on so far */
+	bool known;         /* next is valid */
+	bool soft;          /* next was guessed from an acknowledgement: data may correct it */
+	bool confirmed;     /* a SYN-ACK answered: no other SYN counts */
+	bool started;       /* data was seen */
+	bool syn_data;      /* what waits came with the SYN: nobody said yet whether it was taken */
+	bool fin_seen;      /* fin_at is valid */
+	bool closed;        /* FIN delivered, or RST */
+	bool good_checksum; /* this side sends good ones, so a bad one is no offloading */
+	uint8_t ttl;        /* the lowest that was believed of this side; 0: none yet */
 	bool acked_known;
 	uint8_t unheard; /* segments since the other side last acknowledged, saturating */
 };
@@ -49,6 +50,9 @@ struct stream_sink {
 /* Before the first segment of a side, when its SYN went by earlier: next is the
  * sequence number behind the SYN (flow->isn, flow->reply_isn). */
 void stream_begin(struct stream *s, enum side side, uint32_t next);
+
+/* The SYN of a side that stream_begin() was told of had this TTL, and was answered. */
+void stream_answered(struct stream *s, enum side side, uint8_t ttl);
 
 /* Takes one segment of the side. Without stream_begin() a side begins behind its
  * SYN; mid-stream with the first data seen, or where the other side's

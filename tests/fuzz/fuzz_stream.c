@@ -72,6 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		l.tcp_ack = cursor_u16(&c) * scale;
 		l.tcp_flags = flags & 0x3f;
 		l.bad_checksum = flags & 0x40;
+		l.good_checksum = !l.bad_checksum && !(kind & 0x20);
+		l.ttl = kind & 0x80 ? 3 : 64;
 		l.payload_n = cursor_u8(&c) * (kind & 0x10 ? 16u : 1u);
 		l.payload_wire_n = l.payload_n + (kind & 0x20 ? 100 : 0);
 		l.payload = cursor_left(&c) >= l.payload_n ? c.p : zeros;

@@ -888,10 +888,23 @@ static void test_checksums(void **state)
 	memcpy(bytes, good, sizeof(good));
 	assert_true(decode(d, &l, bytes, sizeof(bytes), sizeof(bytes), 101, &p));
 	assert_false(p.layer[0].bad_checksum);
+	assert_true(p.layer[0].good_checksum);
 	bytes[28] = 'b';
 	assert_true(decode(d, &l, bytes, sizeof(bytes), sizeof(bytes), 101, &p));
 	assert_true(p.layer[0].bad_checksum);
+	assert_false(p.layer[0].good_checksum);
 	assert_int_equal(l.v[LEDGER_CHECKSUM], 1);
+	/* A wrong one in the IP header, as Windows leaves it on its loopback. */
+	memcpy(bytes, good, sizeof(good));
+	bytes[10] = bytes[11] = 0;
+	assert_true(decode(d, &l, bytes, sizeof(bytes), sizeof(bytes), 101, &p));
+	assert_true(p.layer[0].bad_checksum);
+	assert_false(p.layer[0].good_checksum);
+	/* Cut by the capture: neither. */
+	memcpy(bytes, good, sizeof(good));
+	assert_true(decode(d, &l, bytes, sizeof(bytes) - 1, sizeof(bytes), 101, &p));
+	assert_false(p.layer[0].bad_checksum);
+	assert_false(p.layer[0].good_checksum);
 	decoder_free(d);
 }
 

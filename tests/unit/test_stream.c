@@ -56,8 +56,10 @@ static void note_close(void *owner, enum side side)
 #define FIN   (TCP_FIN | TCP_ACK)
 #define RST   TCP_RST
 #define SA    (TCP_SYN | TCP_ACK)
-#define BAD   0x80 /* bad checksum */
-#define CUT3  0x40 /* three more bytes were on the wire than captured */
+#define BAD   0x80  /* bad checksum */
+#define LOW   0x200 /* a low TTL */
+#define LONG  0x100 /* put together by the card: its checksum cannot be verified */
+#define CUT3  0x40  /* three more bytes were on the wire than captured */
 #define STEPS 12
 
 struct step {
@@ -289,6 +291,51 @@ static const struct conversation conversations[] = {
      "|",
      LEDGER_STREAM_CHECKSUM,
      0},
+    {"a checksum that cannot be verified says nothing of the others",
+     {{C, SYN | BAD, 0, 0, ""}, {C, ACK | LONG, 1, 1, "abc"}, {C, ACK | BAD, 4, 1, "def"}},
+     "abcdef|",
+     "|",
+     LEDGER_STREAM_CHECKSUM,
+     0},
+    {"a decoy that does not reach the receiver",
+     {{C, SYN, 0, 0, ""}, {V, SA, 0, 1, ""}, {C, ACK | LOW, 1, 1, "zzz"}, {C, ACK, 1, 1, "abc"}, {V, ACK, 1, 4, ""}},
+     "abc|",
+     "|",
+     LEDGER_STREAM_TTL,
+     1},
+    {"a longer path: acknowledged, and believed from then on",
+     {{C, SYN, 0, 0, ""},
+      {V, SA, 0, 1, ""},
+      {C, ACK | LOW, 1, 1, "abc"},
+      {V, ACK, 1, 4, ""},
+      {C, ACK | LOW, 4, 1, "def"},
+      {C, ACK | LOW, 7, 1, "g"}},
+     "abcdefg|",
+     "|",
+     LEDGER_STREAM_TTL,
+     1},
+    {"a low TTL when the other side is not heard",
+     {{C, SYN, 0, 0, ""}, {C, ACK | LOW, 1, 1, "abc"}},
+     "abc|",
+     "|",
+     LEDGER_STREAM_TTL,
+     0},
+    {"RST with a low TTL",
+     {{C, SYN, 0, 0, ""}, {V, SA, 0, 1, ""}, {C, RST | LOW, 1, 0, ""}, {C, ACK, 1, 1, "abc"}},
+     "abc|",
+     "|",
+     LEDGER_STREAM_TTL,
+     1},
+    {"FIN with a low TTL",
+     {{C, SYN, 0, 0, ""}, {V, SA, 0, 1, ""}, {C, FIN | LOW, 1, 1, ""}, {V, ACK, 1, 2, ""}, {C, ACK, 1, 1, "abc"}},
+     "abc|",
+     "|"},
+    {"urgent data is in line",
+     {{C, SYN, 0, 0, ""}, {C, ACK | TCP_URG, 1, 1, "abc"}},
+     "abc|",
+     "|",
+     LEDGER_STREAM_URGENT,
+     1},
     {"RST with a bad checksum",
      {{C, SYN, 0, 0, ""}, {C, RST | BAD, 1, 0, ""}, {C, ACK, 1, 1, "abc"}},
      "abc|",
@@ -348,6 +395,8 @@ static void give(struct stream *s, const struct step *p, const uint32_t base[2],
 	l.tcp_seq = base[p->side] + p->seq;
 	l.tcp_ack = p->flags & TCP_ACK ? base[!p->side] + p->ack : 0;
 	l.bad_checksum = (p->flags & BAD) != 0;
+	l.ttl = p->flags & LOW ? 3 : 64;
+	l.good_checksum = !(p->flags & (BAD | LONG | CUT3));
 	l.payload_n = (uint32_t)strlen(p->data);
 	l.payload = l.payload_n ? (const uint8_t *)p->data : NULL;
 	l.payload_wire_n = l.payload_n + (p->flags & CUT3 ? 3 : 0);
