@@ -21,6 +21,8 @@
 	X(IP_OUTER_DEST, "ip.outer.dest", T_ADDR)                   \
 	X(IP_ENDPOINT_SRC, "ip.endpoint.src", T(IP_PORT))           \
 	X(IP_ENDPOINT_DEST, "ip.endpoint.dest", T(IP_PORT))         \
+	X(PROXY_SRC, "proxy.src", T_ADDR)                           \
+	X(PROXY_DEST, "proxy.dest", T_ADDR)                         \
 	X(ARP_SENDER, "arp.sender", T_ADDR)                         \
 	X(ARP_TARGET, "arp.target", T_ADDR)                         \
 	X(DNS_QUERY, "dns.query", T_NAME)                           \

@@ -14,6 +14,7 @@ const struct parser *const parsers[] = {
     &parser_ssh,
     &parser_http1,
     &parser_http2,
+    &parser_proxy,
     &parser_smtp,
     &parser_ftp,
     &parser_imap,

@@ -8,6 +8,7 @@
 extern const struct parser parser_dns_udp, parser_dns_tcp, parser_mdns, parser_llmnr; /* inspect_dns.c */
 extern const struct parser parser_http1;                                              /* inspect_http.c */
 extern const struct parser parser_http2;                                              /* inspect_http2.c */
+extern const struct parser parser_proxy;                                              /* inspect_proxy.c */
 extern const struct parser parser_tls;                                                /* inspect_tls.c */
 extern const struct parser parser_dtls;                                               /* inspect_dtls.c */
 extern const struct parser parser_quic;                                               /* inspect_quic.c */

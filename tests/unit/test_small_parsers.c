@@ -1,4 +1,4 @@
-/* DHCP, SNMP, RDP and MQTT: messages, near misses, every cut. */
+/* DHCP, SNMP, RDP, MQTT and PROXY: messages, near misses, every cut. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -158,11 +158,77 @@ static void test_mqtt_payload(void **s)
 	observed_end(&o);
 }
 
+/* ---- PROXY ---- */
+
+#define PROXY_LINE "PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\n"
+#define PROXY_V2   "\r\n\r\n\0\r\nQUIT\n"
+#define PROXY_FOUR PROXY_V2 "\x21\x11\0\x0f\xc0\0\2\7\xc6\x33\x64\1\x9c\x40\1\xbb\3\0\0"
+#define PROXY_SIX                                                                                                      \
+	PROXY_V2 "\x21\x21\0\x24\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\7"                                                \
+		 "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1\x9c\x40\1\xbb"
+
+static void proxy_header(const void *p, size_t n, const char *want)
+{
+	const struct message talk[] = {{TO_SERVER, p, n}};
+	struct observed o;
+	assert_int_equal(feed_probe(&parser_proxy, TO_SERVER, p, n), PROBE_YES);
+	feed_every_split(&parser_proxy, talk, 1, want);
+	feed_every_prefix(&parser_proxy, talk, 1);
+	uint8_t *more = malloc(n + 3);
+	memcpy(more, p, n);
+	memcpy(more + n, "\x16\3\1", 3);
+	observed_begin(&o, &parser_proxy);
+	feed_stream(&o, TO_SERVER, more, 3);
+	assert_int_equal(feed_stream(&o, TO_SERVER, more + 3, n), INSPECT_AGAIN);
+	assert_int_equal(o.used, n - 3); /* TLS begins behind it */
+	observed_end(&o);
+	free(more);
+}
+
+static void test_proxy(void **s)
+{
+	(void)s;
+	const char *four = "proxy.src 192.0.2.7\nproxy.dest 198.51.100.1\n";
+	proxy_header(BYTES(PROXY_LINE), four);
+	proxy_header(BYTES("PROXY UNKNOWN\r\n"), "");
+	proxy_header(BYTES("PROXY TCP6 2001:db8::7 2001:db8::1 1 2\r\n"),
+		     "proxy.src 2001:db8::7\nproxy.dest 2001:db8::1\n");
+	proxy_header(BYTES("PROXY TCP4 192.0.2 198.51.100.1 1 2\r\n"), "proxy.dest 198.51.100.1\n");
+	proxy_header(BYTES(PROXY_FOUR), four);
+	proxy_header(BYTES(PROXY_SIX), "proxy.src 2001:db8::7\nproxy.dest 2001:db8::1\n");
+	proxy_header(BYTES(PROXY_V2 "\x20\x11\0\x0c\xc0\0\2\7\xc6\x33\x64\1\x9c\x40\1\xbb"), "");
+	proxy_header(BYTES(PROXY_V2 "\x21\x11\0\2\xc0\0"), "");
+}
+
+static void test_proxy_limits(void **s)
+{
+	(void)s;
+	struct observed o;
+	char line[120] = "PROXY UNKNOWN ";
+	memset(line + 14, 'x', sizeof(line) - 14);
+	observed_begin(&o, &parser_proxy);
+	assert_int_equal(feed_stream(&o, TO_SERVER, line, 106), INSPECT_MORE);
+	assert_int_equal(feed_stream(&o, TO_SERVER, line + 106, 2), INSPECT_ERROR);
+	observed_end(&o);
+	observed_begin(&o, &parser_proxy);
+	assert_int_equal(feed_stream(&o, TO_SERVER, BYTES(PROXY_V2 "\x21\x11\x10\1")), INSPECT_ERROR);
+	observed_end(&o);
+	observed_begin(&o, &parser_proxy);
+	feed_stream(&o, TO_SERVER, BYTES("PROXY TCP4 "));
+	assert_int_equal(feed_stream(&o, TO_CLIENT, BYTES("x")), INSPECT_ERROR);
+	observed_end(&o);
+	assert_int_equal(feed_probe(&parser_proxy, TO_SERVER, BYTES("PROX")), PROBE_MORE);
+	assert_int_equal(feed_probe(&parser_proxy, TO_SERVER, BYTES("PROXY TCP5 ")), PROBE_NO);
+	assert_int_equal(feed_probe(&parser_proxy, TO_SERVER, BYTES("\r\n\r\n\0\r")), PROBE_MORE);
+	assert_int_equal(feed_probe(&parser_proxy, TO_SERVER, BYTES("\r\n\r\nGET")), PROBE_NO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_dhcp), cmocka_unit_test(test_snmp),         cmocka_unit_test(test_rdp),
-	    cmocka_unit_test(test_mqtt), cmocka_unit_test(test_mqtt_payload),
+	    cmocka_unit_test(test_dhcp),         cmocka_unit_test(test_snmp),         cmocka_unit_test(test_rdp),
+	    cmocka_unit_test(test_mqtt),         cmocka_unit_test(test_mqtt_payload), cmocka_unit_test(test_proxy),
+	    cmocka_unit_test(test_proxy_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
