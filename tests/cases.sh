@@ -27,11 +27,20 @@ fi
 for c in "$top"/cases/*/; do printf '%s\n' "${c%/}"; done |
 	xargs -P "$(nproc)" -I{} env PICKET_CASES_ONE={} PICKET_CASES_OUT="$out" sh "$0" "$build" "$top" >"$out/wrong"
 [ -s "$out/wrong" ] && cat "$out/wrong"
-# below TIER RECALL PRECISION: says so and fails when the totals of score.txt are under these.
+# below TIER RECALL WRONG EACH: says so and fails when score.txt has less recall, more
+# hits that none of the oracles had, or a type of 20 rows and more with less than EACH.
+# Ten hits are known to be right though no oracle has them: two files of three digests
+# (a body that tshark takes for a continuation; one read to its end in a capture that
+# ends before CLOSE), a pattern inside and outside of a tunnel, an HTTP request within
+# Teredo, two requests whose Host header is damaged (the server's address stands in).
 below() {
-	awk -v tier="$1" -v recall="$2" -v precision="$3" '
-		$1 == "TOTAL" && ($4 < recall || $6 < precision) { bad = 1
-			printf "cases: tier %s: recall %s, precision %s; at least %s and %s are expected\n", tier, $4, $6, recall, precision }
+	awk -v tier="$1" -v recall="$2" -v wrong="$3" -v each="$4" '
+		$2 !~ /^[0-9]+$/ || !$2 && $1 != "TOTAL" { next }
+		$1 != "TOTAL" && $2 >= 20 && $3 / $2 < each { bad = 1
+			printf "cases: tier %s: %s: %d of %d found, at least %s is expected\n", tier, $1, $3, $2, each }
+		$1 == "TOTAL" && ($3 / $2 < recall || $5 > wrong) { bad = 1
+			printf "cases: tier %s: %d of %d found, %d spurious; at least %s and at most %d are expected\n",
+				tier, $3, $2, $5, recall, wrong }
 		END { exit bad }' "$out/score.txt"
 }
 
@@ -40,6 +49,6 @@ for tier in 1 2; do
 	echo "cases: tier $tier"
 	python3 "$top/tools/score.py" --root "$top/cases" --alerts "$out" --tier "$tier" --list "${PICKET_CASES_LIST:-0}" |
 		tee "$out/score.txt"
-	if [ "$tier" = 1 ]; then below 1 0.99 0.998 || failed=1; else below 2 0.98 0.998 || failed=1; fi
+	below "$tier" 0.998 10 0.98 || failed=1
 done
 [ ! -s "$out/wrong" ] && [ "$failed" -eq 0 ]

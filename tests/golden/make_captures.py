@@ -391,4 +391,5 @@ def main():
     write("pcap-gz", gzip.compress(pcap(three), mtime=0), "case.pcap.gz")
 
 
-main()
+if __name__ == "__main__":
+    main()
