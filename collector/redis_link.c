@@ -191,7 +191,7 @@ struct redis_link *redis_link_new(struct event_base *base, const struct redis_ta
 		redis_link_free(l);
 		return NULL;
 	}
-	on_tick(-1, 0, l);
+	event_active(l->tick, EV_TIMEOUT, 0); /* from the loop: no callback before this returns */
 	return l;
 }
 
