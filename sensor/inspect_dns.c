@@ -10,11 +10,10 @@
  *  same sections for zone, prerequisites and changes.
  *
  * Decisions: names are reported as they stand on the wire, without the last dot;
- * '.', '\' and NUL inside a label are escaped, so that a label cannot fake a
- * boundary. What was read before the first broken byte counts. Mailboxes (SOA
- * rname, RP) are no names of hosts and are not reported, nor are signers (RRSIG)
- * and NSEC's neighbours: they say who signed, not what was looked up.
- * UDP needs no memory: the transaction lives on the stack of datagram().
+ * '.', '\' and NUL inside a label are escaped ('.' as \046, so that what splits
+ * names at dots cannot be deceived): a label cannot fake a boundary. What was read before the first broken byte counts.
+ * Mailboxes (SOA rname, RP) are no names of hosts and are not reported, nor are signers (RRSIG) and NSEC's neighbours:
+ * they say who signed, not what was looked up. UDP needs no memory: the transaction lives on the stack of datagram().
  *
  * NetBIOS names (port 137) have the same format and other names: not DNS. */
 #include <stdio.h>
@@ -169,12 +168,13 @@ static void append_escaped(struct name *out, struct bytes label)
 {
 	for (size_t i = 0; i < label.n; i++) {
 		uint8_t b = label.p[i];
-		if (b == '\0') {
-			memcpy(out->text + out->n, "\\000", 4);
+		const char *number = b == '\0' ? "\\000" : b == '.' ? "\\046" : NULL;
+		if (number) {
+			memcpy(out->text + out->n, number, 4);
 			out->n += 4;
 			continue;
 		}
-		if (must_escape(b))
+		if (b == '\\')
 			out->text[out->n++] = '\\';
 		out->text[out->n++] = (char)b;
 	}

@@ -47,7 +47,7 @@ static const struct {
      "dns.answer.data ns.cdn.net\n"},
     {"case and odd labels are kept, dots inside a label escaped", &parser_dns_udp,
      BYTES(HEAD("\0\1", QUERY, "\1", "\0", "\0", "\0") "\6wWw.\\X\2a\0\3cOm\0" A_IN), INSPECT_MORE,
-     "dns.query wWw\\x5c.\\x5c\\x5cX.a\\x5c000.cOm\n"},
+     "dns.query wWw\\x5c046\\x5c\\x5cX.a\\x5c000.cOm\n"},
     {"MX, SRV, SOA (rname is a mailbox), NAPTR", &parser_dns_udp,
      BYTES(HEAD("\0\1", ANSWER, "\0", "\4", "\0", "\0") "\1a\0\0\x0f\0\x01" TTL "\0\x06\0\x0a\2mx\0"
 							"\1b\0\0\x21\0\x01" TTL "\0\x0b\0\1\0\1\0\x50\3srv\0"
