@@ -255,13 +255,16 @@ static void add_codings(struct http_head *h, struct bytes value)
 static void set_length(struct http_head *h, struct bytes value)
 {
 	uint64_t length = 0;
-	if (h->has_length || !value.n)
+	if (!value.n)
 		return;
 	for (size_t i = 0; i < value.n && !blank(value.p[i]) && value.p[i] != ','; i++) {
 		if (!digit(value.p[i]) || length > UINT64_MAX / 100)
 			return;
 		length = length * 10 + (uint64_t)(value.p[i] - '0');
 	}
+	h->ambiguous |= h->has_length && length != h->length;
+	if (h->has_length)
+		return;
 	h->has_length = true;
 	h->length = length;
 }
@@ -323,6 +326,17 @@ static enum header header_of(struct bytes name)
 	return HEADER_OTHER;
 }
 
+/* Servers take the first or the last of several: both are tried. */
+static void set_host(struct http_head *h, struct bytes value)
+{
+	if (!h->host.p) {
+		h->host = value;
+	} else if (!text_equal_fold(h->host.p, h->host.n, value.p, value.n)) {
+		h->last_host = value;
+		h->ambiguous = true;
+	}
+}
+
 /* The first field of a name counts. */
 static void keep(struct bytes *into, struct bytes value)
 {
@@ -334,7 +348,7 @@ void http_head_field(struct http_head *h, struct bytes name, struct bytes value)
 {
 	switch (header_of(name)) {
 	case HEADER_HOST:
-		keep(&h->host, value);
+		set_host(h, value);
 		break;
 	case HEADER_USER_AGENT:
 		keep(&h->user_agent, value);
@@ -386,5 +400,6 @@ bool http_head_parse(const uint8_t *p, size_t n, struct http_head *h)
 		if (colon)
 			http_head_field(h, trim(span(line.p, colon)), trim(span(colon + 1, line.p + line.n)));
 	}
+	h->ambiguous |= h->chunked && h->has_length;
 	return true;
 }

@@ -32,9 +32,11 @@ struct http_head {
 	bool chunked;
 	bool has_length;
 	uint64_t length;
-	bool partial;    /* Content-Range: not the whole of the file */
-	bool folded;     /* has obs-folds: http_head_unfold() and parse again for clean values */
-	bool over_limit; /* more field lines than are read */
+	bool partial;           /* Content-Range: not the whole of the file */
+	bool folded;            /* has obs-folds: http_head_unfold() and parse again for clean values */
+	struct bytes last_host; /* of several Host fields that differ */
+	bool ambiguous;         /* Host or the length is said several times, in different ways */
+	bool over_limit;        /* more field lines than are read */
 };
 
 /* Does a message begin here? Strict for requests: a whole line that ends in

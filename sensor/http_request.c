@@ -153,6 +153,20 @@ static void observe_host_field(struct inspect *in, struct bytes host, struct byt
 		observe_name(in, (struct bytes){u.text + u.host_at, u.host_n});
 }
 
+static void observe_last_host(struct inspect *in, const struct http_head *head, bool connect)
+{
+	struct http_head other;
+	struct url u;
+	if (!head->last_host.n || connect)
+		return;
+	other = *head;
+	other.host = head->last_host;
+	url_build(&u, in, TO_SERVER, &other, false);
+	observe_host_field(in, head->last_host, (struct bytes){0});
+	if (!u.over_limit)
+		observe(in, WHERE_HTTP_URL, u.text, u.n);
+}
+
 struct http_request *http_request_new(struct inspect *in, enum side side, const struct http_head *head, struct url *u)
 {
 	bool connect = text_equal_fold(head->method.p, head->method.n, "CONNECT", 7);
@@ -175,6 +189,7 @@ void http_request_observe(struct inspect *in, const struct http_head *head, cons
 	bool connect = text_equal_fold(head->method.p, head->method.n, "CONNECT", 7);
 	observe_name(in, host);
 	observe_host_field(in, head->host, host);
+	observe_last_host(in, head, connect);
 	if (u->over_limit)
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	else if (!connect)

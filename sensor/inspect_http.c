@@ -156,6 +156,8 @@ static enum verdict accept_head(struct inspect *in, struct http *h, enum side si
 {
 	struct http_side *s = &h->side[side];
 	s->spoke = true;
+	if (head->ambiguous)
+		ledger_count(in->ledger, LEDGER_PARSER_AMBIGUOUS);
 	if (head->over_limit)
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	enum verdict v = head->request ? on_request(in, h, side, head) : on_response(in, h, side, head);

@@ -53,6 +53,7 @@
 	X(PARSER_MEMORY, "inspect.memory", "flows whose parser met the memory limit")        \
 	X(PARSER_LIMIT, "inspect.limit", "values longer or more numerous than a parser's limit") \
 	X(PARSER_ERROR, "inspect.protocol_error", "flows whose parser met bytes that break the protocol") \
+	X(PARSER_AMBIGUOUS, "inspect.ambiguous", "messages that receivers read in different ways: several hosts or lengths") \
 	X(PARSER_GAP, "inspect.gap", "flows whose parser met lost bytes")                    \
 	X(UNRECOGNISED, "inspect.unrecognised", "flows whose protocol no parser knows")      \
 	X(TRANSACTIONS, "inspect.observables", "observables compared with the rule set")     \
