@@ -5,6 +5,7 @@
 #   make test       everything that is checked; SAN=address,undefined for sanitizers
 #   make fuzz       coverage-guided fuzzing, FUZZ_SECONDS=60 for each target (clang)
 #   make torture    FAULTS=1000 faults between sensor, collector and Redis; every count must be exact
+#   make evade      traffic that is made to be read in two ways
 #   make help       all targets
 #
 # A room is a folder with its archive: sensor and collector use rules, rules uses
@@ -55,7 +56,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
+.PHONY: evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -142,7 +143,7 @@ demo:
 # The parts of make test, in the order in which they fail most cheaply.
 check: lint
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-built
-	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden system cases bench-short
+	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden evade system cases bench-short
 	@echo 'make test: all passed'
 
 lint:
@@ -158,6 +159,10 @@ fuzz-replay: $(FUZZ)
 
 golden: all
 	$(Q)tests/golden.sh $(BUILD)
+
+# Evasion: what Picket decides where receivers differ (tests/hostile/evade.py --list).
+evade: all
+	$(Q)tests/hostile/evade.py $(BUILD)
 
 system: all $(BUILD)/tests/torture/driver $(BUILD)/tests/bench/bench_collector
 	$(Q)set -e; for t in tests/system/test_*.sh; do "$$t" $(BUILD); done
