@@ -31,7 +31,7 @@ static inline uint64_t swar_mask(size_t n)
 	return ~UINT64_C(0) >> (64 - 8 * n);
 }
 
-/* The n bytes at p, 1 to 8, of a text that ends at `end` and has at least 8 bytes. */
+/* The n bytes at p, 1 to 8, of a text that ends at `end` and has at least 15 bytes. */
 static inline uint64_t swar_load_part(const uint8_t *p, size_t n, const uint8_t *end)
 {
 	return (size_t)(end - p) >= 8 ? swar_load(p) & swar_mask(n) : swar_load(p + n - 8) >> (64 - 8 * n);

@@ -10,7 +10,7 @@
 #include "common/swar.h"
 
 #define NAME_HASH_START UINT64_C(0x9e3779b97f4a7c15)
-#define NAME_HASH_ROOM  16 /* shorter texts are read beyond their end: they are copied first */
+#define NAME_HASH_ROOM  16 /* shorter texts are copied into so much room first */
 
 static inline uint64_t fold_multiply(uint64_t x, uint64_t y)
 {
@@ -19,7 +19,7 @@ static inline uint64_t fold_multiply(uint64_t x, uint64_t y)
 }
 
 /* One more label in front. The label of n bytes lies in a text that ends at
- * `end` and has at least 8 bytes. */
+ * `end` and has at least NAME_HASH_ROOM bytes: whole words are read. */
 static inline uint64_t name_hash_label(const struct hash_key *k, uint64_t chain, const uint8_t *label, size_t n,
 				       const uint8_t *end)
 {

@@ -460,7 +460,7 @@ static void match_type(struct ask *q, enum indicator_type t, const void *value, 
 
 /* A plain name in lower case: 8 to 64 bytes, none above 127. */
 struct quick_name {
-	uint8_t text[QUICK_NAME_MAX];
+	uint8_t text[QUICK_NAME_MAX + 8];
 	uint64_t dots; /* bit i: text[i] is one */
 };
 
@@ -468,6 +468,7 @@ static bool quick_name(struct quick_name *q, const uint8_t *name, size_t n)
 {
 	uint64_t seen = 0;
 	q->dots = 0;
+	swar_store(q->text + n, 0);
 	for (size_t i = 0; i < n; i += 8) {
 		size_t at = i + 8 <= n ? i : n - 8;
 		uint64_t w = swar_load(name + at);
