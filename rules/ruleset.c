@@ -490,7 +490,7 @@ static bool maybe_name(const struct ruleset *r, const uint8_t *name, size_t n)
 		return n > 0;
 	for (size_t to = n, k = 1; depths >> k; k++) {
 		size_t from = q.dots ? 64 - (size_t)__builtin_clzll(q.dots) : 0;
-		chain = name_hash_label(&r->head.key, chain, q.text + from, to - from, q.text + n);
+		chain = name_hash_label(&r->head.key, chain, q.text + from, to - from, q.text + sizeof(q.text));
 		if ((depths >> k & 1) && bloom_has(r, name_hash_end(&r->head.key, INDICATOR_DOMAIN, chain)))
 			return true;
 		if (!from || k == 63)
@@ -628,8 +628,8 @@ size_t ruleset_bytes(const struct ruleset *r)
 	return r->bytes;
 }
 
-/* The run of lines that a ref is in: the last that begins at or before it. */
-static const struct ruleset_place *place_of(const struct ruleset *r, uint32_t ref)
+/* The last run that begins at or before it. */
+const struct ruleset_place *ruleset_place_of(const struct ruleset *r, uint32_t ref)
 {
 	uint32_t low = 0, high = r->place_n;
 	while (low < high) {
@@ -668,7 +668,7 @@ struct indicator ruleset_indicator_in(const struct ruleset *r, ruleset_ref ref, 
 	i.type = rec.type;
 	i.value = ruleset_record_value(&rec, room->value);
 	i.id = rec.id ? rec.id : indicator_make_id(i.type, i.value, room->id);
-	const struct ruleset_place *p = place_of(r, ref);
+	const struct ruleset_place *p = ruleset_place_of(r, ref);
 	if (p) {
 		i.file = p->file && p->file < r->files_n ? r->files + p->file : NULL;
 		i.line = p->line + p->step * (ref - p->first);

@@ -12,13 +12,12 @@
 
 #include "common/buf.h"
 #include "rules/canon.h"
-#include "rules/ruleset_format.h"
+#include "rules/ruleset_table.h"
 
-#define STRINGS_MAX  (1u << 30)
-#define RECORDS_MAX  (3u << 30)
-#define BLOOM_BITS   12u  /* per key: 0.5 % of misses go on to the table */
-#define TABLE_FILL   85u  /* per cent */
-#define PLACE_SPREAD 512u /* bits of the CIDR filter per prefix */
+#define STRINGS_MAX (1u << 30)
+#define RECORDS_MAX (3u << 30)
+#define BLOOM_BITS  12u /* per key: 0.5 % of misses go on to the table */
+#define TABLE_FILL  85u /* per cent */
 
 struct entry {
 	uint64_t h;
@@ -176,8 +175,15 @@ static bool fill_meta(struct ruleset_builder *b, uint32_t set, const struct indi
 
 struct ruleset_builder *ruleset_builder_new(void)
 {
+	struct hash_key key;
+	hash_key_random(&key);
+	return ruleset_builder_keyed(&key);
+}
+
+struct ruleset_builder *ruleset_builder_keyed(const struct hash_key *key)
+{
 	struct ruleset_builder *b = xcalloc(1, sizeof(*b));
-	hash_key_random(&b->key);
+	b->key = *key;
 	return b;
 }
 
@@ -203,42 +209,12 @@ static void record_of(const struct ruleset_builder *b, const struct entry *e, st
 	rec->meta = e->meta;
 }
 
-/* What is hashed for a key: the space, the prefix length, and the bytes. */
-struct lookup_key {
-	uint32_t space, length;
-	struct bytes key;
-};
-
-static struct lookup_key lookup_key(enum indicator_type t, enum match_mode match, bool allow, struct bytes key)
-{
-	struct lookup_key k = {.space = space_of(t) | (allow ? SPACE_ALLOW : 0), .key = key};
-	if (t == INDICATOR_URL && match == MATCH_PREFIX) {
-		size_t folder = 0;
-		k.space = SPACE_URL_PREFIX;
-		for (size_t end, depth = 0; depth < URL_DEPTH_MAX && (end = url_folder(key.p, key.n, folder)); depth++)
-			folder = end;
-		k.key.n = folder;
-	}
-	if (k.space == INDICATOR_IP || k.space == (INDICATOR_IP | SPACE_ALLOW)) {
-		struct addr a = addr_v6(key.p);
-		k.key.n = 16;
-		k.length = t == INDICATOR_IP ? 128u : key.p[16] + (addr_is_v4(&a) ? 96u : 0u);
-	}
-	return k;
-}
-
 static struct lookup_key entry_key(const struct ruleset_builder *b, const struct entry *e, bool allow,
 				   uint8_t room[static RULESET_KEY_ROOM])
 {
 	struct ruleset_record rec;
 	record_of(b, e, &rec);
 	return lookup_key(rec.type, (enum match_mode)meta_at(b, e->meta)->match, allow, ruleset_record_key(&rec, room));
-}
-
-static bool same_key(const struct lookup_key *x, const struct lookup_key *y)
-{
-	return x->space == y->space && x->length == y->length && x->key.n == y->key.n &&
-	       memcmp(x->key.p, y->key.p, x->key.n) == 0;
 }
 
 /* The first entry with this key, or NULL. Allow entries of two types that share
@@ -255,7 +231,7 @@ static struct entry *find_head(struct ruleset_builder *b, uint64_t h, const stru
 		if (allow && b->records.p[e->body] != allow)
 			continue;
 		struct lookup_key other = entry_key(b, e, allow != INDICATOR_NONE, room);
-		if (same_key(k, &other))
+		if (lookup_same(k, &other))
 			return e;
 	}
 	return NULL;
@@ -333,7 +309,7 @@ enum added ruleset_add(struct ruleset_builder *b, uint32_t set, const struct ind
 	}
 	struct bytes key = {.p = b->canon.key, .n = b->canon.n};
 	struct lookup_key k = lookup_key(i->type, i->match, false, key);
-	uint64_t h = space_hash(&b->key, k.space, k.length, k.key.p, k.key.n);
+	uint64_t h = lookup_hash(&b->key, &k);
 	struct entry *head = find_head(b, h, &k, INDICATOR_NONE), *last = NULL;
 	uint32_t length = 0;
 	struct entry *same = find_same(b, head, &m, i->type, i->value, &last, &length);
@@ -377,7 +353,7 @@ bool ruleset_allow(struct ruleset_builder *b, enum indicator_type t, const char 
 	if (m.note == RULESET_NONE || b->entries[1].n >= RULESET_MAX || b->records.n > RECORDS_MAX)
 		return err_set(e, "the allow list is full");
 	struct lookup_key k = lookup_key(t, MATCH_EXACT, true, (struct bytes){.p = b->canon.key, .n = b->canon.n});
-	uint64_t h = space_hash(&b->key, k.space, k.length, k.key.p, k.key.n);
+	uint64_t h = lookup_hash(&b->key, &k);
 	struct entry *same = find_head(b, h, &k, t);
 	if (same) { /* the one that holds longer stays */
 		int64_t until_us = meta_at(b, same->meta)->valid_until_us;
@@ -423,31 +399,6 @@ static uint32_t entry_total(const struct ruleset_builder *b)
 	return b->entries[0].n + b->entries[1].n;
 }
 
-static unsigned labels_of(struct bytes name)
-{
-	unsigned n = 1;
-	for (size_t i = 0; i < name.n; i++)
-		n += name.p[i] == '.';
-	return n < 63 ? n : 63;
-}
-
-/* Notes a prefix length; true when it is shorter than a whole address. */
-static bool note_length(struct ruleset_lengths *l, struct bytes key, uint32_t *hosts, bool *v4)
-{
-	struct addr a = addr_v6(key.p);
-	*v4 = addr_is_v4(&a);
-	unsigned length = key.p[16];
-	if (length >= (*v4 ? 32u : 128u)) {
-		++*hosts;
-		return false;
-	}
-	if (*v4)
-		l->v4 |= UINT64_C(1) << length;
-	else
-		l->v6[length / 64] |= UINT64_C(1) << (length % 64);
-	return true;
-}
-
 static void count_indicator(struct layout *l, const struct ruleset_record *rec, struct bytes key)
 {
 	struct ruleset_head *h = &l->head;
@@ -462,7 +413,7 @@ static void count_indicator(struct layout *l, const struct ruleset_record *rec, 
 		l->nets6 += !v4;
 	}
 	if (space_of(rec->type) == INDICATOR_DOMAIN)
-		h->depths |= UINT64_C(1) << labels_of(key);
+		h->depths |= UINT64_C(1) << name_labels(key);
 }
 
 static uint32_t chain_length(const struct ruleset_builder *b, const struct entry *e)
@@ -526,19 +477,20 @@ static void count_all(struct layout *l)
 	l->head.allow = b->entries[1].n;
 }
 
-static uint8_t filter_bits(uint32_t prefixes)
-{
-	uint8_t bits = FILTER_BITS_MIN;
-	if (!prefixes)
-		return 0;
-	while (bits < FILTER_BITS_MAX && (UINT64_C(1) << bits) < (uint64_t)prefixes * PLACE_SPREAD)
-		bits++;
-	return bits;
-}
-
 static uint64_t units(uint64_t n, uint64_t per)
 {
 	return n ? (n + per - 1) / per : 1;
+}
+
+uint64_t ruleset_lay(struct ruleset_head *h, const uint64_t bytes[static SECTION_COUNT])
+{
+	uint64_t at = (sizeof(*h) + RULESET_ALIGN - 1) / RULESET_ALIGN * RULESET_ALIGN;
+	for (int s = 0; s < SECTION_COUNT; s++) {
+		h->section[s].offset = at;
+		h->section[s].bytes = bytes[s];
+		at += (bytes[s] + RULESET_ALIGN - 1) / RULESET_ALIGN * RULESET_ALIGN;
+	}
+	return at;
 }
 
 static uint64_t lay_sections(struct layout *l)
@@ -563,13 +515,7 @@ static uint64_t lay_sections(struct layout *l)
 	    [SECTION_NET4] = h->filter_bits4 ? UINT64_C(1) << (h->filter_bits4 - 3) : 0,
 	    [SECTION_NET6] = h->filter_bits6 ? UINT64_C(1) << (h->filter_bits6 - 3) : 0,
 	};
-	uint64_t at = (sizeof(*h) + RULESET_ALIGN - 1) / RULESET_ALIGN * RULESET_ALIGN;
-	for (int s = 0; s < SECTION_COUNT; s++) {
-		h->section[s].offset = at;
-		h->section[s].bytes = bytes[s];
-		at += (bytes[s] + RULESET_ALIGN - 1) / RULESET_ALIGN * RULESET_ALIGN;
-	}
-	return at;
+	return ruleset_lay(h, bytes);
 }
 
 static void *section(const struct layout *l, enum ruleset_section s)
@@ -617,26 +563,6 @@ static void fill_records(const struct layout *l)
 	}
 }
 
-static void bloom_add(uint32_t *bloom, uint32_t blocks, uint64_t h)
-{
-	uint32_t *block = bloom + (size_t)scale(h, blocks) * BLOOM_WORDS;
-	for (int i = 0; i < BLOOM_WORDS; i++)
-		block[i] |= 1u << (h >> (5 * i) & 31);
-}
-
-static bool table_add(struct ruleset_line *table, uint32_t lines, uint64_t h, uint32_t ref)
-{
-	uint32_t at = scale(h, lines);
-	for (uint32_t k = 0; k < lines && k < RULESET_PROBES; k++, at = at + 1 == lines ? 0 : at + 1)
-		for (int s = 0; s < TABLE_SLOTS; s++)
-			if (table[at].ref[s] == RULESET_NONE) {
-				table[at].fingerprint[s] = fingerprint_of(h);
-				table[at].ref[s] = ref;
-				return true;
-			}
-	return false;
-}
-
 /* Lists all refs of a key; gives what stands in the table for it. */
 static uint32_t put_group(const struct layout *l, uint32_t head, uint32_t *used)
 {
@@ -649,7 +575,7 @@ static uint32_t put_group(const struct layout *l, uint32_t head, uint32_t *used)
 	return RULESET_GROUP | at;
 }
 
-static bool fill_table(const struct layout *l)
+static bool fill_table(struct layout *l)
 {
 	struct ruleset_line *table = section(l, SECTION_TABLE);
 	uint32_t lines = (uint32_t)(l->head.section[SECTION_TABLE].bytes / sizeof(*table));
@@ -662,18 +588,10 @@ static bool fill_table(const struct layout *l)
 			continue;
 		uint32_t ref = e->next == RULESET_NONE ? i : put_group(l, i, &groups);
 		bloom_add(bloom, blocks, e->h);
-		if (!table_add(table, lines, e->h, ref))
+		if (!table_add(table, lines, e->h, ref, RULESET_NONE, &l->head.taken))
 			return false;
 	}
 	return true;
-}
-
-static void filter_add(uint8_t *map, unsigned bits, const struct addr *a, bool v4, unsigned length)
-{
-	uint32_t first = filter_bit(a, v4, bits);
-	uint32_t n = length < bits ? 1u << (bits - length) : 1;
-	for (uint32_t i = first; i < first + n; i++)
-		map[i / 8] |= (uint8_t)(1u << (i % 8));
 }
 
 static void fill_filters(const struct layout *l)
@@ -695,18 +613,34 @@ static void fill_filters(const struct layout *l)
 	}
 }
 
-static void seal(struct layout *l)
+static void digest_content(struct layout *l)
 {
 	struct ruleset_head *h = &l->head;
 	uint64_t from = h->section[SECTION_COUNTS].offset;
 	uint64_t end = h->section[SECTION_RECORDS].offset + h->section[SECTION_RECORDS].bytes;
 	hash_sha256(h->digest, l->map + from, end - from);
-	memcpy(l->map, h, sizeof(*h));
-	h->checksum = ruleset_checksum(l->map, h->bytes);
-	memcpy(l->map, h, sizeof(*h));
 }
 
-struct ruleset *ruleset_build(struct ruleset_builder *b, struct err *e)
+void ruleset_seal(struct ruleset *r, uint8_t *map)
+{
+	memcpy(map, &r->head, sizeof(r->head));
+	r->head.checksum = ruleset_checksum(map, r->bytes);
+	memcpy(map, &r->head, sizeof(r->head));
+	mprotect(map, r->bytes, PROT_READ);
+}
+
+uint8_t *ruleset_map(uint64_t bytes, struct err *e)
+{
+	uint8_t *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED) {
+		err_errno(e, "no memory for a rule set of %llu bytes", (unsigned long long)bytes);
+		return NULL;
+	}
+	madvise(map, bytes, MADV_HUGEPAGE); /* fewer TLB misses; advice only */
+	return map;
+}
+
+struct ruleset *ruleset_build_as(struct ruleset_builder *b, const uint8_t *digest, struct err *e)
 {
 	struct layout l = {
 	    .b = b,
@@ -717,12 +651,8 @@ struct ruleset *ruleset_build(struct ruleset_builder *b, struct err *e)
 		err_set(e, "the rule set is too large: %llu bytes of values", (unsigned long long)l.record_bytes);
 		return NULL;
 	}
-	l.map = mmap(NULL, l.head.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (l.map == MAP_FAILED) {
-		err_errno(e, "no memory for a rule set of %llu bytes", (unsigned long long)l.head.bytes);
+	if (!(l.map = ruleset_map(l.head.bytes, e)))
 		return NULL;
-	}
-	madvise(l.map, l.head.bytes, MADV_HUGEPAGE); /* fewer TLB misses; advice only */
 	fill_content(&l);
 	fill_records(&l);
 	fill_filters(&l);
@@ -731,7 +661,17 @@ struct ruleset *ruleset_build(struct ruleset_builder *b, struct err *e)
 		err_set(e, "the hash table of the rule set overflowed: build it again");
 		return NULL;
 	}
-	seal(&l);
-	mprotect(l.map, l.head.bytes, PROT_READ);
-	return ruleset_adopt(l.map, l.head.bytes, "the built rule set", e);
+	digest_content(&l);
+	if (digest)
+		memcpy(l.head.digest, digest, sizeof(l.head.digest));
+	memcpy(l.map, &l.head, sizeof(l.head));
+	struct ruleset *r = ruleset_adopt(l.map, l.head.bytes, "the built rule set", e);
+	if (r)
+		ruleset_seal(r, l.map);
+	return r;
+}
+
+struct ruleset *ruleset_build(struct ruleset_builder *b, struct err *e)
+{
+	return ruleset_build_as(b, NULL, e);
 }

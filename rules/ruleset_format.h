@@ -49,7 +49,7 @@
 #include "rules/ruleset.h"
 
 #define RULESET_MAGIC    "PICKETRS"
-#define RULESET_VERSION  2u
+#define RULESET_VERSION  3u
 #define RULESET_ENDIAN   0x01020304u
 #define RULESET_ALIGN    64u
 #define RULESET_MAX      (1u << 30) /* indicators */
@@ -106,6 +106,8 @@ struct ruleset_head {
 	uint32_t url_prefixes; /* url indicators with match: prefix */
 	uint8_t filter_bits4, filter_bits6;
 	uint8_t unused[6];
+	uint32_t taken; /* places of the table that are not free */
+	uint32_t stale; /* what deltas have left behind: records that no ref leads to, heads said again */
 	uint32_t by_type[RULESET_TYPES];
 	struct {
 		uint64_t offset, bytes;
@@ -268,6 +270,24 @@ static inline uint32_t filter_bit(const struct addr *a, bool v4, unsigned bits)
 	const uint8_t *p = v4 ? a->b + 12 : a->b;
 	return ((uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]) >> (24 - bits);
 }
+
+/* ---- ruleset_build.c ---- */
+
+/* With a secret that is given: for what is to be merged with a set that has it. */
+struct ruleset_builder *ruleset_builder_keyed(const struct hash_key *key);
+/* With a digest (32 bytes) that is given instead of the content's; NULL: the content's. */
+struct ruleset *ruleset_build_as(struct ruleset_builder *b, const uint8_t *digest, struct err *e);
+/* Puts the sections one behind the other; gives the bytes of the whole. */
+uint64_t ruleset_lay(struct ruleset_head *h, const uint64_t bytes[static SECTION_COUNT]);
+/* Memory for a set that is being made: zeroed, to be adopted or unmapped. */
+uint8_t *ruleset_map(uint64_t bytes, struct err *e);
+/* The last step: writes the head with its checksum; from then on the map is read-only. */
+void ruleset_seal(struct ruleset *r, uint8_t *map);
+
+/* ---- ruleset.c ---- */
+
+/* The run of lines that a ref is in, NULL: none. */
+const struct ruleset_place *ruleset_place_of(const struct ruleset *r, uint32_t ref);
 
 /* ---- ruleset_file.c ---- */
 

@@ -955,7 +955,7 @@ static void test_foreign(void **state)
 		uint8_t value;
 		const char *why;
 	} table[] = {
-	    {0, 'X', "is not a compiled rule set"}, {8, 9, "has format 9, this program reads format 2"},
+	    {0, 'X', "is not a compiled rule set"}, {8, 9, "has format 9, this program reads format 3"},
 	    {12, 1, "the other byte order"},        {16, 1, "is damaged: it has"},
 	    {2, 0, "is not a compiled rule set"},
 	};
