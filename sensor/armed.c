@@ -8,23 +8,26 @@
 
 #define NEEDS_DPI (INDICATOR_BIT(INDICATOR_PROTOCOL) | INDICATOR_BIT(INDICATOR_RISK))
 
+struct armed *armed_new(struct ruleset *rules, bool partial, uint16_t generation, struct err *e)
+{
+	struct armed *a = xcalloc(1, sizeof(*a));
+	*a = (struct armed){.rules = rules, .generation = generation, .partial = partial};
+	e->text[0] = '\0';
+	a->patterns = pattern_db_new(rules, e);
+	if (a->patterns || !e->text[0])
+		return a;
+	armed_free(a);
+	return NULL;
+}
+
 struct armed *armed_load(const char *const *paths, size_t n, bool allow_empty, uint16_t generation, struct diags *d)
 {
 	bool partial = false;
+	struct err e;
 	struct ruleset *rules = rulefile_load(paths, n, allow_empty, d, &partial);
-	if (!rules)
-		return NULL;
-	struct err e = {.text = ""};
-	struct armed *a = xcalloc(1, sizeof(*a));
-	a->rules = rules;
-	a->generation = generation;
-	a->partial = partial;
-	a->patterns = pattern_db_new(rules, &e);
-	if (!a->patterns && e.text[0]) {
+	struct armed *a = rules ? armed_new(rules, partial, generation, &e) : NULL;
+	if (rules && !a)
 		diag_add(d, DIAG_ERROR, (struct diag_place){.file = paths[0]}, "patterns", "%s", e.text);
-		armed_free(a);
-		return NULL;
-	}
 	return a;
 }
 

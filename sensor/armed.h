@@ -18,6 +18,9 @@ struct armed {
 	bool partial;		     /* something of the files did not load */
 };
 
+/* With a set that is there, from a delta for instance (rules/ruleset_delta.h), which
+ * is taken over, also when it fails: NULL, its payload patterns cannot be compiled. */
+struct armed *armed_new(struct ruleset *rules, bool partial, uint16_t generation, struct err *e);
 /* Reads the files (rules/rulefile.h). NULL: findings are in d. */
 struct armed *armed_load(const char *const *paths, size_t n, bool allow_empty, uint16_t generation, struct diags *d);
 void armed_free(struct armed *a);

@@ -243,6 +243,15 @@ static void publish(struct worker *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* The set that waits, if any. */
+static bool take_next(struct worker *w, struct err *e)
+{
+	if (!atomic_load_explicit(&w->next, memory_order_relaxed))
+		return true;
+	const struct armed *next = atomic_exchange(&w->next, NULL);
+	return !next || take_rules(w, next, e);
+}
+
 /* What is done between bursts, never per packet. */
 static bool between_bursts(struct worker *w, struct err *e)
 {
@@ -253,8 +262,7 @@ static bool between_bursts(struct worker *w, struct err *e)
 		w->published_us = mono_us;
 		publish(w);
 	}
-	const struct armed *next = atomic_exchange(&w->next, NULL);
-	return !next || take_rules(w, next, e);
+	return take_next(w, e);
 }
 
 enum capture_result worker_step(struct worker *w, int wait_ms, struct err *e)
@@ -262,6 +270,8 @@ enum capture_result worker_step(struct worker *w, int wait_ms, struct err *e)
 	struct burst burst;
 	burst.n = 0;
 	enum capture_result r = capture_read(w->capture, &burst, wait_ms, e);
+	if (!take_next(w, e)) /* came while packets were waited for: they are matched with it */
+		return CAPTURE_FAILED;
 	if (r == CAPTURE_PACKETS)
 		run_burst(w, &burst);
 	else if (r == CAPTURE_IDLE)
