@@ -204,7 +204,7 @@ install: all
 		$(DESTDIR)$(prefix)/lib/sysusers.d $(DESTDIR)$(prefix)/lib/tmpfiles.d
 	install -m 755 $(addprefix $(BUILD)/,$(PROGRAMS)) $(DESTDIR)$(prefix)/bin
 	for n in 1 5 8; do install -m 644 deploy/man/*.$$n $(SHARE)/man/man$$n || exit; done
-	install -m 644 README.md collector/redis-schema.md $(DOC)
+	install -m 644 README.md collector/redis-schema.md deploy/THREATS.md $(DOC)
 	install -m 644 rules/README.md $(DOC)/rules.md
 	install -m 644 deploy/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
 	install -m 755 deploy/make-test-ca.sh $(DOC)/examples

@@ -68,6 +68,10 @@ const struct conf_key collector_keys[] = {
     {"metrics.listen", CONF_STRING, AT(metrics),
      .help = "Figures for Prometheus at http://ADDRESS/metrics: host:port, [v6]:port, unix:/path; empty: none. Plain "
 	     "HTTP for whoever can connect: loopback, or a network of its own."},
+    {"sandbox.on", CONF_BOOL, AT(sandbox), .fallback = "true",
+     .help =
+	 "Give up capabilities, most system calls (seccomp) and access to other files (Landlock) once the listeners "
+	 "are open. What the kernel has not got is told of and left out."},
 };
 const size_t collector_keys_n = sizeof(collector_keys) / sizeof(*collector_keys);
 

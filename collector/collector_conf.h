@@ -24,6 +24,7 @@ struct collector_conf {
 	char *redis, *redis_user, *redis_password_file, *redis_master;
 	struct conf_list redis_nodes;
 	int64_t redis_db;
+	bool sandbox;
 	struct store_conf store; /* its redis target is filled by collector_conf_finish() */
 };
 

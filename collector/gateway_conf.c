@@ -61,6 +61,10 @@ const struct conf_key gateway_keys[] = {
      .help = "Versions of one object; beyond that the oldest are forgotten."},
     {"retention.status", CONF_DURATION_MS, AT(status_ms), MINUTE, 365 * DAY, "1d", .reload = true,
      .help = "How long the outcome of a POST can be asked for."},
+    {"sandbox.on", CONF_BOOL, AT(sandbox), .fallback = "true",
+     .help =
+	 "Give up capabilities, most system calls (seccomp) and access to other files (Landlock) once the listeners "
+	 "are open. What the kernel has not got is told of and left out."},
 };
 const size_t gateway_keys_n = sizeof(gateway_keys) / sizeof(*gateway_keys);
 

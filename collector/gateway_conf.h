@@ -23,6 +23,7 @@ struct gateway_conf {
 	char *redis, *redis_user, *redis_password_file;
 	int64_t redis_db, redis_timeout_ms;
 	int64_t objects_max, versions_max, status_ms;
+	bool sandbox;
 	struct redis_target target; /* filled by gateway_conf_finish() */
 };
 

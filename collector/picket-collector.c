@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "collector/collector_conf.h"
+#include "collector/confine.h"
 #include "collector/server.h"
 #include "common/exits.h"
 #include "common/log.h"
@@ -180,7 +181,7 @@ static int serve(const struct options *o, struct collector_conf *c)
 		log_errorx("%s", e.text);
 		return EXIT_ENVIRONMENT;
 	}
-	bool fit = server_wait_for_store(s, STORE_WAIT_MS, &e);
+	bool fit = confine_collector(c, o->file, &e) && server_wait_for_store(s, STORE_WAIT_MS, &e);
 	if (fit) {
 		say_decisions(c);
 		server_run(s, &signals, load_again, &reloading);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "collector/confine.h"
 #include "collector/gateway.h"
 #include "collector/gateway_conf.h"
 #include "common/exits.h"
@@ -153,7 +154,7 @@ static int serve(const struct options *o, struct gateway_conf *c)
 	struct reloading reloading = {o, c};
 	raise_files(c);
 	struct gateway *g = gateway_new(c, o->seed, &e);
-	bool good = g && gateway_run(g, load_again, &reloading, &e);
+	bool good = g && confine_gateway(c, o->file, &e) && gateway_run(g, load_again, &reloading, &e);
 	if (!good)
 		log_errorx("%s", e.text);
 	gateway_free(g);

@@ -39,7 +39,8 @@ enum {
 	SNAPLEN_MAX = 256 << 10,
 	RING_MIB = 64,
 	RING_MIB_MAX = 2047, /* pcap_set_buffer_size() takes an int */
-	NAMES_MAX = 16
+	NAMES_MAX = 16,
+	GROUP_STEP = 131 /* groups of two interfaces differ */
 };
 
 struct capture_live_handle {
@@ -144,6 +145,9 @@ static bool join_fanout(struct capture_live_handle *h, int group, struct err *e)
 	struct bpf_program program = {.bf_len = 1, .bf_insns = &drop_all};
 	if (pcap_setfilter(h->pcap, &program) < 0)
 		return err_set(e, "cannot set a filter on \"%s\": %s", h->interface, pcap_geterr(h->pcap));
+	/* The sockets of an interface that is gone are in their group still, and a group is of one
+	 * interface: the one that came back is another, with another number. */
+	group += (int)if_nametoindex(h->interface) * GROUP_STEP;
 	int how = (group & 0xffff) | (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG) << 16;
 	if (setsockopt(pcap_fileno(h->pcap), SOL_PACKET, PACKET_FANOUT, &how, sizeof(how)) < 0)
 		return err_errno(e, "cannot share \"%s\" between workers (PACKET_FANOUT group %d)", h->interface,

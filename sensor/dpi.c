@@ -51,7 +51,9 @@ struct dpi {
 	void *memory;
 	int memory_fd, alive_fd, killers_fd;
 	pid_t supervisor;
-	bool wait;
+	int why; /* errno of the last start */
+	bool wait, unconfined;
+	bool gone;   /* nobody is left to run nDPI */
 	bool broken; /* wait mode: it did not answer; nothing is waited for any more */
 	uint64_t head, tail, up_tail;
 	uint32_t crashed, stalled, skipped, child_skipped; /* as far as they are in the ledger */
@@ -95,8 +97,10 @@ static bool place_fd(posix_spawn_file_actions_t *a, int fd, int number, int *mov
 
 static bool spawn(struct dpi *d, int alive_read, struct err *e)
 {
-	char name[] = "picket-dpi", argument[] = DPI_WORKER_ARGUMENT, keep[] = "keep";
-	char *argv[] = {name, argument, d->killers_fd >= 0 ? keep : NULL, NULL};
+	char name[] = "picket-dpi", argument[] = DPI_WORKER_ARGUMENT, keep[] = DPI_WORKER_KEEP,
+	     unconfined[] = DPI_WORKER_UNCONFINED, nothing[] = "-";
+	char *argv[] = {name, argument, d->killers_fd >= 0 ? keep : nothing, d->unconfined ? unconfined : nothing,
+			NULL};
 	int moved[3] = {-1, -1, -1};
 	posix_spawn_file_actions_t a;
 	posix_spawn_file_actions_init(&a);
@@ -108,6 +112,7 @@ static bool spawn(struct dpi *d, int alive_read, struct err *e)
 	if (ok)
 		errno = posix_spawn(&d->supervisor, "/proc/self/exe", &a, NULL, argv, environ);
 	ok = ok && !errno;
+	d->why = errno;
 	if (!ok) {
 		d->supervisor = 0;
 		err_errno(e, "cannot start the nDPI process from /proc/self/exe");
@@ -146,7 +151,8 @@ static bool await_ready(struct dpi *d, struct err *e)
 		if (ready == 1)
 			return true;
 		if (ready == 2)
-			return err_set(e, "cannot start nDPI: it refused to initialise");
+			return err_set(
+			    e, "cannot start nDPI: it refused to initialise, or its sandbox could not be entered");
 		if (waitpid(d->supervisor, NULL, WNOHANG) == d->supervisor) {
 			d->supervisor = 0;
 			return err_set(e, "cannot start nDPI: its process ended at once (see its messages above)");
@@ -166,12 +172,17 @@ static void fetch_names(struct dpi *d)
 		memcpy(d->protocol[i], d->map.control->protocol[i], DPI_NAME_LEN - 1);
 }
 
-struct dpi *dpi_open(bool wait, const char *killers, struct ledger *ledger, struct err *e)
+struct dpi *dpi_open(const struct dpi_conf *c, struct ledger *ledger, struct err *e)
 {
 	struct dpi *d = xcalloc(1, sizeof(*d));
-	*d = (struct dpi){.memory_fd = -1, .alive_fd = -1, .killers_fd = -1, .wait = wait, .ledger = ledger};
-	if (killers && (d->killers_fd = open(killers, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
-		err_errno(e, "cannot open \"%s\", the folder for packets that kill nDPI", killers);
+	*d = (struct dpi){.memory_fd = -1,
+			  .alive_fd = -1,
+			  .killers_fd = -1,
+			  .wait = c->wait,
+			  .unconfined = c->unconfined,
+			  .ledger = ledger};
+	if (c->killers && (d->killers_fd = open(c->killers, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		err_errno(e, "cannot open \"%s\", the folder for packets that kill nDPI", c->killers);
 		dpi_close(d);
 		return NULL;
 	}
@@ -482,19 +493,27 @@ static void count_losses(struct dpi *d)
 	count_up(d, LEDGER_DPI_SKIPPED, &d->map.child->skipped, &d->child_skipped);
 }
 
-/* The supervisor is not expected to die, but somebody may kill it. */
+/* The supervisor is not expected to die, but somebody may kill it. A sensor in its
+ * sandbox cannot start another one. */
 static void look_after(struct dpi *d)
 {
 	if (d->supervisor && waitpid(d->supervisor, NULL, WNOHANG) != 0) {
 		d->supervisor = 0;
 		ledger_count(d->ledger, LEDGER_DPI_CRASHED);
 	}
-	if (d->supervisor || clock_mono_us() - d->respawn_us < RESPAWN_US)
+	if (d->supervisor || d->gone || clock_mono_us() - d->respawn_us < RESPAWN_US)
 		return;
 	struct err e;
 	d->respawn_us = clock_mono_us();
-	if (!start(d, &e))
-		log_warnx("%s", e.text);
+	if (start(d, &e))
+		return;
+	if (d->why == EPERM) {
+		log_errorx("the supervisor of nDPI was killed, and this process may start no other: no verdicts of "
+			   "nDPI until a restart");
+		d->gone = true;
+		return;
+	}
+	log_warnx("%s", e.text);
 }
 
 static void hand_out(struct dpi *d, struct dpi_verdict *out, const struct dpi_answer *a)

@@ -33,11 +33,15 @@ struct dpi_verdict {
 #define DPI_WORKER_ARGUMENT "--dpi-worker"
 int dpi_worker_main(int argc, char **argv);
 
-/* wait: every verdict is awaited, and the same calls give the same verdicts each
- * time (scan); otherwise dpi_collect() takes what is there. killers: folder where packets
- * that killed nDPI are kept as captures, NULL = nowhere. Starts two processes (see
- * sensor/dpi_shared.h); later restarts need no right to start any. */
-struct dpi *dpi_open(bool wait, const char *killers, struct ledger *ledger, struct err *e);
+struct dpi_conf {
+	bool wait;           /* every verdict is awaited, and the same calls give the same verdicts each time
+				(scan); otherwise dpi_collect() takes what is there */
+	const char *killers; /* folder where packets that killed nDPI are kept as captures; NULL = nowhere */
+	bool unconfined;     /* no sandbox: for those who look for a fault in it */
+};
+
+/* Starts two processes (see sensor/dpi_shared.h); later restarts need no right to start any. */
+struct dpi *dpi_open(const struct dpi_conf *c, struct ledger *ledger, struct err *e);
 void dpi_close(struct dpi *d);
 
 /* ip: an IPv4 or IPv6 packet (copied). False: not taken (counted): no payload, a

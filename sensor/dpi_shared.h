@@ -25,6 +25,9 @@
 #define DPI_FD_ALIVE   4 /* a pipe: its end is the capturing process' end */
 #define DPI_FD_KILLERS 5 /* the folder for killers, if any */
 
+#define DPI_WORKER_KEEP       "keep"	     /* argument 2: there is a folder for killers */
+#define DPI_WORKER_UNCONFINED "unconfined" /* argument 3 */
+
 #define DPI_NAMES_MAX 512
 #define DPI_NAME_LEN  32
 #define DPI_DOWN_SIZE (4u << 20) /* a power of two */
@@ -52,6 +55,7 @@ struct dpi_child {
 	uint32_t sleeping; /* futex: waits for work */
 	uint32_t done;     /* futex: changes when all work is done */
 	uint32_t skipped;  /* packets of quarantined flows */
+	uint32_t refused;  /* the system call that its sandbox refused, plus 1 */
 };
 
 enum dpi_kind { DPI_PACKET = 0, DPI_END, DPI_WRAP, DPI_KIND_COUNT };

@@ -32,6 +32,7 @@
 #include "common/clock.h"
 #include "common/exits.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "sensor/dpi.h"
 #include "sensor/dpi_shared.h"
 #include "sensor/inspect_ndpi.h"
@@ -307,21 +308,24 @@ static bool map_narrowly(struct dpi_map *m, int read_fd)
 	return true;
 }
 
-/* From here on the child has no files, cannot gain rights, and dies with the
- * supervisor. The filter for system calls belongs here, too. */
-static bool sandbox_enter(pid_t supervisor)
+/* From here on the child has no files, may make the few system calls of its
+ * profile, and dies with the supervisor. */
+static bool give_up(struct child *c, pid_t supervisor, bool unconfined)
 {
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != supervisor || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	struct sandbox box = {.profile = SANDBOX_DPI, .refused = &c->map.child->refused};
+	struct err e;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != supervisor)
 		return false;
-	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NAME, "picket-ndpi");
 #ifndef __SANITIZE_ADDRESS__ /* it reserves terabytes, and its report is wanted */
 	limit(RLIMIT_AS, ADDRESS_SPACE);
 	dup2(STDOUT_FILENO, STDERR_FILENO);
 #endif
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_FSIZE, 0);
-	limit(RLIMIT_NOFILE, 3);
-	return close_range(3, ~0u, 0) == 0;
+	limit(RLIMIT_NPROC, 0);
+	limit(RLIMIT_NOFILE, 4); /* Landlock takes one on the way */
+	return close_range(3, ~0u, 0) == 0 && (unconfined || sandbox_enter(&box, &e));
 }
 
 /* ---- the supervisor ---- */
@@ -331,7 +335,7 @@ struct supervisor {
 	struct dpi_map map;
 	struct inspect_ndpi *ndpi;
 	int read_fd;
-	bool keep;
+	bool keep, unconfined;
 	unsigned kept;
 	pid_t child;
 	int64_t born_us, moved_us, moved_cpu_us;
@@ -346,7 +350,8 @@ __attribute__((noreturn)) static void child_main(struct supervisor *s, pid_t sup
 {
 	signal(SIGCHLD, SIG_DFL);
 	struct child *c = calloc(1, sizeof(*c));
-	if (!c || !map_narrowly(&c->map, s->read_fd) || munmap(s->memory, DPI_SHARED_LEN) || !sandbox_enter(supervisor))
+	if (!c || !map_narrowly(&c->map, s->read_fd) || munmap(s->memory, DPI_SHARED_LEN) ||
+	    !give_up(c, supervisor, s->unconfined))
 		_exit(EXIT_ENVIRONMENT);
 	c->ndpi = s->ndpi;
 	c->bad = s->bad;
@@ -451,10 +456,21 @@ static void bury(struct supervisor *s, uint32_t *counter)
 		sleep_ms(PATIENCE_MS);
 }
 
+/* The number is the child's own word: it is only looked up. */
+static void tell_refused(struct supervisor *s)
+{
+	uint32_t refused = dpi_load(&s->map.child->refused);
+	if (refused)
+		log_warnx("nDPI asked for the system call %s, which its sandbox refuses: ended, started again",
+			  sandbox_call_name(refused - 1));
+	dpi_store(&s->map.child->refused, 0);
+}
+
 static void watch(struct supervisor *s)
 {
 	int status;
 	if (waitpid(s->child, &status, WNOHANG) == s->child) {
+		tell_refused(s);
 		bury(s, &s->map.control->crashed);
 	} else if (stalled(s)) {
 		kill(s->child, SIGKILL);
@@ -522,8 +538,18 @@ static void stand_apart(void)
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
 		log_fatal(EXIT_ENVIRONMENT, "cannot open /dev/null");
 	close(null);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	limit(RLIMIT_CORE, 0);
+}
+
+/* The supervisor keeps what it needs to start and watch children. */
+static bool confine(const struct supervisor *s, struct err *e)
+{
+	struct sandbox box = {.profile = SANDBOX_SUPERVISOR};
+	char killers[32];
+	snprintf(killers, sizeof(killers), "/proc/self/fd/%d", DPI_FD_KILLERS);
+	if (s->keep)
+		sandbox_write(&box, killers);
+	return s->unconfined || sandbox_enter(&box, e);
 }
 
 int dpi_worker_main(int argc, char **argv)
@@ -534,10 +560,14 @@ int dpi_worker_main(int argc, char **argv)
 		log_errorx("%s is for Picket's own use: it needs memory handed over by a sensor", DPI_WORKER_ARGUMENT);
 		return EXIT_USAGE;
 	}
+	prctl(PR_SET_NAME, "picket-dpi");
 	stand_apart();
-	s.keep = argc > 2 && strcmp(argv[2], "keep") == 0;
+	s.keep = argc > 2 && strcmp(argv[2], DPI_WORKER_KEEP) == 0;
+	s.unconfined = argc > 3 && strcmp(argv[3], DPI_WORKER_UNCONFINED) == 0;
 	s.ndpi = inspect_ndpi_new();
-	if (!s.ndpi) {
+	struct err e = {"nDPI does not initialise"};
+	if (!s.ndpi || !confine(&s, &e)) {
+		log_errorx("%s", e.text);
 		dpi_store(&s.map.control->ready, 2);
 		return EXIT_ENVIRONMENT;
 	}

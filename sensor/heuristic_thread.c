@@ -21,6 +21,7 @@
 struct heuristic_thread {
 	struct heuristics *engine;
 	pthread_t thread;
+	bool running;
 	atomic_bool stop;
 	struct waker waker; /* the queues want one; nobody ever sleeps on it */
 	unsigned n;
@@ -86,7 +87,7 @@ static void release(struct heuristic_thread *t)
 	free(t);
 }
 
-struct heuristic_thread *heuristic_thread_start(struct heuristics *engine, unsigned workers, struct err *e)
+struct heuristic_thread *heuristic_thread_new(struct heuristics *engine, unsigned workers, struct err *e)
 {
 	struct heuristic_thread *t = xcalloc(1, sizeof(*t));
 	t->engine = engine;
@@ -98,11 +99,13 @@ struct heuristic_thread *heuristic_thread_start(struct heuristics *engine, unsig
 	t->queue = xcalloc(workers, sizeof(struct queue *));
 	for (unsigned i = 0; i < workers; i++)
 		t->queue[i] = queue_new(QUEUE_BYTES, &t->waker);
-	if (pthread_create(&t->thread, NULL, run, t) == 0)
-		return t;
-	err_set(e, "cannot start a thread for the heuristics");
-	release(t);
-	return NULL;
+	return t;
+}
+
+bool heuristic_thread_run(struct heuristic_thread *t, struct err *e)
+{
+	t->running = pthread_create(&t->thread, NULL, run, t) == 0;
+	return t->running || err_set(e, "cannot start a thread for the heuristics");
 }
 
 struct queue *heuristic_thread_queue(struct heuristic_thread *t, unsigned worker)
@@ -115,6 +118,7 @@ void heuristic_thread_stop(struct heuristic_thread *t)
 	if (!t)
 		return;
 	atomic_store(&t->stop, true);
-	pthread_join(t->thread, NULL);
+	if (t->running)
+		pthread_join(t->thread, NULL);
 	release(t);
 }

@@ -131,21 +131,20 @@ static void tell_heuristics(const struct heuristics *h)
 }
 
 /* Heuristics judge what all workers saw: they are one producer more. */
-static bool start_heuristics(struct live *l, const struct sensor_conf *c, const struct alert_origin *origin,
-			     struct output *out, const struct armed *armed, struct err *e)
+static bool make_heuristics(struct live *l, const struct sensor_conf *c, const struct alert_origin *origin,
+			    const struct armed *armed, struct err *e)
 {
-	l->producer = (struct producer){.output = out, .number = l->n, .origin = origin};
+	l->producer = (struct producer){.number = l->n, .origin = origin};
 	struct heuristics_conf conf = {
 	    .thresholds = &c->heuristic, .origin = origin, .alert = producer_alert, .owner = &l->producer};
 	l->heuristics = heuristics_new(&conf, armed, e);
-	l->judging = l->heuristics ? heuristic_thread_start(l->heuristics, l->n, e) : NULL;
+	l->judging = l->heuristics ? heuristic_thread_new(l->heuristics, l->n, e) : NULL;
 	if (l->judging)
 		tell_heuristics(l->heuristics);
 	return l->judging != NULL;
 }
 
-static void plan_lane(struct live *l, unsigned i, const struct sensor_conf *c, const struct alert_origin *origin,
-		      struct output *out)
+static void plan_lane(struct live *l, unsigned i, const struct sensor_conf *c, const struct alert_origin *origin)
 {
 	unsigned per = (unsigned)c->workers;
 	l->lane[i] = (struct lane){
@@ -156,38 +155,40 @@ static void plan_lane(struct live *l, unsigned i, const struct sensor_conf *c, c
 		     .ring_bytes = c->ring_bytes,
 		     .promiscuous = c->promiscuous,
 		     .fanout_group = per > 1 ? (int)(((unsigned)getpid() + i / per) & 0xffff) : 0},
-	    .producer = {.output = out, .number = i, .origin = origin},
+	    .producer = {.number = i, .origin = origin},
 	};
 }
 
-struct live *live_start(const struct sensor_conf *c, const struct worker_conf *base, struct output *out,
-			const struct armed *armed, struct err *e)
+struct live *live_open(const struct sensor_conf *c, const struct worker_conf *base, const struct armed *armed,
+		       struct err *e)
 {
 	struct live *l = xcalloc(1, sizeof(*l));
 	l->n = live_workers(c);
 	l->lane = xcalloc(l->n, sizeof(*l->lane));
 	for (unsigned i = 0; i < l->n; i++)
-		plan_lane(l, i, c, base->origin, out);
-	if (!start_heuristics(l, c, base->origin, out, armed, e)) {
-		lanes_free(l);
-		return NULL;
-	}
-	for (unsigned i = 0; i < l->n; i++) {
-		if (open_lane(&l->lane[i], base, armed, e))
-			continue;
-		lanes_free(l);
-		return NULL;
-	}
+		plan_lane(l, i, c, base->origin);
+	bool ok = make_heuristics(l, c, base->origin, armed, e);
+	for (unsigned i = 0; ok && i < l->n; i++)
+		ok = open_lane(&l->lane[i], base, armed, e);
+	if (ok)
+		return l;
+	lanes_free(l);
+	return NULL;
+}
+
+bool live_run(struct live *l, struct output *out, struct err *e)
+{
+	l->producer.output = out;
+	for (unsigned i = 0; i < l->n; i++)
+		l->lane[i].producer.output = out;
+	if (!heuristic_thread_run(l->judging, e))
+		return false;
 	for (unsigned i = 0; i < l->n; i++) {
 		l->lane[i].started = pthread_create(&l->lane[i].thread, NULL, run_lane, &l->lane[i]) == 0;
-		if (l->lane[i].started)
-			continue;
-		err_set(e, "cannot start a thread for worker %u", i);
-		struct ledger sum;
-		live_stop(l, &sum);
-		return NULL;
+		if (!l->lane[i].started)
+			return err_set(e, "cannot start a thread for worker %u", i);
 	}
-	return l;
+	return true;
 }
 
 unsigned live_captures_up(struct live *l)

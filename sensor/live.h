@@ -20,10 +20,13 @@ bool producer_alert(void *owner, const struct ruleset *r, const struct alert *a,
 
 struct live;
 
-/* Opens every interface (workers times each) and starts the threads. Says what
- * was decided, a line per capture. False in all parts: nothing is left open. */
-struct live *live_start(const struct sensor_conf *c, const struct worker_conf *base, struct output *out,
-			const struct armed *armed, struct err *e);
+/* Opens every interface (workers times each), without any thread: between the two
+ * the process gives its rights up. Says what was decided, a line per capture.
+ * NULL: nothing is left open. */
+struct live *live_open(const struct sensor_conf *c, const struct worker_conf *base, const struct armed *armed,
+		       struct err *e);
+/* Starts the threads. False: live_stop() is still due. */
+bool live_run(struct live *l, struct output *out, struct err *e);
 unsigned live_workers(const struct sensor_conf *c);   /* how many there will be */
 unsigned live_producers(const struct sensor_conf *c); /* of alerts: the workers and the heuristics */
 unsigned live_captures_up(struct live *l);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "common/frame.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "sensor/confine.h"
 #include "sensor/live.h"
 #include "sensor/sensor_metrics.h"
 #include "sensor/status.h"
@@ -247,6 +249,18 @@ static void fill_ports(uint16_t *out, const struct conf_list *l)
 		out[i] = (uint16_t)strtoul(l->v[i], NULL, 10);
 }
 
+/* NULL: not kept. The default folder need not be there: then it is said, no more. */
+static const char *killers_folder(const struct sensor_conf *c)
+{
+	if (!c->killers || c->dpi == DPI_OFF)
+		return NULL;
+	mkdir(c->killers, 0700);
+	if (access(c->killers, W_OK | X_OK) == 0)
+		return c->killers;
+	log_info("dpi.killers: \"%s\" cannot be written to: packets that kill nDPI are not kept", c->killers);
+	return NULL;
+}
+
 static void plan(struct sensor *s)
 {
 	const struct sensor_conf *c = &s->conf;
@@ -263,6 +277,7 @@ static void plan(struct sensor *s)
 	    .memory_bytes = (size_t)c->memory_bytes,
 	    .vlan = (enum vlan_mode)c->vlan,
 	    .dpi = (enum dpi_mode)c->dpi,
+	    .ndpi = {.killers = killers_folder(c), .unconfined = !c->sandbox},
 	    .origin = &s->origin,
 	};
 	fill_ports(s->worker.decode.vxlan_ports, &c->vxlan_ports);
@@ -385,24 +400,38 @@ static void run_live(struct sensor *s, int signals)
 	log_info("leaving: what is queued is written out, the spool keeps what no collector has acknowledged");
 }
 
+/* Interfaces and the nDPI processes first, then the rights are gone, then all else. */
+static bool start_live(struct sensor *s, struct err *e)
+{
+	struct sandbox box;
+	return confine_prepare(&box, &s->conf, e) && (s->live = live_open(&s->conf, &s->worker, s->armed, e)) != NULL &&
+	       confine_enter(&box, &s->conf, e) && start_output(s, live_producers(&s->conf), e) &&
+	       live_run(s->live, s->output, e);
+}
+
+static void stop_live(struct sensor *s)
+{
+	struct live *live = s->live;
+	s->live = NULL;
+	if (live)
+		live_stop(live, &s->ledger);
+}
+
 static int sensor_live(struct sensor *s, const sigset_t *set)
 {
 	struct err e;
 	int signals = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (!start_metrics(s, &e) || !start_output(s, live_producers(&s->conf), &e) ||
-	    !(s->live = live_start(&s->conf, &s->worker, s->output, s->armed, &e))) {
+	if (!start_metrics(s, &e) || !start_live(s, &e)) {
 		log_errorx("%s", e.text);
 		metrics_close(s->metrics);
-		if (s->output)
-			output_stop(s->output, 0);
+		stop_live(s);
+		output_stop(s->output, 0);
 		return EXIT_ENVIRONMENT;
 	}
 	run_live(s, signals);
 	metrics_close(s->metrics);
 	close(signals);
-	struct live *live = s->live;
-	s->live = NULL;
-	live_stop(live, &s->ledger);
+	stop_live(s);
 	tell_status(s);
 	output_stop(s->output, s->conf.leave_ms);
 	return EXIT_OK;
@@ -434,21 +463,21 @@ static int sensor_file(struct sensor *s)
 	struct worker *w = NULL;
 	s->worker.alert = producer_alert;
 	s->worker.owner = &producer;
-	s->worker.dpi_wait = true;
+	s->worker.ndpi.wait = true;
 	struct heuristics_conf heuristics = {.thresholds = &s->conf.heuristic,
 					     .origin = &s->origin,
 					     .alert = producer_alert,
 					     .owner = &producer,
 					     .in_order = true};
 	s->worker.tap.engine = s->heuristics = heuristics_new(&heuristics, s->armed, &e);
-	if (c && s->heuristics && start_output(s, 1, &e))
+	struct sandbox box = {.profile = SANDBOX_SENSOR};
+	if (c && s->heuristics)
 		w = worker_new(&s->worker, c, s->armed, &e); /* closes c, whatever comes */
 	else if (c)
 		capture_close(c);
-	if (!w) {
+	if (!w || !confine_enter(&box, &s->conf, &e) || !start_output(s, 1, &e)) {
 		log_errorx("%s", e.text);
-		if (s->output)
-			output_stop(s->output, 0);
+		worker_free(w);
 		return EXIT_ENVIRONMENT;
 	}
 	producer.output = s->output;

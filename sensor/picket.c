@@ -7,6 +7,7 @@
 #include "common/exits.h"
 #include "common/log.h"
 #include "rules/cli_rules.h"
+#include "sensor/confine.h"
 #include "sensor/dpi.h"
 #include "sensor/scan.h"
 
@@ -22,6 +23,7 @@ static const struct command commands[] = {
     {"alerts", "list, show, follow and judge the alerts in Redis", cli_alerts},
     {"sensors", "the sensors and how they are", cli_sensors},
     {"status", "the posture in one page", cli_status},
+    {"sandbox", "which system calls each process may make", confine_main},
 };
 
 static void print_help(FILE *to)

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/exits.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "common/text.h"
 #include "rules/heuristic.h"
 #include "sensor/sensor_conf.h"
@@ -128,6 +129,17 @@ static void show_progress(struct scan *s, struct worker *w, const char *path)
 	worker_ledger(w, &l);
 	fprintf(stderr, "\r%s: %llu packets, %llu alerts\033[K", path, (unsigned long long)l.v[LEDGER_RECEIVED],
 		(unsigned long long)s->alerts);
+}
+
+/* A scan reads what it is told to and writes to standard output: whoever takes it
+ * over by a capture can write no file and connect nowhere. */
+static void confine(void)
+{
+	struct sandbox box = {.profile = SANDBOX_SCAN};
+	struct err e;
+	sandbox_write_beside(&box, "/dev/null");
+	if (!sandbox_enter(&box, &e))
+		fprintf(stderr, "picket scan: goes on without its sandbox: %s\n", e.text);
 }
 
 static void scan_file(struct scan *s, const char *path)
@@ -359,6 +371,7 @@ static int scan_run(struct scan *s, int argc, char **argv)
 		armed_describe(armed, text, sizeof(text));
 		fprintf(stderr, "picket scan: %s\n", text);
 	}
+	confine();
 	for (int i = optind; i < argc; i++)
 		scan_file(s, argv[i]);
 	if (fflush(stdout) || ferror(stdout)) {
@@ -377,7 +390,7 @@ int scan_main(int argc, char **argv)
 	    .text = isatty(STDOUT_FILENO),
 	    .fail_on = SEVERITY_COUNT,
 	    .progress = isatty(STDERR_FILENO),
-	    .worker = {.dpi = DPI_UNRECOGNISED, .dpi_wait = true, .alert = take_alert, .decode.checksums = true},
+	    .worker = {.dpi = DPI_UNRECOGNISED, .ndpi.wait = true, .alert = take_alert, .decode.checksums = true},
 	};
 	struct diags none = {0};
 	conf_load(sensor_keys, sensor_keys_n, NULL, &s.conf, &none);

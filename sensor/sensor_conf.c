@@ -51,6 +51,9 @@ const struct conf_key sensor_keys[] = {
      .help =
 	 "Flows that nDPI sees: off, unrecognised (those that no parser knows), all. A rule set with protocol or risk "
 	 "indicators makes unrecognised mean all."},
+    {"dpi.killers", CONF_STRING, AT(killers), .fallback = "/var/lib/picket-sensor/killers",
+     .help = "Folder where packets that made nDPI crash or hang are kept as captures, 64 per run; made when the folder "
+	     "above it is there; empty: they are not kept."},
 
     {"limits.flows", CONF_INT, AT(flows), .min = 1024, .max = 1 << 28, .fallback = "1048576",
      .help = "Flows per worker, 80 bytes each."},
@@ -122,6 +125,12 @@ const struct conf_key sensor_keys[] = {
     {"metrics.listen", CONF_STRING, AT(metrics), .fallback = "",
      .help = "Figures for Prometheus at http://ADDRESS/metrics: host:port, [v6]:port, unix:/path; empty: none. Plain "
 	     "HTTP for whoever can connect: loopback, or a network of its own."},
+    {"sandbox.on", CONF_BOOL, AT(sandbox), .fallback = "true",
+     .help = "Give up capabilities, most system calls (seccomp) and access to other files (Landlock) once the captures "
+	     "are open. What the kernel has not got is told of and left out."},
+    {"sandbox.read", CONF_STRING_LIST, AT(readable), .fallback = "",
+     .help = "More files and folders that may be read after the start: lists that rule files name outside their own "
+	     "folder."},
 };
 const size_t sensor_keys_n = sizeof(sensor_keys) / sizeof(sensor_keys[0]);
 

@@ -34,6 +34,10 @@ struct sensor_conf {
 	char *tls_cert, *tls_key, *tls_ca, *tls_crl;
 	int64_t leave_ms;
 	char *metrics;
+	/* what it gives up */
+	bool sandbox;
+	struct conf_list readable;
+	char *killers;
 };
 
 extern const struct conf_key sensor_keys[];

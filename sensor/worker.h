@@ -7,6 +7,7 @@
 #include "sensor/capture.h"
 #include "sensor/decode.h"
 #include "sensor/detect.h"
+#include "sensor/dpi.h"
 #include "sensor/flow.h"
 #include "sensor/heuristic_tap.h"
 
@@ -18,7 +19,7 @@ struct worker_conf {
 	enum vlan_mode vlan;
 	enum dpi_mode dpi;
 	struct heuristic_tap tap; /* engine NULL: no heuristics; queue NULL: judged within the worker */
-	bool dpi_wait;            /* scan: wait for nDPI, the same output each time */
+	struct dpi_conf ndpi;     /* wait: scan, the same output each time */
 	const struct alert_origin *origin;
 	detect_alert_fn *alert;
 	void *owner; /* of alert */

@@ -55,7 +55,7 @@ door 'openssl/' common/hash.c common/tls.c sensor/x509.c sensor/file.c sensor/in
 door 'zlib|brotli|zstd' sensor/inflate.c 'sensor/capture*'
 door 'nghttp2' 'sensor/hpack.*' sensor/inspect_http2.c
 door 'event2/' common/httpd.c collector/gateway.c collector/redis_link.c 'collector/taxii*'
-door 'seccomp|cap-ng|linux/landlock' 'sensor/sandbox.*' 'common/sandbox.*'
+door 'seccomp|linux/seccomp|cap-ng|linux/landlock' 'common/sandbox*'
 
 # Exported names that our libraries use themselves.
 for f in $(grep -lE '^[a-z].*[ *](init_|ac_|cache_|bt_|quic_|is_)[a-z_]+\(' common/*.h rules/*.h sensor/*.h collector/*.h 2>/dev/null || true); do

@@ -10,7 +10,7 @@ _picket() {
 	--state) words='new acknowledged closed false_positive open all' ;;
 	esac
 	if [ -z "$words" ] && [ "$COMP_CWORD" -eq 1 ]; then
-		words='scan rules why alerts sensors status help'
+		words='scan rules why alerts sensors status sandbox help'
 	elif [ -z "$words" ]; then
 		case ${COMP_WORDS[1]}:$word in
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;

@@ -37,7 +37,7 @@ static unsigned collect(struct dpi *d)
 static struct dpi *open_or_die(bool wait, struct ledger *g)
 {
 	struct err e;
-	struct dpi *d = dpi_open(wait, NULL, g, &e);
+	struct dpi *d = dpi_open(&(struct dpi_conf){.wait = wait}, g, &e);
 	if (!d) {
 		fprintf(stderr, "bench_dpi: %s\n", e.text);
 		exit(4);

@@ -135,7 +135,7 @@ static void collect(struct dpi *d, struct said *s)
 static struct dpi *open_or_die(bool wait, const char *killers, struct ledger *g)
 {
 	struct err e;
-	struct dpi *d = dpi_open(wait, killers, g, &e);
+	struct dpi *d = dpi_open(&(struct dpi_conf){.wait = wait, .killers = killers}, g, &e);
 	if (!d)
 		fail_msg("%s", e.text);
 	return d;
@@ -533,7 +533,7 @@ static void test_open_fails(void **state)
 	(void)state;
 	struct ledger g = {0};
 	struct err e;
-	assert_null(dpi_open(true, "/nonexistent/folder", &g, &e));
+	assert_null(dpi_open(&(struct dpi_conf){.wait = true, .killers = "/nonexistent/folder"}, &g, &e));
 	assert_non_null(strstr(e.text, "/nonexistent/folder"));
 }
 

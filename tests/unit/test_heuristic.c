@@ -544,8 +544,9 @@ static void test_thread(void **state)
 	struct ledger l;
 	make(&s, 0, 7);
 	begin(&run, true, NULL, INDICATOR_NONE, NULL);
-	struct heuristic_thread *t = heuristic_thread_start(run.h, 4, &e);
+	struct heuristic_thread *t = heuristic_thread_new(run.h, 4, &e);
 	assert_non_null(t);
+	assert_true(heuristic_thread_run(t, &e));
 	int64_t later_us = clock_wall_us() - START_US;
 	for (size_t i = 0; i < s.n; i++) {
 		s.sight[i].ts_us += later_us;

@@ -1,0 +1,241 @@
+/* nDPI taken over: in place of nDPI stands code that does what an attacker would.
+ * The door's functions are defined here, so that the real one is not linked. Each
+ * try ends the child, is counted, and the next packet is judged by another child. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/sandbox.h"
+#include "sensor/dpi.h"
+#include "sensor/inspect_ndpi.h"
+
+enum deed { NOTHING = 'A', OPEN, SOCKET, EXECVE, PTRACE, FORK, KILL, CODE, LIMITS, SECCOMP, TRAP_OFF, DEED_END };
+
+static const struct {
+	enum deed deed;
+	const char *call; /* as the log names it */
+} deeds[] = {
+    {SOCKET, "socket"}, {EXECVE, "execve"},
+#ifndef __SANITIZE_ADDRESS__ /* which needs the others itself */
+    {OPEN, "openat"},   {PTRACE, "ptrace"},    {FORK, "clone"},    {KILL, "kill"},
+    {CODE, "mmap"},     {LIMITS, "prlimit64"}, {SECCOMP, "prctl"}, {TRAP_OFF, "rt_sigaction"},
+#endif
+};
+
+/* ---- in the place of nDPI ---- */
+
+static void do_deed(enum deed d)
+{
+	char *argv[] = {NULL};
+	struct rlimit r = {100, 100};
+	switch (d) {
+	case OPEN:
+		if (open("/etc/passwd", O_RDONLY) >= 0)
+			abort();
+		break;
+	case SOCKET:
+		socket(AF_INET, SOCK_DGRAM, 0);
+		break;
+	case EXECVE:
+		execve("/bin/true", argv, argv);
+		break;
+	case PTRACE:
+		ptrace(PTRACE_ATTACH, 1, NULL, NULL);
+		break;
+	case FORK:
+		fork();
+		break;
+	case KILL:
+		kill(1, SIGKILL);
+		break;
+	case CODE:
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		break;
+	case LIMITS:
+		setrlimit(RLIMIT_NOFILE, &r);
+		break;
+	case SECCOMP:
+		syscall(SYS_prctl, 4 /* PR_SET_DUMPABLE */, 1, 0, 0, 0);
+		break;
+	case TRAP_OFF:
+		signal(SIGSYS, SIG_IGN);
+		break;
+	default:
+		break;
+	}
+}
+
+struct inspect_ndpi {
+	int unused;
+};
+static struct inspect_ndpi module;
+
+struct inspect_ndpi *inspect_ndpi_new(void)
+{
+	return &module;
+}
+
+void inspect_ndpi_free(struct inspect_ndpi *n)
+{
+	(void)n;
+}
+
+unsigned inspect_ndpi_protocols(struct inspect_ndpi *n)
+{
+	(void)n;
+	return 2;
+}
+
+const char *inspect_ndpi_protocol(struct inspect_ndpi *n, unsigned id)
+{
+	(void)n;
+	return id ? "Judged" : "Unknown";
+}
+
+const char *inspect_ndpi_risk(unsigned bit)
+{
+	(void)bit;
+	return NULL;
+}
+
+struct inspect_ndpi_flow *inspect_ndpi_flow_new(void)
+{
+	return malloc(1);
+}
+
+void inspect_ndpi_flow_free(struct inspect_ndpi_flow *f)
+{
+	free(f);
+}
+
+struct inspect_ndpi_result inspect_ndpi_packet(struct inspect_ndpi *n, struct inspect_ndpi_flow *f, const uint8_t *ip,
+					       uint16_t len, uint64_t ms)
+{
+	(void)n;
+	(void)f;
+	(void)ms;
+	do_deed(ip[len - 1]);
+	return (struct inspect_ndpi_result){.app = 1, .final = true};
+}
+
+struct inspect_ndpi_result inspect_ndpi_giveup(struct inspect_ndpi *n, struct inspect_ndpi_flow *f)
+{
+	(void)n;
+	(void)f;
+	return (struct inspect_ndpi_result){.app = 0};
+}
+
+/* ---- the test ---- */
+
+static void give(struct dpi *d, uint32_t flow, enum deed deed)
+{
+	/* IPv4, UDP, one byte of payload */
+	uint8_t p[29] = {0x45, 0, 0, 29,  0, 0, 0, 0,    64,   IPPROTO_UDP, 0,  0, 10,
+			 0,    0, 1, 192, 0, 2, 1, 0x30, 0x39, 0,           99, 0, 9};
+	p[28] = (uint8_t)deed;
+	assert_true(dpi_submit(d, flow, 1700000000000000, p, sizeof(p), true));
+}
+
+static unsigned verdicts(struct dpi *d)
+{
+	struct dpi_verdict v[16];
+	unsigned n = 0;
+	dpi_finish(d);
+	for (size_t k; (k = dpi_collect(d, v, 16)) > 0;)
+		for (size_t i = 0; i < k; i++)
+			n += strcmp(v[i].protocol, "Judged") == 0;
+	return n;
+}
+
+/* What a supervisor says of it goes to our standard error: kept in a file. */
+static char *log_of(struct dpi *(*work)(struct ledger *), struct ledger *g)
+{
+	static char text[65536];
+	char path[] = "/tmp/test_dpi_sandbox.XXXXXX";
+	int fd = mkstemp(path), saved = dup(STDERR_FILENO);
+	unlink(path);
+	dup2(fd, STDERR_FILENO);
+	dpi_close(work(g));
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	close(fd);
+	return text;
+}
+
+static struct dpi *try_all(struct ledger *g)
+{
+	struct err e = {""};
+	struct dpi *d = dpi_open(&(struct dpi_conf){.wait = true}, g, &e);
+	assert_non_null(d);
+	uint32_t flow = 1;
+	for (size_t i = 0; i < sizeof(deeds) / sizeof(*deeds); i++) {
+		uint64_t before = g->v[LEDGER_DPI_CRASHED];
+		give(d, flow++, NOTHING);
+		give(d, flow++, deeds[i].deed);
+		give(d, flow++, NOTHING);
+		unsigned judged = verdicts(d);
+		if (judged != 2 || g->v[LEDGER_DPI_CRASHED] != before + 1)
+			fail_msg("%s: %u of 2 innocent packets judged, %u crashes", deeds[i].call, judged,
+				 (unsigned)(g->v[LEDGER_DPI_CRASHED] - before));
+	}
+	return d;
+}
+
+static void test_deeds(void **state)
+{
+	(void)state;
+	struct ledger g = {0};
+	const char *log = log_of(try_all, &g);
+	for (size_t i = 0; i < sizeof(deeds) / sizeof(*deeds); i++) {
+		char want[64];
+		snprintf(want, sizeof(want), "the system call %s,", deeds[i].call);
+		if (!strstr(log, want))
+			fail_msg("no \"%s\" in:\n%s", want, log);
+	}
+}
+
+/* Only what was granted is gone: without the sandbox the same deed is done. */
+static struct dpi *try_unconfined(struct ledger *g)
+{
+	struct err e = {""};
+	struct dpi *d = dpi_open(&(struct dpi_conf){.wait = true, .unconfined = true}, g, &e);
+	assert_non_null(d);
+	give(d, 1, SOCKET);
+	give(d, 2, NOTHING);
+	assert_int_equal(verdicts(d), 2);
+	assert_int_equal(g->v[LEDGER_DPI_CRASHED], 0);
+	return d;
+}
+
+static void test_unconfined(void **state)
+{
+	(void)state;
+	struct ledger g = {0};
+	assert_string_equal(log_of(try_unconfined, &g), "");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], DPI_WORKER_ARGUMENT) == 0)
+		return dpi_worker_main(argc, argv);
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_deeds), cmocka_unit_test(test_unconfined)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
