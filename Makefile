@@ -5,6 +5,8 @@
 #   make test       everything that is checked; SAN=address,undefined for sanitizers
 #   make fuzz       coverage-guided fuzzing, FUZZ_SECONDS=60 for each target (clang)
 #   make torture    FAULTS=1000 faults between sensor, collector and Redis; every count must be exact
+#   make flood      FLOWS=10000000 through picket scan: memory, and every needle found
+#   make mutate     PACKETS=5000000 changed packets through a build with sanitizers
 #   make evade      traffic that is made to be read in two ways
 #   make help       all targets
 #
@@ -56,7 +58,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
+.PHONY: flood flood-short mutate mutate-run mutate-short evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -143,7 +145,7 @@ demo:
 # The parts of make test, in the order in which they fail most cheaply.
 check: lint
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-built
-	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden evade system cases bench-short
+	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden evade flood-short mutate-short system cases bench-short
 	@echo 'make test: all passed'
 
 lint:
@@ -163,6 +165,29 @@ golden: all
 # Evasion: what Picket decides where receivers differ (tests/hostile/evade.py --list).
 evade: all
 	$(Q)tests/hostile/evade.py $(BUILD)
+
+$(BUILD)/tests/hostile/%: $(BUILD)/tests/hostile/%.o
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpcap
+
+# Captures with errors in them; make test tries few, without sanitizers unless SAN says so.
+PACKETS ?= 5000000
+mutate:
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined mutate-run
+
+mutate-run: all $(BUILD)/tests/hostile/mutate
+	$(Q)tests/hostile/mutate.py $(BUILD) $(PACKETS) "$(SEED)"
+
+mutate-short: all $(BUILD)/tests/hostile/mutate
+	$(Q)tests/hostile/mutate.py $(BUILD) 200000 "$(SEED)"
+
+# Floods of 15 kinds; make test sends few.
+FLOWS ?= 10000000
+flood: all $(BUILD)/tests/hostile/flood
+	$(Q)tests/hostile/flood.py $(BUILD) $(FLOWS) $(KINDS)
+
+flood-short: all $(BUILD)/tests/hostile/flood
+	$(Q)tests/hostile/flood.py $(BUILD) 200000
 
 system: all $(BUILD)/tests/torture/driver $(BUILD)/tests/bench/bench_collector
 	$(Q)set -e; for t in tests/system/test_*.sh; do "$$t" $(BUILD); done
@@ -189,7 +214,7 @@ cases: all
 	$(Q)tests/robust.sh $(BUILD)
 
 format:
-	clang-format -i $(wildcard $(addsuffix /*.[ch],$(ROOMS)) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+	clang-format -i $(wildcard $(addsuffix /*.[ch],$(ROOMS)) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] tests/hostile/*.c)
 
 # The two pages on configuration, anew from the programs' tables of keys.
 man: all
