@@ -14,6 +14,12 @@
 int cli_alerts(int argc, char **argv);
 int cli_sensors(int argc, char **argv);
 int cli_status(int argc, char **argv);
+/* picket rules push|rollback|promote|withdraw|status */
+int cli_push(int argc, char **argv);
+int cli_rollback(int argc, char **argv);
+int cli_promote(int argc, char **argv);
+int cli_withdraw(int argc, char **argv);
+int cli_sets(int argc, char **argv);
 
 /* ---- what the three share ---- */
 

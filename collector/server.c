@@ -18,6 +18,7 @@
 
 #include "collector/server_metrics.h"
 #include "collector/posture.h"
+#include "collector/set_link.h"
 #include "common/clock.h"
 #include "common/listen.h"
 #include "common/log.h"
@@ -55,6 +56,7 @@ struct conn {
 	size_t calls;         /* of the store, under way */
 	int64_t closed_us;
 	size_t sent; /* of session.out */
+	struct set_link sets;
 };
 
 struct server {
@@ -63,6 +65,7 @@ struct server {
 	struct session_ops ops;
 	struct hash_key hash;
 	struct store *store;
+	struct sets *sets;
 	struct tls *tls;
 	int epoll;
 	struct listener *listeners;
@@ -106,6 +109,9 @@ static void tell_posture(struct conn *c, bool connected)
 	put_field(f, &n, "epoch", epoch);
 	put_field(f, &n, "stored", stored);
 	put_field(f, &n, "refused_records", lies);
+	put_field(f, &n, "takes_sets", c->sets.on ? "true" : "false");
+	if (c->sets.on)
+		put_field(f, &n, "ring", c->sets.ring);
 	n = posture_flatten((struct bytes){c->status.p, c->status.n}, f, n, STORE_FIELDS_MAX - 1, &text);
 	if (c->status.n) {
 		snprintf(skew, sizeof(skew), "%" PRId64, c->skew_us / 1000);
@@ -197,10 +203,23 @@ static void on_status(struct session *s, struct bytes json)
 	tell_posture(c, true);
 }
 
+static bool on_hello_rest(struct session *s, struct cursor rest)
+{
+	struct conn *c = s->owner;
+	return set_link_hello(&c->sets, rest);
+}
+
+static bool on_set_frame(struct session *s, const struct frame *f, struct err *e)
+{
+	struct conn *c = s->owner;
+	return set_link_take(&c->sets, c->server->sets, s->id, f, e);
+}
+
 /* ---- connections ---- */
 
 static void conn_free(struct conn *c)
 {
+	set_link_free(&c->sets);
 	tls_close(c->tls);
 	close(c->fd);
 	session_free(&c->session);
@@ -415,9 +434,12 @@ static bool conn_work(struct conn *c, int64_t now, int64_t wall)
 		more = session_turn(&c->session, now, wall);
 	}
 	session_tick(&c->session, now);
+	bool sets = c->session.state == SESSION_OPEN && !c->server->leaving &&
+		    set_link_put(&c->sets, c->server->sets, &c->session.out);
 	if (!c->handshaking)
 		conn_write(c);
-	return more || (c->readable && !c->gone && !c->handshaking && session_wants_input(&c->session));
+	return more || (sets && c->writable && !c->gone) ||
+	       (c->readable && !c->gone && !c->handshaking && session_wants_input(&c->session));
 }
 
 static void say_closed(struct conn *c)
@@ -467,6 +489,7 @@ static void reap(struct server *s, int64_t now)
 static void serve_store(struct server *s)
 {
 	store_work(s->store);
+	sets_work(s->sets, clock_mono_us());
 	if (store_state(s->store) != STORE_READY)
 		return;
 	for (struct conn *c = s->conns; c; c = c->next)
@@ -710,8 +733,13 @@ struct server *server_new(const struct collector_conf *c, struct err *e)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
 	s->conf = c;
-	s->ops = (struct session_ops){.hello = on_hello, .flush = on_flush, .status = on_status};
+	s->ops = (struct session_ops){.hello = on_hello,
+				      .flush = on_flush,
+				      .status = on_status,
+				      .hello_rest = on_hello_rest,
+				      .set_frame = on_set_frame};
 	s->store = store_new(&c->store);
+	s->sets = sets_new(s->store);
 	s->listeners = xcalloc(c->listen.n ? c->listen.n : 1, sizeof(*s->listeners));
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	hash_key_random(&s->hash);
@@ -735,7 +763,8 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	metrics_close(s->metrics);
-	store_free(s->store); /* calls back into the sessions: before them */
+	store_free(s->store); /* calls back into the sessions and the sets: before them */
+	sets_free(s->sets);
 	while (s->conns) {
 		struct conn *c = s->conns;
 		s->conns = c->next;

@@ -187,7 +187,8 @@ static void take_hello(struct session *s, struct bytes payload)
 	cursor_skip(&c, 1); /* the role: the certificate's counts */
 	struct bytes id = cursor_bytes(&c, cursor_u8(&c));
 	struct bytes version = cursor_bytes(&c, cursor_u8(&c));
-	if (!cursor_ok(&c) || !session_id_valid((const char *)id.p, id.n)) {
+	if (!cursor_ok(&c) || !session_id_valid((const char *)id.p, id.n) ||
+	    (s->ops->hello_rest && !s->ops->hello_rest(s, c))) {
 		session_blame(s, "HELLO is malformed");
 		return;
 	}
@@ -313,6 +314,7 @@ static void take_status(struct session *s, struct bytes payload, int64_t now_us)
 
 static void take_frame(struct session *s, const struct frame *f, size_t used, int64_t now_us)
 {
+	struct err e;
 	s->stats.frames++;
 	if (s->state == SESSION_NEW) {
 		if (f->type == FRAME_HELLO)
@@ -323,6 +325,9 @@ static void take_frame(struct session *s, const struct frame *f, size_t used, in
 		begin_data(s, f->payload, used);
 	} else if (f->type == FRAME_STATUS) {
 		take_status(s, f->payload, now_us);
+	} else if ((f->type == FRAME_SET_GET || f->type == FRAME_SET_ACK) && s->ops->set_frame) {
+		if (!s->ops->set_frame(s, f, &e))
+			session_blame(s, "%s", e.text);
 	} else if (f->type == FRAME_BYE) {
 		session_close(s, "the sensor says goodbye");
 	} else {

@@ -40,7 +40,8 @@ struct session_limits {
 enum session_state { SESSION_NEW = 0, SESSION_ASKED, SESSION_OPEN, SESSION_CLOSED, SESSION_STATE_COUNT };
 
 struct session_stats {
-	uint64_t frames, records, duplicates, gaps, lies, unreadable, blanks, statuses, statuses_skipped, limited, bytes;
+	uint64_t frames, records, duplicates, gaps, lies, unreadable, blanks, statuses, statuses_skipped, limited,
+	    bytes;
 };
 
 void session_stats_sum(struct session_stats *into, const struct session_stats *from);
@@ -57,6 +58,9 @@ struct session_ops {
 	 * are raised to hi after this returns. */
 	void (*flush)(struct session *s, uint64_t hi);
 	void (*status)(struct session *s, struct bytes json);
+	/* What follows the version in HELLO; a SET_… frame. False: e says how the sensor broke the rules. */
+	bool (*hello_rest)(struct session *s, struct cursor rest);
+	bool (*set_frame)(struct session *s, const struct frame *f, struct err *e);
 };
 
 struct session {
@@ -71,9 +75,9 @@ struct session {
 	struct fold fold;
 	struct marks marks; /* Redis' marks when all flushes so far are done */
 	uint64_t folded;    /* the last sequence in the fold */
-	uint64_t flushed; /* … handed to ops->flush */
-	uint64_t stored;  /* … that Redis has */
-	uint64_t acked;   /* … that the sensor was told */
+	uint64_t flushed;   /* … handed to ops->flush */
+	uint64_t stored;    /* … that Redis has */
+	uint64_t acked;     /* … that the sensor was told */
 	size_t in_flight;
 	int64_t fold_since_us, flush_last_us; /* monotonic; 0 = empty, never */
 	int64_t opened_us, frame_since_us, status_us;

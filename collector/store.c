@@ -551,6 +551,13 @@ static struct node *owner_of(struct store *s, const char *key)
 	return n && n->state == STORE_READY ? n : NULL;
 }
 
+bool store_send(struct store *s, const char *key, size_t argc, const char **argv, const size_t *len,
+		struct redis_done done)
+{
+	struct node *n = owner_of(s, key);
+	return n && redis_send(n->redis, argc, argv, len, done);
+}
+
 void store_posture(struct store *s, const char *sensor, const struct store_field *f, size_t n)
 {
 	const char *argv[5 + 2 * STORE_FIELDS_MAX];

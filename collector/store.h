@@ -111,6 +111,11 @@ struct store_field {
 };
 void store_posture(struct store *s, const char *sensor, const struct store_field *f, size_t n);
 
+/* One command about this key, for keys outside the partitions. False: Redis is
+ * away; done is not called then, otherwise once. */
+bool store_send(struct store *s, const char *key, size_t argc, const char **argv, const size_t *len,
+		struct redis_done done);
+
 /* Looks at the reply of a flush as Redis sent it. */
 enum store_result store_flush_result(const struct reply *r, uint64_t hi, struct store_stats *stats, uint64_t *mark,
 				     char conflict[static 128]);

@@ -9,7 +9,8 @@
  * The CRC covers bytes 0..7 and the payload. payload <= FRAME_PAYLOAD_MAX is
  * checked before anything is buffered.
  *
- *   HELLO   u64 epoch, u8 role, u8 n, n bytes id, u8 m, m bytes software version
+ *   HELLO   u64 epoch, u8 role, u8 n, n bytes id, u8 m, m bytes software version;
+ *           a sensor that takes indicator sets adds u8 r, r bytes ring
  *   WELCOME u64 high-water mark of (id, epoch): the sensor sends from mark + 1;
  *           u64 the highest number of which something is counted: above the mark
  *           only after a collector died in the middle of a flush
@@ -22,6 +23,7 @@
  *   REWIND  u64 sequence: send again from this one
  *   STATUS  the sensor's posture as JSON (heartbeat, ledger, set digest); not acknowledged
  *   BYE     u8 reason, text: the sender closes after this
+ *   SET_…   indicator sets on their way to a sensor: rules/set_frame.h
  */
 #ifndef COMMON_FRAME_H
 #define COMMON_FRAME_H
@@ -34,10 +36,10 @@
 #include "common/cursor.h"
 #include "common/err.h"
 
-#define FRAME_HEADER 12
-#define FRAME_VERSION 1
+#define FRAME_HEADER      12
+#define FRAME_VERSION     1
 #define FRAME_PAYLOAD_MAX (1u << 20)
-#define FRAME_ID_MAX 64
+#define FRAME_ID_MAX      64
 
 enum frame_type {
 	FRAME_HELLO = 0,
@@ -47,6 +49,10 @@ enum frame_type {
 	FRAME_REWIND,
 	FRAME_STATUS,
 	FRAME_BYE,
+	FRAME_SET_OFFER,
+	FRAME_SET_GET,
+	FRAME_SET_DATA,
+	FRAME_SET_ACK,
 	FRAME_TYPE_COUNT
 };
 

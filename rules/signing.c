@@ -6,6 +6,7 @@
 #include "common/hash.h"
 #include "common/text.h"
 #include "rules/set_layout.h"
+#include "rules/set_lines.h"
 
 static bool parse_version(const char *text, uint32_t *out)
 {
@@ -99,6 +100,23 @@ bool signing_make(const struct ruleset *r, const struct signing *s, struct buf *
 	if (ok && !count && !s->withdraw)
 		ok = err_set(e, "set \"%s\" is empty; --withdraw says that it is meant", m->set);
 	ok = ok && signing_seal((struct bytes){content.p, content.n}, count, s, m, file, e);
+	buf_free(&content);
+	return ok;
+}
+
+bool signing_withdrawn(const char *set, const struct signing *s, struct manifest *m, struct buf *file, struct err *e)
+{
+	struct buf content = {0};
+	struct signing empty = *s;
+	empty.withdraw = true;
+	*m = (struct manifest){.version = s->version};
+	if (!manifest_id_valid(set, strlen(set)) || !s->version)
+		return err_set(e, "\"%s\" version %u cannot be withdrawn: no such id or version can be", set,
+			       s->version);
+	memcpy(m->set, set, strlen(set) + 1);
+	buf_printf(&content, "set: {id: \"%s\", version: %u}\n", set, s->version);
+	buf_add(&content, SET_LINES_DIVIDER SET_LINES_COLUMNS, strlen(SET_LINES_DIVIDER SET_LINES_COLUMNS));
+	bool ok = signing_seal((struct bytes){content.p, content.n}, 0, &empty, m, file, e);
 	buf_free(&content);
 	return ok;
 }

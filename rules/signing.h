@@ -36,4 +36,7 @@ bool signing_make(const struct ruleset *r, const struct signing *s, struct buf *
 bool signing_seal(struct bytes content, size_t count, const struct signing *s, struct manifest *m, struct buf *file,
 		  struct err *e);
 
+/* An empty version of a set, whatever was in it: sensors drop what they have. */
+bool signing_withdrawn(const char *set, const struct signing *s, struct manifest *m, struct buf *file, struct err *e);
+
 #endif

@@ -22,12 +22,18 @@ struct armed *armed_new(struct ruleset *rules, bool partial, uint16_t generation
 
 struct armed *armed_load(const char *const *paths, size_t n, bool allow_empty, uint16_t generation, struct diags *d)
 {
+	return armed_load_trusted(paths, n, allow_empty, NULL, generation, d);
+}
+
+struct armed *armed_load_trusted(const char *const *paths, size_t n, bool allow_empty, const struct rulefile_trust *t,
+				 uint16_t generation, struct diags *d)
+{
 	bool partial = false;
 	struct err e;
-	struct ruleset *rules = rulefile_load(paths, n, allow_empty, d, &partial);
+	struct ruleset *rules = rulefile_load_trusted(paths, n, allow_empty, t, d, &partial);
 	struct armed *a = rules ? armed_new(rules, partial, generation, &e) : NULL;
 	if (rules && !a)
-		diag_add(d, DIAG_ERROR, (struct diag_place){.file = paths[0]}, "patterns", "%s", e.text);
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = n ? paths[0] : NULL}, "patterns", "%s", e.text);
 	return a;
 }
 

@@ -8,14 +8,15 @@
 
 #include "common/diag.h"
 #include "rules/pattern.h"
+#include "rules/rulefile.h"
 #include "rules/ruleset.h"
 #include "sensor/dpi.h"
 
 struct armed {
 	struct ruleset *rules;
 	struct pattern_db *patterns; /* NULL: the set holds none */
-	uint16_t generation;	     /* 1.. : flows remember which one their addresses were matched against */
-	bool partial;		     /* something of the files did not load */
+	uint16_t generation;         /* 1.. : flows remember which one their addresses were matched against */
+	bool partial;                /* something of the files did not load */
 };
 
 /* With a set that is there, from a delta for instance (rules/ruleset_delta.h), which
@@ -23,6 +24,9 @@ struct armed {
 struct armed *armed_new(struct ruleset *rules, bool partial, uint16_t generation, struct err *e);
 /* Reads the files (rules/rulefile.h). NULL: findings are in d. */
 struct armed *armed_load(const char *const *paths, size_t n, bool allow_empty, uint16_t generation, struct diags *d);
+/* The same with a say on signatures; t may be NULL. */
+struct armed *armed_load_trusted(const char *const *paths, size_t n, bool allow_empty, const struct rulefile_trust *t,
+				 uint16_t generation, struct diags *d);
 void armed_free(struct armed *a);
 
 /* "1,204 indicators (domain 1,000, ip 204), 3 sets, digest 1f2e…": for the first lines. */

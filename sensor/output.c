@@ -374,7 +374,8 @@ static bool start_spool(struct output *o, const struct output_conf *c, struct er
 	if (!o->spool || !start_tls(o, c, e))
 		return false;
 	o->coalesce = coalesce_new(FOLD_GROUPS, to_spool, o);
-	struct uplink_conf u = {.collectors = &o->collectors, .tls = o->tls, .sensor_id = o->sensor_id};
+	struct uplink_conf u = {
+	    .collectors = &o->collectors, .tls = o->tls, .sensor_id = o->sensor_id, .sync = c->sync};
 	if (o->collectors.n)
 		o->uplink = uplink_new(&u, o->spool, e);
 	return !o->collectors.n || o->uplink;
@@ -466,6 +467,11 @@ void output_status(struct output *o, const char *json, size_t n)
 void output_reload(struct output *o)
 {
 	atomic_store(&o->reload, true);
+	waker_poke(&o->waker);
+}
+
+void output_poke(struct output *o)
+{
 	waker_poke(&o->waker);
 }
 

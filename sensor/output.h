@@ -12,6 +12,7 @@
 #include "common/err.h"
 
 struct output;
+struct rulesync;
 
 struct output_conf {
 	const char *json_path;             /* -o: file or "-"; NULL = none */
@@ -22,6 +23,7 @@ struct output_conf {
 	struct conf_list collectors;       /* "host:port", "[v6]:port", "unix:/path" in order of preference */
 	const char *tls_cert, *tls_key, *tls_ca, *tls_crl; /* NULL cert: plaintext, allowed to unix and loopback only */
 	const char *sensor_id;
+	struct rulesync *sync; /* NULL = takes no indicator sets; borrowed */
 };
 
 struct output_stats {
@@ -44,6 +46,8 @@ void output_status(struct output *o, const char *json, size_t n);
 /* On SIGHUP: opens the JSON file anew (it also notices by itself that it was
  * rotated) and reads certificates and revocation lists again. */
 void output_reload(struct output *o);
+/* There is something new to send that does not come through the queues. */
+void output_poke(struct output *o);
 void output_stats(struct output *o, struct output_stats *out);
 /* Writes out what is queued, spools it, waits up to wait_ms for acknowledgement. */
 void output_stop(struct output *o, int64_t wait_ms);

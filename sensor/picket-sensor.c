@@ -20,6 +20,7 @@
 #include "sensor/live.h"
 #include "sensor/sensor_metrics.h"
 #include "sensor/status.h"
+#include "sensor/supply.h"
 
 #define STATUS_S      5
 #define FILE_LEAVE_MS 600000 /* a file was read: the collector is waited for */
@@ -36,6 +37,7 @@ struct sensor {
 	struct prefix *home;
 	struct alert_origin origin;
 	struct worker_conf worker;
+	struct supply supply;
 	struct armed *armed;
 	struct output *output;
 	struct heuristics *heuristics; /* -r; a running sensor's are in live */
@@ -194,18 +196,6 @@ static void print_findings(struct sensor *s)
 
 /* ---- rules ---- */
 
-static struct armed *read_rules(struct sensor *s, uint16_t generation)
-{
-	const struct sensor_conf *c = &s->conf;
-	if (!c->rules.n && !c->allow_empty) {
-		diag_add(&s->d, DIAG_ERROR, (struct diag_place){.file = "rules.files"}, "no-rules",
-			 "no rule file is configured: the sensor would match nothing; give rules.files or --rules, or "
-			 "set rules.allow_empty");
-		return NULL;
-	}
-	return armed_load((const char *const *)c->rules.v, c->rules.n, c->allow_empty, generation, &s->d);
-}
-
 /* The first lines: what was decided, and what cannot work. */
 static void tell_rules(const struct sensor *s)
 {
@@ -223,22 +213,48 @@ static void tell_rules(const struct sensor *s)
 		log_info("the set holds protocol or risk indicators: nDPI sees every flow");
 }
 
-static void reload(struct sensor *s)
+static uint16_t next_generation(const struct sensor *s)
 {
-	output_reload(s->output); /* also when the rules turn out to be refused */
-	struct armed *next = read_rules(s, (uint16_t)(s->armed->generation % 65535 + 1));
-	print_findings(s);
-	if (!next) {
-		log_errorx("the new rules are refused, see above; the set loaded before stays");
-		return;
-	}
+	return (uint16_t)(s->armed->generation % 65535 + 1);
+}
+
+static void take_over(struct sensor *s, struct armed *next)
+{
 	if (!live_arm(s->live, next)) {
 		log_errorx("a worker did not take the new rules within ten seconds; the old set's memory is kept");
 	} else {
 		armed_free(s->armed);
 	}
 	s->armed = next;
+}
+
+static void reload(struct sensor *s)
+{
+	output_reload(s->output); /* also when the rules turn out to be refused */
+	supply_reread(&s->supply, &s->d);
+	struct armed *next = supply_load(&s->supply, next_generation(s), &s->d);
+	print_findings(s);
+	if (!next) {
+		log_errorx("the new rules are refused, see above; the set loaded before stays");
+		return;
+	}
+	take_over(s, next);
 	tell_rules(s);
+}
+
+/* rulesync_arm(): sets came from the collector. What is wrong in other files was told when they were loaded. */
+static bool arm_sets(void *owner, const char *const *paths, size_t n, struct err *e)
+{
+	struct sensor *s = owner;
+	struct diags d = {0};
+	struct armed *next = supply_load_with(&s->supply, paths, n, next_generation(s), &d);
+	if (!next)
+		err_set(e, "it cannot be armed: %.400s", d.n ? d.list[d.n - 1].text : "no reason was given");
+	diag_free(&d);
+	if (!next)
+		return false;
+	take_over(s, next);
+	return true;
 }
 
 /* ---- start ---- */
@@ -300,10 +316,11 @@ static bool start_output(struct sensor *s, unsigned producers, struct err *e)
 	    .tls_ca = c->tls_ca,
 	    .tls_crl = c->tls_crl,
 	    .sensor_id = c->id,
+	    .sync = s->supply.sync,
 	};
 	if (!o.json_path && !c->collectors.n)
 		return err_set(e, "nowhere to send alerts: give -o FILE (- is standard output) or collector.address");
-	s->output = output_start(&o, producers, e);
+	s->supply.output = s->output = output_start(&o, producers, e);
 	return s->output != NULL;
 }
 
@@ -323,6 +340,7 @@ static struct status status_now(struct sensor *s, struct output_stats *stats)
 	    .ledger = &s->ledger,
 	    .output = stats,
 	    .started_us = s->started_us,
+	    .sync = s->supply.sync,
 	};
 }
 
@@ -365,17 +383,22 @@ static bool start_metrics(struct sensor *s, struct err *e)
 }
 
 /* The signal that came within STATUS_S seconds, else 0. Who asks for metrics is
- * answered meanwhile. */
+ * answered meanwhile, and sets that come from the collector are armed. */
 static int wait_signal(struct sensor *s, int signals)
 {
 	int64_t until = clock_mono_us() + STATUS_S * 1000000, left;
-	struct pollfd p[2] = {{.fd = signals, .events = POLLIN},
-			      {.fd = s->metrics ? metrics_fd(s->metrics) : -1, .events = POLLIN}};
+	struct pollfd p[3] = {{.fd = signals, .events = POLLIN},
+			      {.fd = s->metrics ? metrics_fd(s->metrics) : -1, .events = POLLIN},
+			      {.fd = s->supply.ready_fd, .events = POLLIN}};
 	struct signalfd_siginfo info;
 	while ((left = until - clock_mono_us()) > 0) {
-		poll(p, 2, (int)(left / 1000 + 1));
+		poll(p, 3, (int)(left / 1000 + 1));
 		if (p[1].revents)
 			metrics_work(s->metrics);
+		if (p[2].revents) {
+			supply_work(&s->supply, arm_sets, s);
+			return 0; /* the status says so at once */
+		}
 		if (p[0].revents && read(signals, &info, sizeof(info)) == sizeof(info))
 			return (int)info.ssi_signo;
 	}
@@ -510,7 +533,7 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], DPI_WORKER_ARGUMENT) == 0)
 		return dpi_worker_main(argc, argv);
-	struct sensor s = {.level = LOG_LEVEL_INFO, .started_us = clock_wall_us()};
+	struct sensor s = {.level = LOG_LEVEL_INFO, .supply = {.ready_fd = -1}, .started_us = clock_wall_us()};
 	int code = first_round(&s, argc, argv);
 	if (code >= 0)
 		return code;
@@ -520,7 +543,8 @@ int main(int argc, char **argv)
 		conf_dump(sensor_keys, sensor_keys_n, &s.conf, stdout);
 		code = EXIT_OK;
 	} else {
-		s.armed = ok || s.check ? read_rules(&s, 1) : NULL;
+		bool supplied = (ok || s.check) && supply_open(&s.supply, &s.conf, !s.file, &s.d);
+		s.armed = supplied ? supply_load(&s.supply, 1, &s.d) : NULL;
 		print_findings(&s);
 		if (!ok || !s.armed)
 			code = EXIT_INVALID;
@@ -533,6 +557,7 @@ int main(int argc, char **argv)
 		log_info("configuration and rules are valid");
 	print_findings(&s);
 	armed_free(s.armed);
+	supply_close(&s.supply);
 	heuristics_free(s.heuristics);
 	free(s.home);
 	conf_free(sensor_keys, sensor_keys_n, &s.conf);

@@ -16,9 +16,23 @@ struct command {
 	int (*main)(int argc, char **argv); /* argv[0] is the command's own name */
 };
 
+/* Of `picket rules`: what speaks to Redis, which rules/ knows nothing of. */
+static const struct command publishing[] = {
+    {"push", "", cli_push},         {"rollback", "", cli_rollback}, {"promote", "", cli_promote},
+    {"withdraw", "", cli_withdraw}, {"status", "", cli_sets},
+};
+
+static int rules_main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(publishing) / sizeof(*publishing); i++)
+		if (strcmp(argv[1], publishing[i].name) == 0)
+			return publishing[i].main(argc - 1, argv + 1);
+	return cli_rules(argc, argv);
+}
+
 static const struct command commands[] = {
     {"scan", "match capture files against indicators, without any set-up", scan_main},
-    {"rules", "check, compile, convert and compare indicator files", cli_rules},
+    {"rules", "check, compile, sign, publish and compare indicator files", rules_main},
     {"why", "why a value does or does not hit", rules_why},
     {"alerts", "list, show, follow and judge the alerts in Redis", cli_alerts},
     {"sensors", "the sensors and how they are", cli_sensors},

@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/frame.h"
 #include "common/listen.h"
+#include "rules/manifest.h"
 
 static const char *const vlan_modes[] = {"auto", "strict", "ignore", NULL};
 static const char *const dpi_modes[] = {"off", "unrecognised", "all", NULL};
@@ -66,6 +67,17 @@ const struct conf_key sensor_keys[] = {
      .help = "Rule files (YAML, CSV, compiled) and folders of them. SIGHUP reads them again."},
     {"rules.allow_empty", CONF_BOOL, AT(allow_empty), .fallback = "false", .reload = true,
      .help = "Start, and accept a reload, with no indicator at all."},
+    {"rules.keys", CONF_STRING, AT(keys), .fallback = "",
+     .help = "Trusted keys (YAML, picket-rules(1)): whose signed sets are believed, and which. With a collector: sets "
+	     "are taken from it. Read again on SIGHUP."},
+    {"rules.require_signature", CONF_BOOL, AT(require_signature), .fallback = "false",
+     .help = "Refuse rule files that no trusted key has signed."},
+    {"rules.dir", CONF_STRING, AT(sets_dir), .fallback = "/var/lib/picket/sets",
+     .help = "Folder for the sets that come from the collector: what is there is loaded when the collector is away."},
+    {"rules.ring", CONF_STRING, AT(ring), .fallback = "",
+     .help = "A sensor of the ring canary gets sets that are published to this ring first. Empty: none."},
+    {"rules.max_shrink", CONF_INT, AT(max_shrink), .min = 0, .max = 100, .fallback = "50",
+     .help = "Per cent of its indicators that a set may lose at once; its signer can say that more is meant."},
 
     {"heuristics.port_scan.on", CONF_BOOL, AT(heuristic.on[HEURISTIC_PORT_SCAN]), .fallback = "false",
      .help = "Warn of a source that tries many TCP ports of one address in vain."},
@@ -193,6 +205,22 @@ static bool check_id(const struct sensor_conf *c, struct diags *d)
 	return false;
 }
 
+static bool check_sets(const struct sensor_conf *c, struct diags *d)
+{
+	bool ok = true;
+	if (c->require_signature && !c->keys) {
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = "rules.require_signature"}, "no-keys",
+			 "rules.keys must say whose signatures count");
+		ok = false;
+	}
+	if (c->ring && !manifest_id_valid(c->ring, strlen(c->ring))) {
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = "rules.ring"}, "bad-ring",
+			 "expected 1 to %d of A-Z a-z 0-9 . _ -", MANIFEST_SET_MAX);
+		ok = false;
+	}
+	return ok;
+}
+
 bool sensor_conf_check(const struct sensor_conf *c, struct diags *d)
 {
 	bool ok = check_id(c, d);
@@ -201,6 +229,7 @@ bool sensor_conf_check(const struct sensor_conf *c, struct diags *d)
 	ok &= check_home(c, d);
 	ok &= check_tls(c, d);
 	ok &= check_metrics(c, d);
+	ok &= check_sets(c, d);
 	return ok;
 }
 

@@ -24,7 +24,9 @@ struct sensor_conf {
 	int64_t flows, memory_bytes, defrag_bytes;
 	/* what it looks for */
 	struct conf_list rules;
-	bool allow_empty;
+	bool allow_empty, require_signature;
+	char *sets_dir, *keys, *ring;
+	int64_t max_shrink;
 	struct heuristic_conf heuristic;
 	/* where alerts go */
 	char *json_path, *spool_dir;

@@ -1,5 +1,8 @@
 #include "sensor/status.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "common/clock.h"
 #include "common/json.h"
 
@@ -39,6 +42,37 @@ static void put_output(struct json *j, const struct output_stats *o)
 	json_put_int(j, "reconnects", (int64_t)o->reconnects);
 }
 
+#define SETS_TOLD 12 /* the status is bounded; receipts (picket rules status) have all of them */
+
+struct telling {
+	struct json *j;
+	size_t n;
+};
+
+static void put_set(void *owner, const char *set, const char *text)
+{
+	struct telling *t = owner;
+	char key[MANIFEST_SET_MAX + 24];
+	if (t->n++ >= SETS_TOLD)
+		return;
+	snprintf(key, sizeof(key), strncmp(text, "refused", 7) == 0 ? "sets_refused.%s" : "sets.%s", set);
+	json_put_bytes(t->j, key, text, strlen(text), 400);
+}
+
+static void put_sets(struct json *j, struct rulesync *sync)
+{
+	struct telling t = {.j = j};
+	struct rulesync_stats stats;
+	if (!sync)
+		return;
+	rulesync_stats(sync, &stats);
+	json_put_int(j, "sets_held", (int64_t)stats.held);
+	json_put_int(j, "sets_armed", (int64_t)stats.armed);
+	json_put_int(j, "sets_refused", (int64_t)stats.refused);
+	json_put_int(j, "sets_by_delta", (int64_t)stats.deltas);
+	rulesync_each(sync, put_set, &t);
+}
+
 void status_json(struct buf *out, const struct status *s)
 {
 	struct json *j = json_map();
@@ -49,6 +83,7 @@ void status_json(struct buf *out, const struct status *s)
 	put_list(j, "interfaces", &s->conf->interfaces);
 	json_put_text(j, "capture", !s->captures_up ? "down" : s->captures_up < s->captures ? "partly up" : "up");
 	put_rules(j, s->armed);
+	put_sets(j, s->sync);
 	put_output(j, s->output);
 	for (int i = 0; i < LEDGER_COUNT; i++)
 		json_put_int(j, ledger_name((enum ledger_id)i), (int64_t)s->ledger->v[i]);

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "sensor/armed.h"
 #include "sensor/output.h"
+#include "sensor/rulesync.h"
 #include "sensor/sensor_conf.h"
 
 struct status {
@@ -16,6 +17,7 @@ struct status {
 	const struct ledger *ledger;
 	const struct output_stats *output;
 	int64_t started_us;
+	struct rulesync *sync; /* NULL = none */
 };
 
 void status_json(struct buf *out, const struct status *s);

@@ -58,8 +58,8 @@
 #define OUT_BYTES           (256u << 10) /* made ready at a time */
 #define WINDOW_BYTES        (8u << 20)   /* sent and not acknowledged */
 #define WINDOW_FRAMES       256
-#define IN_BYTES_MAX        (FRAME_HEADER + 4096) /* collectors send small frames */
-#define REWINDS_MAX         16                    /* without an ACK in between */
+#define IN_BYTES_MAX        (FRAME_HEADER + 4096 + SET_PIECE_MAX) /* collectors send small frames */
+#define REWINDS_MAX         16                                    /* without an ACK in between */
 #define REWIND_ECHO_US      S /* the frames that were on the way when it first asked may each repeat it */
 #define STATUS_BYTES_MAX    (64u << 10)
 
@@ -374,6 +374,11 @@ static void say_hello(struct uplink *u, int64_t now_us)
 	buf_add(&u->out, u->conf.sensor_id, id_n);
 	buf_u8(&u->out, (uint8_t)version_n);
 	buf_add(&u->out, PICKET_VERSION, version_n);
+	if (u->conf.sync) {
+		const char *ring = rulesync_ring(u->conf.sync);
+		buf_u8(&u->out, (uint8_t)strlen(ring));
+		buf_add(&u->out, ring, strlen(ring));
+	}
 	frame_end(&u->out, at);
 	u->state = STATE_HELLO; /* TLS and WELCOME share one limit: state_us stays */
 	u->heard_us = now_us;
@@ -509,6 +514,8 @@ static bool on_welcome(struct uplink *u, uint64_t mark, uint64_t highest, int64_
 	u->status_us = 0;
 	u->sessions++;
 	u->said_text.text[0] = '\0';
+	if (u->conf.sync)
+		rulesync_connected(u->conf.sync);
 	enter(u, STATE_STREAMING, now_us);
 	log_info("connected to the collector %s, sending from record %" PRIu64, u->target[u->at].text, mark + 1);
 	return true;
@@ -554,6 +561,15 @@ static bool on_bye(struct uplink *u, struct cursor c, int64_t now_us)
 	return false;
 }
 
+static bool on_set(struct uplink *u, const struct frame *f, int64_t now_us)
+{
+	struct err e;
+	if (rulesync_take(u->conf.sync, f, &e))
+		return true;
+	fail(u, now_us, &e);
+	return false;
+}
+
 static bool on_frame(struct uplink *u, const struct frame *f, int64_t now_us)
 {
 	struct cursor c = cursor_over(f->payload.p, f->payload.n);
@@ -561,6 +577,8 @@ static bool on_frame(struct uplink *u, const struct frame *f, int64_t now_us)
 		return on_bye(u, c, now_us);
 	uint64_t number = cursor_u64(&c);
 	bool streaming = u->state == STATE_STREAMING;
+	if (streaming && u->conf.sync && (f->type == FRAME_SET_OFFER || f->type == FRAME_SET_DATA))
+		return on_set(u, f, now_us);
 	if (cursor_ok(&c) && f->type == FRAME_WELCOME)
 		return on_welcome(u, number, cursor_left(&c) ? cursor_u64(&c) : number, now_us);
 	if (cursor_ok(&c) && streaming && f->type == FRAME_ACK)
@@ -595,7 +613,7 @@ static bool hear(struct uplink *u, int64_t now_us)
 {
 	for (;;) {
 		struct err e = {"it closed the connection"};
-		uint8_t chunk[4096];
+		uint8_t chunk[16384];
 		size_t got = 0;
 		enum tls_result r = receive(u, chunk, sizeof(chunk), &got, &e);
 		if (r == TLS_WANT_READ || r == TLS_WANT_WRITE)
@@ -655,6 +673,8 @@ static void stream(struct uplink *u, int64_t now_us)
 {
 	do {
 		put_status(u, now_us);
+		if (u->conf.sync && u->out.n - u->out_at < OUT_BYTES)
+			rulesync_put(u->conf.sync, &u->out);
 		while (u->out.n - u->out_at < OUT_BYTES && put_data(u, now_us))
 			;
 		if (u->out_at == u->out.n || !flush(u, now_us))

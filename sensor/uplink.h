@@ -12,12 +12,14 @@
 #include "common/conf.h"
 #include "common/err.h"
 #include "common/tls.h"
+#include "sensor/rulesync.h"
 #include "sensor/spool.h"
 
 struct uplink_conf {
 	const struct conf_list *collectors; /* "host:port", "[v6]:port", "unix:/path", in order; borrowed */
 	struct tls *tls;                    /* NULL: plaintext, to unix sockets and loopback only; borrowed */
 	const char *sensor_id;              /* borrowed */
+	struct rulesync *sync;              /* NULL: takes no indicator sets; borrowed */
 };
 
 struct uplink_stats {

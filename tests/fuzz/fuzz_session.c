@@ -29,7 +29,7 @@ static void on_status(struct session *s, struct bytes json)
 	(void)json;
 }
 
-static const struct session_ops ops = {on_hello, on_flush, on_status};
+static const struct session_ops ops = {.hello = on_hello, .flush = on_flush, .status = on_status};
 static const struct session_limits limits = {.hello_us = 5000000, .frame_us = 30000000, .flush_us = 1, .in_flight = 4};
 
 /* Gives every frame the CRC that it should have. */

@@ -89,7 +89,7 @@ static void test_bad_headers_are_refused_early(void **state)
 	} cases[] = {
 	    {"another protocol", "GE", 2, "not a Picket frame"},
 	    {"a later version", "PK\x02", 3, "version 2"},
-	    {"an unknown type", "PK\x01\x07", 4, "type 7"},
+	    {"an unknown type", "PK\x01\xee", 4, "type 238"},
 	    {"a byte over the limit", "PK\x01\x00\x00\x10\x00\x01", 8, "1048577 bytes"},
 	    {"four gigabytes", "PK\x01\x02\xff\xff\xff\xff", 8, "4294967295"},
 	};

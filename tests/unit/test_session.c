@@ -43,7 +43,7 @@ static void on_status(struct session *s, struct bytes json)
 	((struct owner *)s->owner)->statuses++;
 }
 
-static const struct session_ops ops = {on_hello, on_flush, on_status};
+static const struct session_ops ops = {.hello = on_hello, .flush = on_flush, .status = on_status};
 
 static void open_owner(struct owner *o)
 {

@@ -1,0 +1,110 @@
+#include "sensor/supply.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "sensor/output.h"
+
+static void on_ready(void *owner)
+{
+	const struct supply *s = owner;
+	const uint64_t one = 1;
+	while (write(s->ready_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static void on_reply(void *owner)
+{
+	const struct supply *s = owner;
+	if (s->output)
+		output_poke(s->output);
+}
+
+static bool open_sync(struct supply *s, struct diags *d)
+{
+	const struct sensor_conf *c = s->conf;
+	struct rulesync_conf conf = {.dir = c->sets_dir,
+				     .trust = s->trust,
+				     .ring = c->ring,
+				     .max_shrink = (unsigned)c->max_shrink,
+				     .ready = on_ready,
+				     .reply = on_reply,
+				     .owner = s};
+	struct err e;
+	s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->ready_fd < 0)
+		err_errno(&e, "cannot make an eventfd");
+	else
+		s->sync = rulesync_new(&conf, d, &e);
+	if (!s->sync)
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = "rules.dir"}, "unreadable", "%s", e.text);
+	return s->sync != NULL;
+}
+
+bool supply_open(struct supply *s, const struct sensor_conf *c, bool from_collector, struct diags *d)
+{
+	*s = (struct supply){.conf = c, .ready_fd = -1};
+	if (!c->keys)
+		return true;
+	s->trust = trust_read(c->keys, d);
+	return s->trust && (!from_collector || !c->sets_dir || !c->collectors.n || open_sync(s, d));
+}
+
+void supply_close(struct supply *s)
+{
+	rulesync_free(s->sync);
+	trust_free(s->trust);
+	if (s->ready_fd >= 0)
+		close(s->ready_fd);
+	*s = (struct supply){.ready_fd = -1};
+}
+
+struct armed *supply_load_with(struct supply *s, const char *const *sets, size_t n, uint16_t generation,
+			       struct diags *d)
+{
+	const struct sensor_conf *c = s->conf;
+	struct rulefile_trust trust = {.keys = s->trust, .required = c->require_signature, .now_us = clock_wall_us()};
+	if (!c->rules.n && !s->sync && !c->allow_empty) {
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = "rules.files"}, "no-rules",
+			 "no rule file is configured: the sensor would match nothing; give rules.files or --rules, or "
+			 "set rules.allow_empty");
+		return NULL;
+	}
+	const char **all = xcalloc(c->rules.n + n + 1, sizeof(*all));
+	for (size_t i = 0; i < c->rules.n; i++)
+		all[i] = c->rules.v[i];
+	memcpy(all + c->rules.n, sets, n * sizeof(*all));
+	/* With a collector behind it a sensor may begin with nothing; its status says so. */
+	struct armed *a = armed_load_trusted(all, c->rules.n + n, c->allow_empty || s->sync, &trust, generation, d);
+	free(all);
+	return a;
+}
+
+struct armed *supply_load(struct supply *s, uint16_t generation, struct diags *d)
+{
+	size_t n = 0;
+	const char *const *sets = s->sync ? rulesync_paths(s->sync, &n) : NULL;
+	return supply_load_with(s, n ? sets : (const char *const[]){NULL}, n, generation, d);
+}
+
+void supply_reread(struct supply *s, struct diags *d)
+{
+	struct trust *fresh = s->conf->keys ? trust_read(s->conf->keys, d) : NULL;
+	if (!fresh)
+		return;
+	if (s->sync)
+		rulesync_trust(s->sync, fresh);
+	trust_free(s->trust);
+	s->trust = fresh;
+}
+
+void supply_work(struct supply *s, rulesync_arm *arm, void *owner)
+{
+	uint64_t count;
+	if (read(s->ready_fd, &count, sizeof(count)) > 0)
+		rulesync_work(s->sync, arm, owner);
+}
