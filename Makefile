@@ -203,6 +203,7 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/benc
 # How fast, beside ndpiReader and a bare pcap_loop; BENCH_SCALE=4 for larger corpora.
 bench: all $(BENCH)
 	$(Q)tests/bench/bench.sh $(BUILD)
+	$(Q)tests/bench/bench_collector.sh $(BUILD)
 
 # That the bench runs and finds what it planted, and the instructions of a packet.
 bench-short: all $(BENCH)

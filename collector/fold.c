@@ -15,7 +15,8 @@
 
 void fold_init(struct fold *f, const struct hash_key *hash, int64_t reopen_after_us, size_t deltas_max)
 {
-	*f = (struct fold){.hash = hash, .reopen_after_us = reopen_after_us, .deltas_max = deltas_max};
+	*f = (struct fold){
+	    .hash = hash, .reopen_after_us = reopen_after_us, .deltas_max = deltas_max, .lane_max = FOLD_LANE_MAX};
 	if (!f->deltas_max || f->deltas_max > FOLD_DELTAS_MAX)
 		f->deltas_max = FOLD_DELTAS_MAX;
 	f->delta = xcalloc(f->deltas_max, sizeof(*f->delta));
@@ -111,7 +112,7 @@ static bool room_for(const struct fold *f, const struct record *r, bool new_delt
 	for (size_t i = 0; new_delta && i < FIELD_COUNT; i++)
 		bytes += r->field[i].n;
 	return !new_delta ||
-	       (f->n < f->deltas_max && f->lane_n[lane] < FOLD_LANE_MAX && f->arena.n + bytes <= FOLD_BYTES_MAX);
+	       (f->n < f->deltas_max && f->lane_n[lane] < f->lane_max && f->arena.n + bytes <= FOLD_BYTES_MAX);
 }
 
 static struct delta *delta_new(struct fold *f, const struct record *r, const uint8_t key[16], unsigned lane,
@@ -176,7 +177,11 @@ enum fold_result fold_add(struct fold *f, const struct record *r, uint64_t seque
 	if (!room_for(f, r, fresh, lane))
 		return FOLD_FULL;
 	if (fresh) {
+		bool again = d != NULL;
+		if (again)
+			d->again = true;
 		d = delta_new(f, r, key, lane, first_us);
+		d->again = again;
 		*slot = (uint16_t)f->n;
 	}
 	d->n += r->n;

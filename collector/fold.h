@@ -15,7 +15,7 @@
 #include "rules/alert.h"
 
 #define FOLD_DELTAS_MAX 4096       /* groups in one flush, which may take several script calls */
-#define FOLD_LANE_MAX   125        /* of one lane: a script call takes whole lanes */
+#define FOLD_LANE_MAX   125        /* of one lane, at most: a script call takes whole lanes */
 #define FOLD_BYTES_MAX  (4u << 20) /* copied fields and events */
 #define FOLD_PEERS_MAX  8192
 #define FOLD_PEER_SLOTS 16384
@@ -39,6 +39,7 @@ struct delta {
 	struct span field[FIELD_COUNT]; /* of the first record; FIELD_JSON: the first event */
 	uint16_t first_peer;            /* index into peers + 1; 0 = none */
 	uint8_t lane;
+	bool again; /* the fold holds another delta of this key */
 };
 
 struct fold_peer {
@@ -50,6 +51,7 @@ struct fold {
 	const struct hash_key *hash;
 	int64_t reopen_after_us;
 	size_t deltas_max; /* at most FOLD_DELTAS_MAX */
+	size_t lane_max;   /* of one lane, at most FOLD_LANE_MAX; may be changed after a reset */
 	const struct marks *marks; /* what Redis has already; NULL = nothing */
 	struct delta *delta;
 	size_t n;

@@ -490,6 +490,7 @@ static void serve_store(struct server *s)
 {
 	store_work(s->store);
 	sets_work(s->sets, clock_mono_us());
+	s->limits.lane_deltas = store_call_deltas(s->store) / 2; /* two lanes of a full fold fit into a call */
 	if (store_state(s->store) != STORE_READY)
 		return;
 	for (struct conn *c = s->conns; c; c = c->next)

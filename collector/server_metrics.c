@@ -147,6 +147,9 @@ static void put_store(struct buf *out, const struct server_figures *f)
 	    COUNT("groups_swept", "Groups forgotten after their retention.", s->swept),
 	};
 	put_rows(out, rows, sizeof(rows) / sizeof(*rows));
+	metric_family(out, "picket_collector_script_seconds_total", METRIC_COUNTER,
+		      "How long flushes kept Redis busy, by its own clock.");
+	metric_sample_us(out, "picket_collector_script_seconds_total", NULL, 0, (int64_t)s->script_us);
 }
 
 /* ---- of the sensors ---- */

@@ -136,6 +136,8 @@ static bool flush(struct session *s, int64_t now_us)
 	s->in_flight++;
 	s->ops->flush(s, hi);
 	fold_reset(&s->fold);
+	if (s->limits->lane_deltas)
+		s->fold.lane_max = s->limits->lane_deltas;
 	marks_raise(&s->marks, 0, LANES, hi);
 	s->flushed = hi;
 	s->fold_since_us = 0;

@@ -35,6 +35,7 @@ struct session_limits {
 	int64_t flush_us;                   /* the longest that an alert waits in the fold */
 	size_t in_flight;                   /* flushes under way */
 	int64_t records_per_s, bytes_per_s; /* 0 = not limited */
+	size_t lane_deltas;                 /* of one lane in a flush; 0 = FOLD_LANE_MAX */
 };
 
 enum session_state { SESSION_NEW = 0, SESSION_ASKED, SESSION_OPEN, SESSION_CLOSED, SESSION_STATE_COUNT };

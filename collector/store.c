@@ -17,6 +17,10 @@
  * marks and changes nothing. Marks only grow, but when Redis goes back in time,
  * and then the groups go back with them.
  *
+ * While Redis runs a script nobody else is served. A call tells how long it took,
+ * and the next ones are cut to CALL_US; with durability: disk, where each call
+ * waits for the disk once, to CALL_DISK_US.
+ *
  * In a cluster a call may be refused because its slot has moved or is moving.
  * Then this partition's calls are all answered first, the map is asked for, and
  * those that were not done are sent again in their old order. */
@@ -39,6 +43,11 @@
 #include "common/text.h"
 
 #define PARTITIONS_CLUSTER 16
+#define CALL_US            2500
+#define CALL_DISK_US       5000
+#define CALL_DELTAS_FIRST  125
+#define CALL_WEIGHT        0.05  /* of one call in what the cut goes by */
+#define CALL_MEASURED_MIN  16    /* groups of a call that is judged: small ones have other costs */
 #define RETRY_US           10000 /* for a slot that moves */
 #define SWEEP_EVERY_US     10000000
 #define SWEEP_BATCH        250
@@ -71,6 +80,8 @@ struct store {
 	struct store_stats stats;
 	struct log_once say_conflict, say_replicas;
 	struct flush_args args;
+	size_t call_deltas;
+	double us_per_delta;
 };
 
 /* What a caller waits for: one answer for all its calls. */
@@ -91,7 +102,8 @@ struct call {
 	struct node *node;
 	char *text; /* the command, for sending it again; NULL when that cannot be */
 	size_t n;
-	uint64_t low; /* of a flush: the mark it leaves */
+	uint64_t low;  /* of a flush: the mark it leaves */
+	size_t deltas; /* … and its groups */
 	int64_t since_us;
 	bool again;
 };
@@ -102,6 +114,7 @@ struct store *store_new(const struct store_conf *c)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
 	s->conf = *c;
+	s->call_deltas = CALL_DELTAS_FIRST;
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	s->parts = c->mode == STORE_CLUSTER ? PARTITIONS_CLUSTER : 1;
 	for (unsigned i = 0; i < s->parts; i++) {
@@ -205,6 +218,11 @@ const struct store_stats *store_stats(const struct store *s)
 	return &s->stats;
 }
 
+size_t store_call_deltas(const struct store *s)
+{
+	return s->call_deltas;
+}
+
 /* ---- calls ---- */
 
 static void job_part_done(struct job *j, enum store_result result)
@@ -263,11 +281,11 @@ static bool call_send(struct store *s, struct call *c)
 }
 
 static void call_add(struct job *j, struct partition *p, size_t argc, const char **argv, const size_t *len,
-		     uint64_t low)
+		     uint64_t low, size_t deltas)
 {
 	struct store *s = j->store;
 	struct call *c = xcalloc(1, sizeof(*c));
-	*c = (struct call){.job = j, .part = p, .low = low, .since_us = clock_mono_us()};
+	*c = (struct call){.job = j, .part = p, .low = low, .deltas = deltas, .since_us = clock_mono_us()};
 	c->n = redis_text(&c->text, argc, argv, len);
 	if (p->tail)
 		p->tail->next = c;
@@ -372,6 +390,24 @@ enum store_result store_flush_result(const struct reply *r, uint64_t hi, struct 
 	return STORE_OK;
 }
 
+size_t store_call_cut(double *us_per_delta, size_t deltas, int64_t took_us, int64_t target_us)
+{
+	double now = (double)took_us / (double)deltas;
+	*us_per_delta += *us_per_delta > 0 ? CALL_WEIGHT * (now - *us_per_delta) : now;
+	double cut = (double)target_us / *us_per_delta;
+	return cut < CALL_DELTAS_MIN ? CALL_DELTAS_MIN : cut > FLUSH_CALL_DELTAS ? FLUSH_CALL_DELTAS : (size_t)cut;
+}
+
+static void take_time(struct store *s, const struct call *c, const struct reply *r)
+{
+	int64_t took_us, target = s->conf.durability == DURABILITY_DISK ? CALL_DISK_US : CALL_US;
+	if (!reply_number(reply_at(r, 5), &took_us) || took_us <= 0)
+		return;
+	s->stats.script_us += (uint64_t)took_us;
+	if (c->deltas >= CALL_MEASURED_MIN)
+		s->call_deltas = store_call_cut(&s->us_per_delta, c->deltas, took_us, target);
+}
+
 static enum store_result take_flush(struct store *s, struct call *c, const struct reply *r)
 {
 	char conflict[128];
@@ -383,6 +419,8 @@ static enum store_result take_flush(struct store *s, struct call *c, const struc
 	if (*conflict && log_again(&s->say_conflict, &skipped))
 		log_warnx("Redis key %s has a wrong type: its alerts went into the stream as a loss; remove the key",
 			  conflict);
+	if (result == STORE_OK)
+		take_time(s, c, r);
 	if (result == STORE_OK && s->conf.durability == DURABILITY_REPLICA)
 		ask_replicas(c->job, c->node);
 	return result;
@@ -452,7 +490,7 @@ void store_marks(struct store *s, const char *sensor, uint64_t epoch, struct sto
 		snprintf(key, sizeof(key), "%shwm", s->part[i].prefix);
 		const char *argv[] = {"HMGET", key, field, part};
 		size_t len[] = {5, strlen(key), strlen(field), strlen(part)};
-		call_add(j, &s->part[i], 4, argv, len, 0);
+		call_add(j, &s->part[i], 4, argv, len, 0, 0);
 	}
 	job_part_done(j, STORE_OK);
 }
@@ -480,14 +518,14 @@ static void call_flush(struct job *j, struct partition *p, const struct flush_he
 	flush_args_begin(a, h);
 	for (unsigned i = b->start[from]; i < b->start[to]; i++)
 		flush_args_delta(a, f->fold, &f->fold->delta[b->delta[i]]);
-	call_add(j, p, a->argc, a->argv, a->len, flush_low(h));
+	call_add(j, p, a->argc, a->argv, a->len, flush_low(h), b->start[to] - b->start[from]);
 }
 
 /* The lanes from..: as many as fit into a call. */
-static unsigned lanes_that_fit(const struct by_lane *b, unsigned from, unsigned end)
+static unsigned lanes_that_fit(const struct by_lane *b, unsigned from, unsigned end, size_t deltas)
 {
 	unsigned to = from + 1;
-	while (to < end && b->start[to + 1] - b->start[from] <= FLUSH_CALL_DELTAS)
+	while (to < end && (size_t)(b->start[to + 1] - b->start[from]) <= deltas)
 		to++;
 	return to;
 }
@@ -508,7 +546,7 @@ static void flush_partition(struct job *j, struct partition *p, const struct sto
 			       .prev = now,
 			       .next = &next};
 	for (unsigned from = first, to; from < end; from = to) {
-		to = lanes_that_fit(b, from, end);
+		to = lanes_that_fit(b, from, end, s->call_deltas);
 		marks_raise(&next, from, to - from, f->hi);
 		call_flush(j, p, &h, f, b, from, to);
 		*now = next;

@@ -56,7 +56,8 @@ enum store_result {
 };
 
 struct store_stats {
-	uint64_t flushes, deltas, alerts, transitions, behind, failed, conflicts, reconnects, swept, calls, redirects;
+	uint64_t flushes, deltas, alerts, transitions, behind, failed, conflicts, reconnects, swept, calls, redirects,
+	    script_us; /* that flushes kept Redis busy, as it measured */
 };
 
 struct store;
@@ -76,6 +77,9 @@ const char *store_trouble(const struct store *s, bool *unfit);
 /* "Redis 7.0.15, noeviction, append-only file on" once it is known. */
 const char *store_summary(const struct store *s);
 const struct store_stats *store_stats(const struct store *s);
+/* How many groups a script call takes now: so many that Redis is busy with it for
+ * a few milliseconds, by its own clock. */
+size_t store_call_deltas(const struct store *s);
 
 /* Whether an error reply says that the key is (or its slot is just going)
  * elsewhere in the cluster: nothing was changed, ask again. */
@@ -119,5 +123,11 @@ bool store_send(struct store *s, const char *key, size_t argc, const char **argv
 /* Looks at the reply of a flush as Redis sent it. */
 enum store_result store_flush_result(const struct reply *r, uint64_t hi, struct store_stats *stats, uint64_t *mark,
 				     char conflict[static 128]);
+
+/* The cut of calls after one of so many groups took so long: moves slowly, and
+ * between CALL_DELTAS_MIN and FLUSH_CALL_DELTAS. us_per_delta is kept between the
+ * calls, 0 at the beginning. */
+#define CALL_DELTAS_MIN 32
+size_t store_call_cut(double *us_per_delta, size_t deltas, int64_t took_us, int64_t target_us);
 
 #endif

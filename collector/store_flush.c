@@ -92,30 +92,69 @@ static void arg_json(struct flush_args *s, struct bytes b)
 	arg_field(s, good ? b : (struct bytes){0});
 }
 
+static bool equal(struct bytes a, struct bytes b)
+{
+	return a.n == b.n && (!a.n || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static bool only_peer_is(const struct fold *f, const struct delta *d, struct bytes text)
+{
+	char peer[ADDR_TEXT_LEN];
+	struct addr a;
+	const struct fold_peer *p = d->first_peer ? &f->peer[d->first_peer - 1] : NULL;
+	if (!p || p->next)
+		return false;
+	memcpy(a.b, p->addr, sizeof(a.b));
+	addr_format(&a, peer);
+	return equal((struct bytes){(const uint8_t *)peer, strlen(peer)}, text);
+}
+
+static bool is_plain(const struct flush_args *s, const struct fold *f, const struct delta *d)
+{
+	static const struct bytes usual = {(const uint8_t *)"indicator+asset", 15};
+	struct bytes field[FIELD_COUNT];
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		field[i] = fold_bytes(f, d->field[i]);
+	return d->kind == RECORD_ALERT && !d->again && !d->skew_us && d->last_us >= s->stale_us && field[FIELD_SRC].n &&
+	       field[FIELD_APP].n && field[FIELD_TLP].n && !field[FIELD_EXERCISE].n && !field[FIELD_TENANT].n &&
+	       (!field[FIELD_FOLD].n || equal(field[FIELD_FOLD], usual)) &&
+	       equal(field[FIELD_SRC], field[FIELD_ENDPOINT]) && only_peer_is(f, d, field[FIELD_DEST]);
+}
+
+static void arg_fields(struct flush_args *s, const struct fold *f, const struct delta *d,
+		       const enum record_field *fields, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		arg_field(s, fold_bytes(f, d->field[fields[i]]));
+}
+
 void flush_args_delta(struct flush_args *s, const struct fold *f, const struct delta *d)
 {
-	/* As from DELTA_SET to DELTA_REASON. */
-	static const enum record_field fields[] = {FIELD_SET,      FIELD_SET_VERSION, FIELD_INDICATOR, FIELD_TYPE,
-						   FIELD_VALUE,    FIELD_WHERE,       FIELD_SRC,       FIELD_DEST,
-						   FIELD_ENDPOINT, FIELD_APP,         FIELD_TLP,       FIELD_PRODUCER,
-						   FIELD_EXERCISE, FIELD_TENANT,      FIELD_FOLD,      FIELD_REASON};
+	/* As from DELTA_SET to DELTA_TLP, and from DELTA_EXERCISE to DELTA_REASON. */
+	static const enum record_field usual[] = {FIELD_SET, FIELD_INDICATOR, FIELD_TYPE, FIELD_VALUE, FIELD_WHERE,
+						  FIELD_SRC, FIELD_DEST,      FIELD_APP,  FIELD_TLP};
+	static const enum record_field rare[] = {FIELD_EXERCISE, FIELD_TENANT, FIELD_FOLD, FIELD_REASON};
+	bool plain = is_plain(s, f, d);
 	char id[33];
 	text_hex(id, d->key, sizeof(d->key));
+	arg_printf(s, "%d", plain ? SHAPE_PLAIN : d->kind == RECORD_ALERT ? SHAPE_FULL : SHAPE_LOSS);
 	arg_printf(s, "%s", id);
-	arg_printf(s, "%d", d->kind);
 	arg_printf(s, "%" PRIu64, d->n);
 	arg_printf(s, "%d", d->severity);
 	arg_time(s, d->first_us);
 	arg_time(s, d->last_us);
 	arg_printf(s, "%" PRId64, d->last_us / 1000);
 	arg_time(s, d->opened_us > f->reopen_after_us ? d->opened_us - f->reopen_after_us : 0);
+	arg_fields(s, f, d, usual, sizeof(usual) / sizeof(*usual));
+	arg_json(s, fold_bytes(f, d->field[FIELD_JSON]));
+	if (plain)
+		return;
+	arg_field(s, fold_bytes(f, d->field[FIELD_ENDPOINT]));
 	if (d->skew_us)
 		arg_printf(s, "%" PRId64, d->skew_us / 1000);
 	else
 		arg(s, "", 0);
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
-		arg_field(s, fold_bytes(f, d->field[fields[i]]));
-	arg_json(s, fold_bytes(f, d->field[FIELD_JSON]));
+	arg_fields(s, f, d, rare, sizeof(rare) / sizeof(*rare));
 	arg_peers(s, f, d);
 }
 
@@ -124,6 +163,7 @@ void flush_args_begin(struct flush_args *s, const struct flush_head *h)
 	int64_t now = clock_wall_us();
 	char text[MARKS_TEXT_LEN];
 	s->argc = s->scratch.n = 0;
+	s->stale_us = now - STALE_US;
 	buf_reserve(&s->scratch, 2 * MARKS_TEXT_LEN + DELTA_SCRATCH * (FLUSH_CALL_DELTAS + 2) +
 				     FOLD_PEERS_MAX * ADDR_TEXT_LEN + 3 * FOLD_BYTES_MAX);
 	arg_text(s, "EVALSHA");
@@ -145,7 +185,7 @@ void flush_args_begin(struct flush_args *s, const struct flush_head *h)
 	arg_printf(s, "%" PRId64, now / 3600000000);
 	arg_printf(s, "%" PRId64, now / 86400000000);
 	arg_printf(s, "%" PRId64, h->conf->top_max);
-	arg_time(s, now - STALE_US);
+	arg_time(s, s->stale_us);
 }
 
 uint64_t flush_low(const struct flush_head *h)

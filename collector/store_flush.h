@@ -10,13 +10,14 @@
 #include "collector/store_script.h"
 #include "common/buf.h"
 
-#define FLUSH_CALL_DELTAS 125 /* keep Redis busy for two or three milliseconds; others wait meanwhile */
+#define FLUSH_CALL_DELTAS 250 /* at most; how many a call takes is measured (collector/store.c) */
 #define FLUSH_ARGS_MAX    (3 + 1 + FLUSH_HEAD_ARGS + FLUSH_CALL_DELTAS * FLUSH_DELTA_ARGS)
 
 struct flush_args {
 	const char *argv[FLUSH_ARGS_MAX];
 	size_t len[FLUSH_ARGS_MAX], argc;
 	struct buf scratch;
+	int64_t stale_us; /* events before this are old news */
 };
 
 struct flush_head {

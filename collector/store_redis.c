@@ -27,6 +27,7 @@
 #define READ_CHUNK      65536
 #define OUT_KEEP        (1u << 20) /* a send buffer above this is given back when it is empty */
 #define PENDING_INITIAL 64
+#define SEND_BUFFER     (1 << 20) /* the kernel gives what it allows (net.core.wmem_max) */
 
 #if HIREDIS_MAJOR >= 1
 typedef size_t redis_elements;
@@ -123,8 +124,11 @@ bool redis_target_password(struct redis_target *t, const char *path, struct err 
 
 /* ---- connecting ---- */
 
+/* Redis reads in small pieces between two calls and must not have to wait for us:
+ * a unix socket's own size is less than a large call. */
 static int connect_local(const struct redis_target *t, struct err *e)
 {
+	const int buffer = SEND_BUFFER;
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	snprintf(un.sun_path, sizeof(un.sun_path), "%.*s", (int)sizeof(un.sun_path) - 1, t->host);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -134,6 +138,7 @@ static int connect_local(const struct redis_target *t, struct err *e)
 			close(fd);
 		return -1;
 	}
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	return fd;
 }
 

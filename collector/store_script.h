@@ -14,8 +14,8 @@ enum script {
 
 extern const char *const script_text[SCRIPT_COUNT];
 
-/* SCRIPT_FLUSH: KEYS[1] = the hwm hash; ARGV = the head, then FLUSH_DELTA_ARGS
- * for each delta, in this order. */
+/* SCRIPT_FLUSH: KEYS[1] = the hwm hash; ARGV = the head, then for each
+ * delta DELTA_PLAIN_ARGS or FLUSH_DELTA_ARGS, in this order. */
 enum flush_arg {
 	FLUSH_PREFIX = 0, /* "picket:{p0}:" */
 	FLUSH_SENSOR,
@@ -34,33 +34,37 @@ enum flush_arg {
 	FLUSH_HEAD_ARGS
 };
 
+/* The shapes of a delta. A plain one is what nearly all are: a group that occurs
+ * once in the call, its endpoint is the source, its only far end the destination,
+ * and nothing about it is unusual; the fields behind DELTA_JSON are left out. */
+enum delta_shape { SHAPE_PLAIN = 0, SHAPE_FULL, SHAPE_LOSS };
+
 enum delta_arg {
-	DELTA_ID = 0, /* 32 hex digits */
-	DELTA_KIND,   /* enum record_kind */
+	DELTA_SHAPE = 0,
+	DELTA_ID, /* 32 hex digits */
 	DELTA_N,
 	DELTA_SEVERITY, /* 0..3 */
 	DELTA_FIRST,    /* RFC 3339 */
 	DELTA_LAST,
 	DELTA_LAST_MS,
-	DELTA_GAP,  /* the group's last event before this opens an episode */
-	DELTA_SKEW, /* milliseconds, "" = none */
+	DELTA_GAP, /* the group's last event before this opens an episode */
 	DELTA_SET,
-	DELTA_SET_VERSION,
 	DELTA_INDICATOR,
 	DELTA_TYPE,
 	DELTA_VALUE,
 	DELTA_WHERE,
 	DELTA_SRC,
 	DELTA_DEST,
-	DELTA_ENDPOINT,
 	DELTA_APP,
 	DELTA_TLP,
-	DELTA_PRODUCER,
+	DELTA_JSON,
+	DELTA_PLAIN_ARGS,
+	DELTA_ENDPOINT = DELTA_PLAIN_ARGS,
+	DELTA_SKEW, /* milliseconds, "" = none */
 	DELTA_EXERCISE,
 	DELTA_TENANT,
 	DELTA_FOLD,
 	DELTA_REASON,
-	DELTA_JSON,
 	DELTA_PEERS, /* addresses, blank-separated */
 	FLUSH_DELTA_ARGS
 };

@@ -5,6 +5,11 @@
  *   storm COLLECTOR N GROUPS JSON   N alerts of GROUPS groups in rotation, JSON bytes of event in each, without a
  *                                   spool, as fast as the collector takes them; comes again when it hangs up
  *   stall SOCKET SECONDS            how long a PING waits, one each millisecond: median, p99, worst
+ *   latency COLLECTOR PER_S SECONDS DIR CERT KEY CA   from the worker's hand-over of an alert to its acknowledgement,
+ *                                   which comes after Redis' answer: the sensor's own output thread, spool, uplink.
+ *                                   Median, p99, worst, in microseconds
+ *   reconnect COLLECTOR N CERT KEY CA CA_KEY COLLECTOR_CA   N sensors, each with a certificate of its own, come at
+ * once: seconds until the last one has its WELCOME
  *
  * Prints numbers only: alerts per second, or microseconds. */
 #define _GNU_SOURCE
@@ -14,6 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -28,10 +38,13 @@
 #include "common/text.h"
 #include "common/tls.h"
 #include "rules/alert.h"
+#include "sensor/output.h"
 #include "sensor/spool.h"
 #include "sensor/uplink.h"
 
-#define WINDOW 512 /* transactions in flight, raw */
+#define WINDOW 512  /* transactions in flight, raw */
+#define CALL   125  /* groups of a script call */
+#define HINTS  20   /* published for a call */
 #define BATCH  4000 /* records appended before the spool is committed */
 
 static void die(const char *what, const struct err *e)
@@ -89,6 +102,12 @@ static void make(struct made *m, uint64_t i, size_t json_n)
 	record_key(r, r->key);
 }
 
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return (x > y) - (x < y);
+}
+
 static double since(int64_t start_us)
 {
 	return (double)(clock_mono_us() - start_us) / 1e6;
@@ -134,10 +153,11 @@ static void send_words(struct redis *r, size_t n, const char **words)
 
 #define SEND(...) send_words(r, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
 
-/* The writes that the script makes for a new group; sums and marks are shared by
- * 250 groups there, so here too. */
+/* The writes that the script makes for a new group, field by field; sums, marks
+ * and hints are shared by the groups of a call there, so here too. */
 static void raw_one(struct redis *r, const struct made *m, uint64_t i)
 {
+	static const char *const sums[] = {"raw:{p0}:minute", "raw:{p0}:hour", "raw:{p0}:day"};
 	char hex[33], key[64], ms[24], when[CLOCK_TEXT_LEN], top[64], mark[24];
 	text_hex(hex, m->r.key, 16);
 	snprintf(key, sizeof(key), "raw:{p0}:alert:%s", hex);
@@ -147,23 +167,28 @@ static void raw_one(struct redis *r, const struct made *m, uint64_t i)
 	clock_format(m->r.first_us, when);
 	SEND("MULTI");
 	SEND("XADD", "raw:{p0}:alerts", "MAXLEN", "~", "100000", "*", "op", "new", "id", hex, "severity", "high", "n",
-	     "1", "sensor", "bench", "first_seen", when, "last_seen", when, "episode", "1", "set", "apt-demo",
-	     "set_version", "421", "indicator", m->indicator, "type", "domain", "value", m->value, "where", "tls.sni",
-	     "src", m->endpoint, "dest", "203.0.113.9", "endpoint", m->endpoint, "app", "tls", "tlp", "amber", "json",
-	     m->json);
+	     "1", "sensor", "bench", "first_seen", when, "last_seen", when, "set", "apt-demo", "indicator",
+	     m->indicator, "type", "domain", "value", m->value, "endpoint", m->endpoint, "tlp", "amber", "where",
+	     "tls.sni", "json", m->json);
 	SEND("HSET", key, "state", "new", "severity", "high", "n", "1", "first_seen", when, "last_seen", when,
 	     "episode", "1", "sensor:bench", "1", "set", "apt-demo", "indicator", m->indicator, "type", "domain",
-	     "value", m->value, "where", "tls.sni", "src", m->endpoint, "dest", "203.0.113.9", "app", "tls", "tlp",
-	     "amber", "event", "1763700000000-0");
+	     "value", m->value, "src", m->endpoint, "dest", "203.0.113.9", "event", "1763700000000-0", "app", "tls",
+	     "tlp", "amber");
 	SEND("ZADD", "raw:{p0}:open", ms, hex);
 	SEND("ZADD", "raw:{p0}:severity:high", ms, hex);
 	SEND("ZINCRBY", "raw:{p0}:top:indicator", "1", top);
 	SEND("ZINCRBY", "raw:{p0}:top:asset", "1", m->endpoint);
-	SEND("PUBLISH", "raw:live", hex);
-	if (i % 250 == 0) {
-		SEND("HINCRBY", "raw:{p0}:minute", "total", "250");
-		SEND("HINCRBY", "raw:{p0}:hour", "total", "250");
-		SEND("HINCRBY", "raw:{p0}:day", "total", "250");
+	if (i % CALL < HINTS)
+		SEND("PUBLISH", "raw:live", hex);
+	if (i % CALL == 0) {
+		for (int k = 0; k < 3; k++)
+			SEND("HINCRBY", sums[k], "total", "125");
+		for (int k = 0; k < 3; k++)
+			SEND("HINCRBY", sums[k], "sensor:bench", "125");
+		for (int k = 0; k < 3; k++)
+			SEND("HINCRBY", sums[k], "severity:high", "125");
+		for (int k = 0; k < 3; k++)
+			SEND("HINCRBY", sums[k], "set:apt-demo", "125");
 		SEND("HSET", "raw:{p0}:hwm", "bench:1", mark);
 	}
 	SEND("EXEC");
@@ -380,13 +405,212 @@ static int storm(const char *path, uint64_t n, uint64_t groups, size_t json_n)
 	return 0;
 }
 
-/* ---- stall ---- */
+/* ---- latency ---- */
 
-static int by_size(const void *a, const void *b)
+static int latency(char **argv)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return (x > y) - (x < y);
+	uint64_t per_s = strtoull(argv[1], NULL, 10), n = (uint64_t)(strtod(argv[2], NULL) * (double)per_s), acked = 0;
+	int64_t *born = calloc(n + 1, sizeof(*born)), start;
+	struct err e;
+	struct output_conf c = {.spool_dir = argv[3],
+				.spool_bytes = 8ll << 30,
+				.horizon_ms = 1000,
+				.horizon_bytes = 64 << 20,
+				.fsync = SPOOL_FSYNC_BATCH,
+				.collectors = {.v = &argv[0], .n = 1},
+				.tls_cert = argv[4],
+				.tls_key = argv[5],
+				.tls_ca = argv[6],
+				.sensor_id = "bench"};
+	struct output *o = output_start(&c, 1, &e);
+	struct output_stats s = {0};
+	struct made m;
+	struct buf b = {0};
+	if (!o)
+		die("output", &e);
+	while (!s.connected) {
+		usleep(1000);
+		output_stats(o, &s);
+	}
+	start = clock_mono_us();
+	for (uint64_t i = 0; acked < n;) {
+		int64_t now = clock_mono_us();
+		for (; i < n && (int64_t)(i * 1000000 / per_s) <= now - start; i++) {
+			make(&m, i, 700);
+			b.n = 0;
+			record_write(&b, &m.r);
+			born[i] = clock_mono_us();
+			if (!output_record(o, 0, b.p, b.n))
+				die("the queue is full", NULL);
+		}
+		output_stats(o, &s);
+		for (now = clock_mono_us(); acked < s.spool_acked && acked < n; acked++)
+			born[acked] = now - born[acked];
+		usleep(200);
+	}
+	qsort(born, n, sizeof(*born), by_size);
+	printf("%" PRId64 " %" PRId64 " %" PRId64 "\n", born[n / 2], born[n * 99 / 100], born[n - 1]);
+	output_stop(o, 0);
+	buf_free(&b);
+	free(born);
+	return 0;
 }
+
+/* ---- reconnect ---- */
+
+struct returning {
+	struct tls *tls;
+	struct tls_conn *conn;
+	int fd;
+	bool hello, over;
+	char name[24];
+	struct buf in;
+};
+
+static X509 *load_cert(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	X509 *x = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
+	if (!x)
+		die(path, NULL);
+	fclose(f);
+	return x;
+}
+
+static EVP_PKEY *load_key(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	EVP_PKEY *k = f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
+	if (!k)
+		die(path, NULL);
+	fclose(f);
+	return k;
+}
+
+/* A copy of the sensor's certificate for another name, signed by the CA. */
+static void write_cert(const char *path, const char *name, X509 *like, X509 *ca, EVP_PKEY *ca_key, long serial)
+{
+	char uri[64];
+	X509 *x = X509_dup(like);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
+	int at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1);
+	X509_EXTENSION_free(X509_delete_ext(x, at));
+	snprintf(uri, sizeof(uri), "URI:picket://bench/sensor/%s", name);
+	X509V3_CTX ctx;
+	X509V3_set_ctx(&ctx, ca, x, NULL, NULL, 0);
+	X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_alt_name, uri);
+	X509_add_ext(x, san, -1);
+	X509_EXTENSION_free(san);
+	X509_sign(x, ca_key, EVP_sha256());
+	FILE *f = fopen(path, "w");
+	if (!f || !PEM_write_X509(f, x) || fclose(f) != 0)
+		die(path, NULL);
+	X509_free(x);
+}
+
+static void make_returning(struct returning *r, size_t n, char **argv)
+{
+	X509 *like = load_cert(argv[2]), *ca = load_cert(argv[4]);
+	EVP_PKEY *ca_key = load_key(argv[5]);
+	char path[] = "/tmp/picket-bench-XXXXXX";
+	struct err e;
+	int fd = mkstemp(path);
+	if (fd < 0)
+		die(path, NULL);
+	close(fd);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(r[i].name, sizeof(r[i].name), "s-%zu", i);
+		write_cert(path, r[i].name, like, ca, ca_key, (long)(100000 + i));
+		struct tls_conf c = {
+		    .cert = path, .key = argv[3], .ca = argv[6], .own_role = ROLE_SENSOR, .peer_role = ROLE_COLLECTOR};
+		if (!(r[i].tls = tls_new(&c, &e)))
+			die("tls", &e);
+	}
+	unlink(path);
+	X509_free(like);
+	X509_free(ca);
+	EVP_PKEY_free(ca_key);
+}
+
+static void dial(struct returning *r, int epoll, const char *address)
+{
+	const char *colon = strrchr(address, ':');
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon + 1))};
+	struct err e;
+	int one = 1;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	r->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (r->fd < 0 || (connect(r->fd, (struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS))
+		die("connect", NULL);
+	if (!(r->conn = tls_open(r->tls, r->fd, &e)))
+		die("tls", &e);
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = r};
+	epoll_ctl(epoll, EPOLL_CTL_ADD, r->fd, &ev);
+}
+
+static void greet(struct returning *r)
+{
+	struct buf b = {0};
+	struct err e;
+	size_t put, frame = frame_begin(&b, FRAME_HELLO), n = strlen(r->name);
+	buf_u64(&b, 1);
+	buf_u8(&b, ROLE_SENSOR);
+	buf_u8(&b, (uint8_t)n);
+	buf_add(&b, r->name, n);
+	buf_u8(&b, 1);
+	buf_add(&b, "1", 1);
+	frame_end(&b, frame);
+	if (tls_write(r->conn, b.p, b.n, &put, &e) != TLS_DONE || put != b.n)
+		die("hello", &e);
+	buf_free(&b);
+	r->hello = true;
+}
+
+/* True: its WELCOME is here. */
+static bool go_on(struct returning *r)
+{
+	struct err e;
+	uint8_t chunk[4096];
+	size_t got, used;
+	struct frame f;
+	enum tls_result t = r->hello ? TLS_DONE : tls_handshake(r->conn, &e);
+	if (t == TLS_FAILED || t == TLS_CLOSED)
+		die("handshake", &e);
+	if (t != TLS_DONE)
+		return false;
+	if (!r->hello)
+		greet(r);
+	while ((t = tls_read(r->conn, chunk, sizeof(chunk), &got, &e)) == TLS_DONE)
+		buf_add(&r->in, chunk, got);
+	if (t == TLS_FAILED || t == TLS_CLOSED)
+		die("session", t == TLS_FAILED ? &e : NULL);
+	r->over = frame_read(r->in.p, r->in.n, &f, &used, NULL) == FRAME_READY && f.type == FRAME_WELCOME;
+	return r->over;
+}
+
+static int reconnect(char **argv)
+{
+	size_t n = strtoull(argv[1], NULL, 10), left = n;
+	struct returning *r = calloc(n, sizeof(*r));
+	int epoll = epoll_create1(0);
+	make_returning(r, n, argv);
+	int64_t start = clock_mono_us();
+	for (size_t i = 0; i < n; i++)
+		dial(&r[i], epoll, argv[0]);
+	while (left && since(start) < 60) {
+		struct epoll_event ev[256];
+		int k = epoll_wait(epoll, ev, 256, 1000);
+		for (int i = 0; i < k; i++) {
+			struct returning *one = ev[i].data.ptr;
+			left -= !one->over && go_on(one);
+		}
+	}
+	printf("%.2f\n", since(start));
+	return left ? 4 : 0;
+}
+
+/* ---- stall ---- */
 
 static int stall(const char *address, double seconds)
 {
@@ -424,6 +648,10 @@ int main(int argc, char **argv)
 			     strtoull(argv[5], NULL, 10));
 	if (argc == 4 && strcmp(argv[1], "stall") == 0)
 		return stall(argv[2], strtod(argv[3], NULL));
-	fputs("usage: bench_collector raw|unique|storm|stall … (see its first lines)\n", stderr);
+	if (argc == 9 && strcmp(argv[1], "latency") == 0)
+		return latency(argv + 2);
+	if (argc == 9 && strcmp(argv[1], "reconnect") == 0)
+		return reconnect(argv + 2);
+	fputs("usage: bench_collector raw|unique|storm|latency|reconnect|stall … (see its first lines)\n", stderr);
 	return 2;
 }

@@ -18,7 +18,7 @@ start_redis() {
 		return 77
 	fi
 	REDIS_SOCKET=$redis_dir/redis.sock
-	redis-server --port 0 --unixsocket "$REDIS_SOCKET" --save "" --dir "$redis_dir" \
+	${REDIS_RUN:-} redis-server --port 0 --unixsocket "$REDIS_SOCKET" --save "" --dir "$redis_dir" \
 		--logfile "$redis_dir/redis.log" --hash-max-listpack-value 1024 "$@" &
 	REDIS_PID=$!
 	tries=0

@@ -3,6 +3,7 @@
 #include "tests/unit/collector_help.h"
 
 #include "collector/store.h"
+#include "collector/store_flush.h"
 #include "collector/store_script.h"
 #include "common/clock.h"
 #include "common/text.h"
@@ -213,6 +214,180 @@ static void escalations(void **state)
 	assert_string_equal(field(&m, "last_seen"), "2023-11-15T00:13:20.000000Z");
 	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:severity:low"), "0");
 	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:severity:critical"), "1");
+}
+
+/* All that stands in Redis, but for stream ids and the numbers of days, as one
+ * text. */
+static char *everything(void)
+{
+	static const char script[] =
+	    "local out, keys = {}, redis.call('KEYS', '*') table.sort(keys) for _, k in ipairs(keys) do "
+	    "local t, lines = redis.call('TYPE', k).ok, {} "
+	    "if t == 'hash' then local v = redis.call('HGETALL', k) for i = 1, #v, 2 do "
+	    "local id = v[i] == 'event' or v[i] == 'last_event' lines[#lines + 1] = v[i] .. '=' .. (id and 'id' or v[i "
+	    "+ "
+	    "1]) end table.sort(lines) "
+	    "elseif t == 'zset' then lines = redis.call('ZRANGE', k, 0, -1, 'WITHSCORES') "
+	    "elseif t == 'stream' then for _, e in ipairs(redis.call('XRANGE', k, '-', '+')) do "
+	    "lines[#lines + 1] = table.concat(e[2], '|') end "
+	    "else lines = {t} end "
+	    "out[#out + 1] = string.gsub(k, '%d+$', '') .. ': ' .. table.concat(lines, ' ; ') end "
+	    "return table.concat(out, ' // ')";
+	const char *argv[] = {"EVAL", script, "0"};
+	size_t len[] = {4, sizeof(script) - 1, 1};
+	struct err e = {"no text"};
+	struct reply *r = redis_call(redis.redis, 3, argv, len, 2000, &e);
+	struct bytes text = {0};
+	if (reply_error(r, &text) || !reply_text(r, &text))
+		fail_msg("%s %.*s", e.text, (int)text.n, (const char *)text.p);
+	char *copy = strndup((const char *)text.p, text.n);
+	reply_free(r);
+	return copy;
+}
+
+static const char *shape_of(const struct fold *f, const struct delta *d)
+{
+	static char text[2];
+	struct flush_args a = {0};
+	struct store_conf conf = {.stream_max = 1};
+	struct marks marks = {0};
+	struct flush_head h = {
+	    .conf = &conf, .sha = "", .prefix = "", .sensor = "", .lanes = LANES, .prev = &marks, .next = &marks};
+	flush_args_begin(&a, &h);
+	size_t head = a.argc;
+	flush_args_delta(&a, f, d);
+	assert_int_equal(a.argc - head, a.argv[head][0] == '0' ? DELTA_PLAIN_ARGS : FLUSH_DELTA_ARGS);
+	snprintf(text, sizeof(text), "%s", a.argv[head]);
+	flush_args_free(&a);
+	return text;
+}
+
+/* Recent events take the short way through the script; the long one must write
+ * the same. */
+static void plain_and_full_shapes_are_the_same(void **state)
+{
+	static const struct {
+		struct made m;
+		int64_t ago_us;
+		const char *sensor;
+	} steps[] = {
+	    {{.n = 3}, 10 * HOUR, "a"},
+	    {{.indicator = "D-2", .severity = SEVERITY_HIGH, .n = 2}, 10 * HOUR, "a"},
+	    {{.n = 1}, 10 * HOUR - SEC, "a"},
+	    {{.n = 1}, 10 * HOUR - SEC, "b"},
+	    {{.n = 20, .severity = SEVERITY_CRITICAL}, 10 * HOUR - SEC, "a"},
+	    {{.n = 1, .peer = "203.0.113.10"}, 10 * HOUR - 2 * SEC, "a"},
+	    {{.n = 1, .peer = "2001:db8::1"}, 10 * HOUR - 3 * SEC, "a"},
+	    {{.n = 1}, 3 * HOUR, "a"},
+	    {{.indicator = "D-3", .endpoint = "10.0.0.9"}, 3 * HOUR, "b"},
+	    {{.indicator = "D-3", .endpoint = "10.0.0.9"}, 4 * HOUR, "b"},
+	};
+	char *text[2];
+	int64_t now = clock_wall_us();
+	struct store *s = *state;
+	for (int full = 0; full < 2; full++) {
+		uint64_t prev[2] = {0};
+		ask(&redis, "FLUSHALL");
+		for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+			struct fold f;
+			struct result r = {0};
+			struct marks marks;
+			struct addr peer;
+			struct made m = steps[i].m;
+			uint64_t *p = &prev[steps[i].sensor[0] - 'a'];
+			m.first_us = now - steps[i].ago_us;
+			struct record rec = made_record(&m, &peer);
+			fold_init(&f, &hash, HOUR, 0);
+			assert_int_equal(fold_add(&f, &rec, *p + 1, clock_wall_us()), FOLD_ADDED);
+			f.delta[0].again = full;
+			assert_string_equal(shape_of(&f, &f.delta[0]), full ? "1" : "0");
+			marks_set(&marks, *p);
+			++*p;
+			store_flush(s, &(struct store_flush){steps[i].sensor, 5, *p, &marks, &f},
+				    (struct store_done){on_done, &r});
+			fold_free(&f);
+			wait_for(s, &r);
+			assert_int_equal(r.result, STORE_OK);
+		}
+		text[full] = everything();
+	}
+	assert_string_equal(text[0], text[1]);
+	free(text[0]);
+	free(text[1]);
+}
+
+/* What is not plain is told whole. */
+static void unusual_deltas_are_full(void **state)
+{
+	static const struct {
+		const char *label, *shape;
+		enum record_field field;
+		const char *value;
+		int64_t at_us;
+	} cases[] = {
+	    {"plain", "0", FIELD_APP, "tls", 0},
+	    {"no application", "1", FIELD_APP, "", 0},
+	    {"not marked", "1", FIELD_TLP, "", 0},
+	    {"exercise", "1", FIELD_EXERCISE, "x", 0},
+	    {"tenant", "1", FIELD_TENANT, "t", 0},
+	    {"fold", "1", FIELD_FOLD, "indicator", 0},
+	    {"the asset is the destination", "1", FIELD_ENDPOINT, "203.0.113.9", 0},
+	    {"the far end is another", "1", FIELD_DEST, "203.0.113.7", 0},
+	    {"an old event", "1", FIELD_APP, "tls", -25 * HOUR},
+	    {"a clock ahead", "1", FIELD_APP, "tls", HOUR},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct fold f;
+		struct addr peer;
+		struct made m = {.first_us = clock_wall_us() + cases[i].at_us};
+		struct record rec = made_record(&m, &peer);
+		rec.field[cases[i].field] = as_bytes(cases[i].value);
+		record_key(&rec, rec.key);
+		fold_init(&f, &hash, HOUR, 0);
+		assert_int_equal(fold_add(&f, &rec, 1, clock_wall_us()), FOLD_ADDED);
+		if (strcmp(shape_of(&f, &f.delta[0]), cases[i].shape) != 0)
+			fail_msg("%s: shape %s", cases[i].label, shape_of(&f, &f.delta[0]));
+		fold_free(&f);
+	}
+	struct fold f; /* twice the same key, an episode apart */
+	struct addr peer;
+	fold_init(&f, &hash, HOUR, 0);
+	for (int i = 0; i < 2; i++) {
+		struct made m = {.first_us = clock_wall_us() - (3 - 2 * i) * HOUR};
+		struct record rec = made_record(&m, &peer);
+		assert_int_equal(fold_add(&f, &rec, (uint64_t)i + 1, clock_wall_us()), FOLD_ADDED);
+	}
+	assert_int_equal(f.n, 2);
+	assert_string_equal(shape_of(&f, &f.delta[0]), "1");
+	assert_string_equal(shape_of(&f, &f.delta[1]), "1");
+	fold_free(&f);
+}
+
+static void calls_are_cut_by_their_time(void **state)
+{
+	double us = 0;
+	(void)state;
+	assert_int_equal(store_call_cut(&us, 100, 1000, 2500), 250); /* 10 us each */
+	for (int i = 0; i < 200; i++)
+		store_call_cut(&us, 100, 5000, 2500);
+	assert_in_range(store_call_cut(&us, 100, 5000, 2500), 49, 51); /* 50 us each */
+	store_call_cut(&us, 100, 500000, 2500);                        /* one that was held up */
+	assert_in_range(store_call_cut(&us, 100, 5000, 2500), CALL_DELTAS_MIN, 49);
+	for (int i = 0; i < 500; i++)
+		store_call_cut(&us, 1, 1000000, 2500);
+	assert_int_equal(store_call_cut(&us, 1, 1000000, 2500), CALL_DELTAS_MIN);
+	for (int i = 0; i < 1000; i++)
+		store_call_cut(&us, 250, 1, 2500);
+	assert_int_equal(store_call_cut(&us, 250, 1, 2500), 250);
+}
+
+/* Redis' own clock comes back with every call. */
+static void the_time_of_a_call_is_told(void **state)
+{
+	struct made m = {.n = 1};
+	assert_int_equal(flush_as(*state, "a", 0, 1, &m, 1).result, STORE_OK);
+	assert_in_range(store_stats(*state)->script_us, 1, 1000000);
 }
 
 /* Folded or one by one: the same group. Events in random order over hours, the
@@ -618,6 +793,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {T(counts_and_fields),
 					   T(compare_and_set),
 					   T(escalations),
+					   T(plain_and_full_shapes_are_the_same),
+					   T(unusual_deltas_are_full),
+					   T(calls_are_cut_by_their_time),
+					   T(the_time_of_a_call_is_told),
 					   T(folding_equals_one_by_one),
 					   T(states),
 					   T(losses),
