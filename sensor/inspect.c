@@ -7,7 +7,10 @@
  * nobody knows end the search.
  *
  * Only flows with payload have state here: a SYN flood costs no memory beyond
- * the flow table. */
+ * the flow table. When the memory is nearly used up (ROOM_LEFT), each flow that needs
+ * state takes that of flows which were idle for long: of EVICT_LOOK connections in turn
+ * the one that was quiet longest. So a flood of connections pushes out itself, and a
+ * new conversation is read. What was pushed out is probed anew when it goes on. */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +23,16 @@
 #define DATAGRAM_TRIES    6
 #define AGAIN_MAX         4                   /* STARTTLS inside CONNECT inside … */
 #define EARLY_MAX         (PROBE_MAX + 65536) /* kept per side: PROBE_MAX and the segment that passed it */
-#define PATTERN_BYTES_MAX (64u << 20)         /* for the pattern matcher's streams */
+#define ROOM_LEFT(limit)  ((limit) / 8)       /* bytes kept free for what flows in hand need */
+#define EVICT_LOOK        16u
+#define EVICT_MAX         4u          /* connections that one new one pushes out */
+#define PATTERN_BYTES_MAX (64u << 20) /* for the pattern matcher's streams */
 
 /* The inspection state of one flow. */
 struct conn {
 	struct stream stream;
+	struct flow *flow;
+	uint64_t touched; /* inspector's packet count when it was last used */
 	const struct parser *parser;
 	void *state;
 	struct carry early[2]; /* while probing */
@@ -52,6 +60,8 @@ struct inspector {
 	struct conn **conn; /* by flow->state */
 	uint32_t *unused;   /* slots of conn that are free */
 	uint32_t slots, slots_cap, unused_n;
+	uint32_t hand; /* the slot that is looked at next for eviction */
+	uint64_t touches;
 };
 
 /* What the stream's callbacks need. */
@@ -151,11 +161,32 @@ static uint32_t slot_take(struct inspector *ins)
 	return ins->slots++;
 }
 
-/* The flow's state, made now if need be; NULL when memory is short. */
-static struct conn *conn_get(struct inspector *ins, struct flow *f)
+static bool evict_idle(struct inspector *ins, int64_t ts_us)
 {
-	if (f->flags & FLOW_STATE)
+	struct conn *oldest = NULL;
+	for (unsigned i = 0; i < EVICT_LOOK && ins->slots; i++) {
+		ins->hand = ins->hand + 1 < ins->slots ? ins->hand + 1 : 0;
+		struct conn *c = ins->conn[ins->hand];
+		if (c && (!oldest || c->touched < oldest->touched))
+			oldest = c;
+	}
+	if (!oldest)
+		return false;
+	ledger_count(ins->ledger, LEDGER_PARSER_EVICTED);
+	inspector_end(ins, oldest->flow, ts_us);
+	return true;
+}
+
+/* The flow's state, made now if need be; NULL when memory is short. */
+static struct conn *conn_get(struct inspector *ins, struct flow *f, int64_t ts_us)
+{
+	if (f->flags & FLOW_STATE) {
+		ins->conn[f->state]->touched = ++ins->touches;
 		return ins->conn[f->state];
+	}
+	for (unsigned i = 0; i < EVICT_MAX && ins->mem.used > ins->mem.limit - ROOM_LEFT(ins->mem.limit); i++)
+		if (!evict_idle(ins, ts_us))
+			break;
 	struct conn *c = mem_alloc(&ins->mem, sizeof(*c));
 	if (!c) {
 		ledger_count(ins->ledger, LEDGER_PARSER_MEMORY);
@@ -167,6 +198,8 @@ static struct conn *conn_get(struct inspector *ins, struct flow *f)
 		stream_begin(&c->stream, TO_CLIENT, f->reply_isn);
 	if (f->isn && f->reply_isn)
 		stream_answered(&c->stream, TO_SERVER, f->syn_ttl);
+	c->flow = f;
+	c->touched = ++ins->touches;
 	f->state = slot_take(ins);
 	f->flags |= FLOW_STATE;
 	ins->conn[f->state] = c;
@@ -501,7 +534,7 @@ static bool stream_packet(struct inspector *ins, struct flow *f, enum side side,
 	if (!(f->flags & FLOW_STATE) && !l->payload_wire_n)
 		return false;
 	bool fresh = !(f->flags & FLOW_STATE);
-	struct conn *c = conn_get(ins, f);
+	struct conn *c = conn_get(ins, f, ts_us);
 	if (!c)
 		return false;
 	struct feed fd = feed_for(ins, f, c, ts_us);
@@ -545,7 +578,7 @@ static bool datagram_state(struct feed *fd)
 	fd->in.parser = p;
 	if (!p->state_size)
 		return true;
-	if (!(fd->conn = conn_get(fd->ins, fd->flow)))
+	if (!(fd->conn = conn_get(fd->ins, fd->flow, fd->in.ts_us)))
 		return false;
 	if (!fd->conn->parser)
 		return parser_enter(fd, p);

@@ -51,6 +51,7 @@
 	X(STREAM_URGENT, "stream.urgent", "TCP segments with urgent data: read in line, as the others") \
 	X(STREAM_LIMIT, "stream.limit", "TCP segments not kept because of a memory limit")   \
 	X(PARSER_MEMORY, "inspect.memory", "flows whose parser met the memory limit")        \
+	X(PARSER_EVICTED, "inspect.evicted", "idle flows whose inspection state made room for others") \
 	X(PARSER_LIMIT, "inspect.limit", "values longer or more numerous than a parser's limit") \
 	X(PARSER_ERROR, "inspect.protocol_error", "flows whose parser met bytes that break the protocol") \
 	X(PARSER_AMBIGUOUS, "inspect.ambiguous", "messages that receivers read in different ways: several hosts or lengths") \

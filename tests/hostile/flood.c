@@ -4,8 +4,8 @@
  *   flood rules NEEDLES > rules.csv
  *
  * FLOWS new flows of the kind, a microsecond apart so that none is idle for long,
- * and among them NEEDLES addresses and NEEDLES DNS names that are indicators, each
- * once, evenly spread: all of them must be found. Kinds:
+ * and among them NEEDLES addresses, DNS names and hosts of HTTP requests that are
+ * indicators, each once, evenly spread: all of them must be found. Kinds:
  *
  *   syn       SYNs that nobody answers
  *   hsum hxor hlow   SYNs whose addresses and ports collide in a sum, in an exclusive
@@ -160,6 +160,13 @@ static void ask(const struct ends *e, const char *name)
 	udp(e, lookup(frame + ETHER + V4 + 8, name));
 }
 
+static void established(const struct ends *e)
+{
+	tcp(e, false, SYN, 999, 0, 0);
+	tcp(e, true, SYN | ACK, 4999, 1000, 0);
+	tcp(e, false, ACK, 1000, 5000, 0);
+}
+
 static uint32_t needle_address(uint32_t i)
 {
 	return 0xc6120000u + i;
@@ -174,6 +181,11 @@ static void needle(uint32_t i)
 	e = any_ends(53);
 	snprintf(name, sizeof(name), "n%u.needle.example", i);
 	ask(&e, name);
+	e = any_ends(80);
+	established(&e);
+	int n = snprintf((char *)frame + ETHER + V4 + TCP, PAYLOAD,
+			 "GET / HTTP/1.1\r\nHost: w%u.needle.example\r\n\r\n", i);
+	tcp(&e, false, PSH | ACK, 1000, 5000, (size_t)n);
 }
 
 /* ---- kinds ---- */
@@ -202,13 +214,6 @@ static void datagram(void)
 	struct ends e = any_ends(9999);
 	memset(frame + ETHER + V4 + 8, 0x81, 24);
 	udp(&e, 24);
-}
-
-static void established(const struct ends *e)
-{
-	tcp(e, false, SYN, 999, 0, 0);
-	tcp(e, true, SYN | ACK, 4999, 1000, 0);
-	tcp(e, false, ACK, 1000, 5000, 0);
 }
 
 static void connection(const char *kind)
@@ -350,8 +355,8 @@ static int rules(uint32_t needles)
 	printf("type,value\ndomain,alert.example\n");
 	for (uint32_t i = 0; i < needles; i++) {
 		uint32_t a = needle_address(i);
-		printf("hostname,n%u.needle.example\nip,%u.%u.%u.%u\n", i, a >> 24, a >> 16 & 255, a >> 8 & 255,
-		       a & 255);
+		printf("hostname,n%u.needle.example\nhostname,w%u.needle.example\n", i, i);
+		printf("ip,%u.%u.%u.%u\n", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
 	}
 	return 0;
 }

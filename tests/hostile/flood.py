@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Floods (tests/hostile/flood.c) through picket scan: memory stays bounded, every
-needle of both kinds is found, the ledger balances, hashes cannot be made to collide.
+needle of three kinds is found, the ledger balances, hashes cannot be made to collide.
 
     tests/hostile/flood.py BUILD [FLOWS [KIND...]]
 
@@ -25,11 +25,12 @@ def flood(build, rules, kind, flows, needles):
     scan = subprocess.Popen([build + "/picket", "scan", "--json", "--dpi", "off", "--rules", rules, "-"], stdin=maker.stdout,
                             stdout=subprocess.PIPE, stderr=errors)
     maker.stdout.close()
-    found = {b"hostname": set(), b"ip": set()}
+    found = {b"ip": set(), b"n": set(), b"w": set()}
     for line in scan.stdout:
         kind_of, value = FINDING.search(line).groups()
-        if kind_of in found:
-            found[kind_of].add(value)
+        which = value[:1] if kind_of == b"hostname" else kind_of
+        if which in found:
+            found[which].add(value)
     _, status, used = os.wait4(scan.pid, 0)
     scan.returncode = os.waitstatus_to_exitcode(status)
     made = maker.wait()
@@ -37,21 +38,21 @@ def flood(build, rules, kind, flows, needles):
     text = errors.read().decode()
     ledger = {w[0]: int(w[1]) for w in (l.split() for l in text.splitlines()) if len(w) > 1 and "." in w[0] and w[1].isdigit()}
     return {"code": scan.returncode or made, "text": text, "ledger": ledger, "rss": used.ru_maxrss / 1024,
-            "cpu": used.ru_utime + used.ru_stime, "ip": len(found[b"ip"]), "dns": len(found[b"hostname"])}
+            "cpu": used.ru_utime + used.ru_stime, "found": [len(found[k]) for k in (b"ip", b"n", b"w")]}
 
 
 def judge(kind, flows, needles, r, plain):
     wrong = []
     if r["code"] or "does not balance" in r["text"]:
         wrong.append("exit code %d: %s" % (r["code"], r["text"][-300:]))
-    if r["ip"] != needles or r["dns"] != needles:
-        wrong.append("%d of %d addresses and %d of %d names found" % (r["ip"], needles, r["dns"], needles))
+    if r["found"] != [needles] * 3:
+        wrong.append("%d addresses, %d DNS names and %d HTTP hosts found, %d of each are there" % (*r["found"], needles))
     if r["rss"] > RSS_MAX_MB:
         wrong.append("%.0f MB resident, at most %d are expected" % (r["rss"], RSS_MAX_MB))
     if kind.startswith("alert"):
         hits = r["ledger"].get("alerts.raised", 0) + r["ledger"].get("alerts.repeats", 0)
-        if hits != flows + 2 * needles:
-            wrong.append("%d hits counted, expected %d" % (hits, flows + 2 * needles))
+        if hits != flows + 3 * needles:
+            wrong.append("%d hits counted, expected %d" % (hits, flows + 3 * needles))
     if kind in ("hsum", "hxor", "hlow") and plain and r["cpu"] > COLLIDE_MAX * plain + NOISE_S:
         wrong.append("%.2f s of CPU, a plain SYN flood of the same size takes %.2f" % (r["cpu"], plain))
     return wrong
@@ -66,13 +67,13 @@ def main():
         subprocess.run([build + "/tests/hostile/flood", "rules", str(needles)], stdout=rules, check=True)
         few = max(total // 10, 10 * needles)
         plain = flood(build, rules.name, "syn", few, needles)["cpu"] if set(kinds) & {"hsum", "hxor", "hlow"} else 0
-        print("flood: %-9s %9s %7s %7s %9s  %s" % ("kind", "flows", "cpu s", "MB", "needles", "counters of what was let go"))
+        print("flood: %-9s %9s %7s %7s %14s  %s" % ("kind", "flows", "cpu s", "MB", "ip dns http", "counters of what was let go"))
         for kind in kinds:
             flows = total if kind == "syn" else few
             r = flood(build, rules.name, kind, flows, needles)
             let_go = " ".join("%s %d" % (k, v) for k, v in r["ledger"].items()
                               if re.search(r"limit|memory|evicted|timeout|end\.shed|repeats|too_deep", k))
-            print("flood: %-9s %9d %7.2f %7.0f %4d+%4d  %s" % (kind, flows, r["cpu"], r["rss"], r["ip"], r["dns"], let_go), flush=True)
+            print("flood: %-9s %9d %7.2f %7.0f %4d %4d %4d  %s" % (kind, flows, r["cpu"], r["rss"], *r["found"], let_go), flush=True)
             wrong = judge(kind, flows, needles, r, plain)
             failed += bool(wrong)
             for w in wrong:

@@ -339,11 +339,47 @@ static void test_memory_short(void **state)
 	talk_close(&t);
 }
 
+/* More connections than there is memory for: those that were quiet longest make room,
+ * one that goes on stays, and a new one is read. */
+static void test_eviction(void **state)
+{
+	(void)state;
+	enum { FLOWS = 4000 };
+	static struct flow flows[FLOWS];
+	struct talk t;
+	talk_open(&t, IPPROTO_TCP);
+	say(&t, ">SHOUT begin\n");
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct layer l = {.proto = IPPROTO_TCP,
+				  .tcp_flags = TCP_ACK,
+				  .tcp_seq = 1,
+				  .tcp_ack = 1,
+				  .payload = (const uint8_t *)"SHOUT and on",
+				  .payload_n = 12,
+				  .payload_wire_n = 12};
+		flows[i] = (struct flow){.key = {.proto = IPPROTO_TCP}, .serial = i + 2};
+		inspector_packet(t.ins, &flows[i], TO_SERVER, &l, 1);
+		assert_true(inspector_memory(t.ins) <= t.ins->mem.limit);
+		if (i % 100 == 0)
+			say(&t, ">x");
+	}
+	assert_int_equal(t.ledger.v[LEDGER_PARSER_MEMORY], 0);
+	assert_in_range(t.ledger.v[LEDGER_PARSER_EVICTED], 1, FLOWS);
+	assert_true(flows[FLOWS - 1].flags & FLOW_STATE);
+	seen_text[0] = '\0';
+	say(&t, ">\n");
+	assert_string_equal(seen_text, "shout:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx|");
+	for (uint32_t i = 0; i < FLOWS; i++)
+		inspector_end(t.ins, &flows[i], 0);
+	talk_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_streams),   cmocka_unit_test(test_gaps),     cmocka_unit_test(test_early_bound),
 	    cmocka_unit_test(test_datagrams), cmocka_unit_test(test_expected), cmocka_unit_test(test_memory_short),
+	    cmocka_unit_test(test_eviction),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
