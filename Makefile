@@ -232,7 +232,7 @@ install: all
 	for n in 1 5 8; do install -m 644 deploy/man/*.$$n $(SHARE)/man/man$$n || exit; done
 	install -m 644 README.md collector/redis-schema.md deploy/THREATS.md $(DOC)
 	install -m 644 rules/README.md $(DOC)/rules.md
-	install -m 644 deploy/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
+	install -m 644 deploy/*.yaml deploy/partners/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
 	install -m 755 deploy/make-test-ca.sh $(DOC)/examples
 	install -m 644 deploy/completion/picket.bash $(SHARE)/bash-completion/completions/picket
 	for u in sensor collector gateway; do sed 's|=/usr/bin/|=$(prefix)/bin/|' deploy/systemd/picket-$$u.service \

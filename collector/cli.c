@@ -40,21 +40,34 @@ int cli_options(struct cli *c, int argc, char **argv, const char *usage)
 	return -1;
 }
 
-bool cli_open(struct cli *c)
+bool cli_target(struct cli *c, struct redis_target *t)
 {
-	struct redis_target t = {0};
 	struct err e;
-	const char *no_colour = getenv("NO_COLOR"), *password = getenv("PICKET_REDIS_PASSWORD");
+	const char *password = getenv("PICKET_REDIS_PASSWORD");
+	*t = (struct redis_target){0};
 	if (!c->address)
 		c->address = getenv("PICKET_REDIS");
 	if (!c->address || !*c->address)
 		c->address = DEFAULT_ADDRESS;
-	c->colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
 	if (c->user)
-		snprintf(t.user, sizeof(t.user), "%s", c->user);
+		snprintf(t->user, sizeof(t->user), "%s", c->user);
 	if (password)
-		snprintf(t.password, sizeof(t.password), "%s", password);
-	if (!redis_target_parse(c->address, &t, &e) || !(c->redis = redis_open(&t, &e))) {
+		snprintf(t->password, sizeof(t->password), "%s", password);
+	if (redis_target_parse(c->address, t, &e))
+		return true;
+	fprintf(stderr, "picket %s: %s (--redis or PICKET_REDIS says where it is)\n", c->command, e.text);
+	return false;
+}
+
+bool cli_open(struct cli *c)
+{
+	struct redis_target t;
+	struct err e;
+	const char *no_colour = getenv("NO_COLOR");
+	c->colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
+	if (!cli_target(c, &t))
+		return false;
+	if (!(c->redis = redis_open(&t, &e))) {
 		fprintf(stderr, "picket %s: %s (--redis or PICKET_REDIS says where it is)\n", c->command, e.text);
 		return false;
 	}

@@ -20,6 +20,7 @@ int cli_rollback(int argc, char **argv);
 int cli_promote(int argc, char **argv);
 int cli_withdraw(int argc, char **argv);
 int cli_sets(int argc, char **argv);
+int cli_partner(int argc, char **argv);
 
 /* ---- what the three share ---- */
 
@@ -37,6 +38,8 @@ struct cli {
  * negative result: go on with the words behind optind; else the exit code. */
 int cli_options(struct cli *c, int argc, char **argv, const char *usage);
 
+/* Where --redis, PICKET_REDIS or the default say that Redis is. False: said why. */
+bool cli_target(struct cli *c, struct redis_target *t);
 /* Connects to --redis, PICKET_REDIS or the default socket; the password comes
  * from PICKET_REDIS_PASSWORD. False: said why. */
 bool cli_open(struct cli *c);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
+#include "collector/objects.h"
+#include "collector/partners.h"
 #include "collector/redis_link.h"
 #include "common/buf.h"
 #include "common/log.h"
@@ -17,6 +19,8 @@ struct gateway {
 	struct event_base *base;
 	struct event *hup, *term, *quit, *tick, *watchdog;
 	struct redis_link *redis;
+	struct objects *objects;
+	struct partners *partners;
 	bool (*again)(void *arg);
 	void *arg;
 	bool unfit;
@@ -35,8 +39,13 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	sd_notify(0, "RELOADING=1");
-	if (g->again(g->arg))
-		log_info("configuration loaded again");
+	if (g->again(g->arg)) {
+		struct err e;
+		if (partners_reload(g->partners, &e))
+			log_info("configuration loaded again");
+		else
+			log_warnx("%s: the partners stay as they were", e.text);
+	}
 	sd_notify(0, "READY=1");
 }
 
@@ -106,9 +115,15 @@ struct gateway *gateway_new(const struct gateway_conf *c, const char *seed, stru
 	g->base = event_base_new();
 	if (g->base)
 		g->redis = redis_link_new(g->base, &c->target, c->redis_timeout_ms, on_redis_ready, g);
-	if (g->redis)
+	if (!g->redis) {
+		err_set(e, "no memory for the event loop");
+		gateway_free(g);
+		return NULL;
+	}
+	g->objects = objects_new(g->redis, c->objects_max, c->versions_max);
+	g->partners = partners_new(c, g->base, g->redis, g->objects, e);
+	if (g->partners)
 		return g;
-	err_set(e, "no memory for the event loop");
 	gateway_free(g);
 	return NULL;
 }
@@ -121,7 +136,9 @@ void gateway_free(struct gateway *g)
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		if (events[i])
 			event_free(events[i]);
-	redis_link_free(g->redis);
+	redis_link_free(g->redis); /* whoever waits for it is told */
+	partners_free(g->partners);
+	objects_free(g->objects);
 	if (g->base)
 		event_base_free(g->base);
 	free(g);

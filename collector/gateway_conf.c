@@ -4,6 +4,7 @@
 
 #include "common/listen.h"
 #include "common/tls.h"
+#include "rules/policy.h"
 
 #define AT(member) offsetof(struct gateway_conf, member)
 #define SECOND     1000
@@ -31,6 +32,19 @@ const struct conf_key gateway_keys[] = {
     {"tls.key", CONF_STRING, AT(tls.key), .help = "Its private key, PEM."},
     {"tls.ca", CONF_STRING, AT(tls.ca), .help = "The CA of partners' certificates, PEM."},
     {"tls.crl", CONF_STRING, AT(tls.crl), .help = "Its revocation list, PEM; read again on SIGHUP."},
+    {"partners.dir", CONF_STRING, AT(partners_dir),
+     .help = "A folder with a policy for each partner (*.yaml); read again on SIGHUP. Empty = no partners."},
+    {"links.address", CONF_STRING_LIST, AT(links_listen),
+     .help = "Where partners' gateways connect: host:port, [v6]:port. Empty = we connect only."},
+    {"links.cert", CONF_STRING, AT(links_tls.cert),
+     .help = "Our certificate on links (URI SAN picket://<org>/partner/<name>), PEM. Empty = no links."},
+    {"links.key", CONF_STRING, AT(links_tls.key), .help = "Its private key, PEM."},
+    {"links.ca", CONF_STRING, AT(links_tls.ca), .help = "The CA of partners' gateways, PEM."},
+    {"links.crl", CONF_STRING, AT(links_tls.crl), .help = "Its revocation list, PEM; read again on SIGHUP."},
+    {"inbound.own", CONF_STRING_LIST, AT(inbound_own),
+     .help = "Our networks and names: partners' indicators that would hit them are quarantined."},
+    {"inbound.warninglists", CONF_STRING_LIST, AT(inbound_warninglists),
+     .help = "MISP warninglists (JSON): what is on one is quarantined."},
     {"limits.connections", CONF_INT, AT(connections), 1, 100000, "1024", .reload = true, .help = "In all."},
     {"limits.per_address", CONF_INT, AT(per_address), 1, 100000, "64", .reload = true,
      .help = "Connections from one address."},
@@ -94,6 +108,27 @@ static void check_taxii(const struct gateway_conf *c, struct diag_place at, stru
 	}
 }
 
+static void check_partners(const struct gateway_conf *c, struct diag_place at, struct diags *d)
+{
+	bool cert = *given(c->links_tls.cert), all = cert && *given(c->links_tls.key) && *given(c->links_tls.ca);
+	struct listen_address a;
+	struct err e;
+	struct policies p;
+	if ((cert && !all) || (c->links_listen.n && !cert))
+		diag_add(d, DIAG_ERROR, at, "links", "links need links.cert, links.key and links.ca");
+	for (size_t i = 0; i < c->links_listen.n; i++)
+		if (!listen_parse(c->links_listen.v[i], &a, &e))
+			diag_add(d, DIAG_ERROR, at, "links", "links.address: %s", e.text);
+	if (!*given(c->partners_dir))
+		return;
+	if (!*given(c->org)) {
+		diag_add(d, DIAG_ERROR, at, "org", "partners.dir needs gateway.org: who are we to them?");
+		return;
+	}
+	policies_load(&p, c->org, c->partners_dir, d);
+	policies_free(&p);
+}
+
 static bool is_name(const char *text)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -107,6 +142,7 @@ bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags 
 	struct err e;
 	size_t before = d->count[DIAG_ERROR];
 	check_taxii(c, at, d);
+	check_partners(c, at, d);
 	if (!redis_target_parse(given(c->redis), t, &e))
 		diag_add(d, DIAG_ERROR, at, "redis", "redis.address: %s", e.text);
 	t->db = c->redis_db;

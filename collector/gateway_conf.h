@@ -15,6 +15,12 @@ struct gateway_conf {
 		char *cert, *key, *ca, *crl;
 	} tls;
 	char *collections, *passwords, *cursor_key;
+	char *partners_dir;
+	struct conf_list links_listen;
+	struct {
+		char *cert, *key, *ca, *crl;
+	} links_tls;
+	struct conf_list inbound_own, inbound_warninglists;
 	int64_t connections, per_address;
 	int64_t header_bytes, body_bytes, object_bytes;
 	int64_t request_ms;

@@ -24,6 +24,7 @@
  *   STATUS  the sensor's posture as JSON (heartbeat, ledger, set digest); not acknowledged
  *   BYE     u8 reason, text: the sender closes after this
  *   SET_…   indicator sets on their way to a sensor: rules/set_frame.h
+ *   OBJECTS, TAKEN, NOTICE  between partners: collector/partner_wire.h
  */
 #ifndef COMMON_FRAME_H
 #define COMMON_FRAME_H
@@ -53,6 +54,9 @@ enum frame_type {
 	FRAME_SET_GET,
 	FRAME_SET_DATA,
 	FRAME_SET_ACK,
+	FRAME_OBJECTS = 16,
+	FRAME_TAKEN,
+	FRAME_NOTICE,
 	FRAME_TYPE_COUNT
 };
 

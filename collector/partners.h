@@ -1,0 +1,35 @@
+/* Everything of the gateway that deals with partners as such: their policies,
+ * links in both directions, what a person has decided about them (pause,
+ * withdraw, accept), and their figures in Redis.
+ *
+ *   picket:{x}:partners              hash: id -> title, of all that have a policy
+ *   picket:{x}:partner:<id>          hash: what the gateway knows, and what people decided
+ *   picket:{x}:link:<id>             hash: how far their objects stand here (collector/partner_wire.h)
+ *   picket:{x}:partner:commands      stream: what people ask for; MAXLEN ~ 1000
+ *   picket:{x}:partner:answer:<id>   string: what became of a command; expires after 10 min */
+#ifndef COLLECTOR_PARTNERS_H
+#define COLLECTOR_PARTNERS_H
+
+#include <stdbool.h>
+
+#include "collector/gateway_conf.h"
+#include "collector/objects.h"
+#include "collector/redis_link.h"
+#include "common/err.h"
+
+#define PARTNERS_KEY     "picket:{x}:partners"
+#define PARTNER_KEY      "picket:{x}:partner:%s"
+#define PARTNER_COMMANDS "picket:{x}:partner:commands"
+#define PARTNER_ANSWER   "picket:{x}:partner:answer:%s"
+
+struct event_base;
+struct partners;
+
+/* NULL: e says why. Everything is borrowed. No partners.dir: nothing is done. */
+struct partners *partners_new(const struct gateway_conf *c, struct event_base *base, struct redis_link *r,
+			      struct objects *o, struct err *e);
+void partners_free(struct partners *p);
+/* Policies, certificates and lists anew; links are opened again. False: all stays as it was. */
+bool partners_reload(struct partners *p, struct err *e);
+
+#endif

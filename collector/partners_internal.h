@@ -1,0 +1,68 @@
+/* What the files of collector/partners*.c share. */
+#ifndef COLLECTOR_PARTNERS_INTERNAL_H
+#define COLLECTOR_PARTNERS_INTERNAL_H
+
+#include "collector/inbound.h"
+#include "collector/partner_dial.h"
+#include "collector/partner_link.h"
+#include "collector/partners.h"
+#include "common/listen.h"
+
+#define PARTNERS_LINKS_MAX  256 /* connections, those without a name yet included */
+#define PARTNERS_LISTEN_MAX 16
+
+/* One partner. Its policy is policies.list[same index]. */
+struct partner {
+	struct partners *all;
+	size_t index;
+	struct dial *dial;
+	int64_t dial_at_us, backoff_us;
+	bool paused_in, paused_out, withdrawn;
+	bool changed[LANE_COUNT]; /* its set on the sensors is not what is in the store any more */
+	struct link_stats before; /* sums of links that are gone */
+	bool up;
+};
+
+struct partners {
+	const struct gateway_conf *conf;
+	struct event_base *base;
+	struct evdns_base *dns;
+	struct redis_link *redis;
+	struct objects *objects;
+	struct audit *audit;
+	struct policies policies;
+	struct intake *poison;
+	struct inbound *inbound;
+	struct taker taker;
+	struct link_house house;
+	struct partner *list; /* as many as policies */
+	struct tls *server, *client;
+	struct {
+		struct listen_address at;
+		int fd;
+		struct event *event;
+	} listen[PARTNERS_LISTEN_MAX];
+	size_t listen_n;
+	struct link *links[PARTNERS_LINKS_MAX];
+	size_t links_n;
+	struct event *tick;
+	int64_t last_row, now_us, flags_at_us, status_at_us;
+	bool asking_last, asking_commands;
+	size_t asking_flags, counting, commands; /* answers, walks that are on their way */
+	bool counted, count_failed;
+	char last_command[32];
+};
+
+const struct policy *partner_policy(const struct partner *p);
+struct partner *partner_of(struct partners *all, const struct policy *p);
+struct link *partner_link_of(const struct partner *p); /* NULL: there is none that is up */
+
+/* partners_status.c: figures to Redis, flags from it. */
+void partners_tell(struct partners *p);
+void partners_ask_flags(struct partners *p);
+void stats_add(struct link_stats *sum, const struct link_stats *with);
+
+/* partners_command.c: what people ask for. */
+void partners_ask_commands(struct partners *p);
+
+#endif

@@ -1,0 +1,90 @@
+# shellcheck shell=sh
+# Two organisations for tests and the demo: alpha calls bravo. To be sourced.
+#
+#   . tests/system/partners.sh
+#   partners_start DIR BUILD [alpha's policy for bravo: more YAML] [bravo's for alpha]
+#   on alpha COMMAND…        picket COMMAND… against alpha's Redis
+#   gateway_start ORG, gateway_stop ORG [SIGNAL]
+#   wait_for SECONDS COMMAND…
+#   partners_stop
+
+on() {
+	org=$1
+	shift
+	PICKET_REDIS=unix:$partners_dir/$org/redis.sock "$partners_build/picket" "$@"
+}
+
+cli() {
+	org=$1
+	shift
+	redis-cli -s "$partners_dir/$org/redis.sock" "$@"
+}
+
+wait_for() {
+	tries=$(($1 * 20))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		sleep 0.05
+	done
+}
+
+gateway_start() {
+	"$partners_build/picket-gateway" -c "$partners_dir/$1/gateway.yaml" >>"$partners_dir/$1/gateway.log" 2>&1 &
+	echo $! >"$partners_dir/$1/gateway.pid"
+}
+
+gateway_stop() {
+	kill "-${2:-TERM}" "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null || true
+	wait "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null || true
+}
+
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+partner_policy() { # ORG PARTNER ADDRESS-LINE MORE
+	cat >"$partners_dir/$1/partners/$2.yaml" <<-POLICY
+		partner: {id: $2, title: "Organisation $2"}
+		link: {identity: "picket://$2/partner/gw-$2"$3}
+		$4
+	POLICY
+}
+
+partners_start() {
+	partners_dir=$1
+	partners_build=$2
+	port=$(free_port)
+	mkdir -p "$partners_dir/tls"
+	for org in alpha bravo; do
+		mkdir -p "$partners_dir/$org/partners"
+		deploy/make-test-ca.sh "$partners_dir/tls" "$org" 90 partner "gw-$org"
+		redis-server --port 0 --unixsocket "$partners_dir/$org/redis.sock" --save "" --rdbcompression no --dir "$partners_dir/$org" \
+			--logfile "$partners_dir/$org/redis.log" --hash-max-listpack-value 1024 \
+			--pidfile "$partners_dir/$org/redis.pid" --daemonize yes >/dev/null
+		listen=
+		[ "$org" = alpha ] || listen=", address: \"127.0.0.1:$port\""
+		cat >"$partners_dir/$org/gateway.yaml" <<-CONF
+			gateway: {org: $org}
+			partners: {dir: $partners_dir/$org/partners}
+			links: {cert: $partners_dir/tls/gw-$org.crt, key: $partners_dir/tls/gw-$org.key, ca: $partners_dir/tls/partner-ca.crt$listen}
+			redis: {address: "unix:$partners_dir/$org/redis.sock"}
+		CONF
+	done
+	partner_policy alpha bravo ", address: \"127.0.0.1:$port\"" "$3"
+	partner_policy bravo alpha "" "$4"
+	for org in bravo alpha; do
+		wait_for 10 cli "$org" ping
+		gateway_start "$org"
+	done
+}
+
+partners_stop() {
+	for org in alpha bravo; do
+		gateway_stop "$org"
+		redis_pid=$(cat "$partners_dir/$org/redis.pid")
+		kill "$redis_pid" 2>/dev/null || true
+		while kill -0 "$redis_pid" 2>/dev/null; do sleep 0.05; done
+	done
+}
