@@ -163,6 +163,11 @@ bool capture_stats(struct capture *c, struct capture_stats *out)
 	return true;
 }
 
+int64_t capture_ring_bytes(const struct capture *c)
+{
+	return c->live ? capture_live_ring_bytes(c->live) : 0;
+}
+
 const char *capture_name(const struct capture *c)
 {
 	return c->name;

@@ -36,7 +36,8 @@ struct capture_stats {
 	uint64_t dropped_kernel, dropped_interface;
 };
 bool capture_stats(struct capture *c, struct capture_stats *out);
-const char *capture_name(const struct capture *c); /* interface or path: in_iface of alerts */
+int64_t capture_ring_bytes(const struct capture *c); /* 0: a file */
+const char *capture_name(const struct capture *c);   /* interface or path: in_iface of alerts */
 /* "eth1: Ethernet, ring 64 MiB, snaplen 65535, filter …": what was decided, for the first lines. */
 void capture_describe(const struct capture *c, char *out, size_t n);
 bool capture_cut(const struct capture *c); /* the file ended inside a packet */

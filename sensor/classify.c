@@ -65,6 +65,14 @@ void classify_packet(struct classifier *c, struct flow *f, enum side side, const
 	dpi_submit(c->dpi, f->serial, ts_us, l->ip, l->ip_n, side == TO_SERVER);
 }
 
+void classify_shed(struct classifier *c, struct flow *f, const struct layer *l)
+{
+	if (!wants_packet(c, f, l))
+		return;
+	f->dpi_seen++;
+	ledger_count(c->ledger, LEDGER_SHED_DPI);
+}
+
 void classify_end(struct classifier *c, struct flow *f)
 {
 	if (!(f->flags & FLOW_DPI))

@@ -15,6 +15,8 @@ void classifier_free(struct classifier *c);
 void classifier_mode(struct classifier *c, enum dpi_mode mode);
 
 /* After inspection: gives the packet to nDPI if the mode and the flow ask for it. */
+/* Overload: as classify_packet(), but the packet is only counted. */
+void classify_shed(struct classifier *c, struct flow *f, const struct layer *l);
 void classify_packet(struct classifier *c, struct flow *f, enum side side, const struct layer *l, int64_t ts_us);
 void classify_end(struct classifier *c, struct flow *f); /* the flow leaves the table */
 

@@ -27,6 +27,8 @@ struct file *file_begin(struct inspect *in)
 {
 	bool md5 = wanted(in, WHERE_FILE_MD5), sha1 = wanted(in, WHERE_FILE_SHA1);
 	bool sha256 = wanted(in, WHERE_FILE_SHA256);
+	if (in->shed & (where_types(WHERE_FILE_MD5) | where_types(WHERE_FILE_SHA1) | where_types(WHERE_FILE_SHA256)))
+		ledger_count(in->ledger, LEDGER_SHED_FILES);
 	if (!md5 && !sha1 && !sha256)
 		return NULL;
 	struct file *f = mem_alloc(in->mem, sizeof(*f));

@@ -18,6 +18,7 @@
 #include "common/buf.h"
 #include "sensor/expect.h"
 #include "sensor/inspector.h"
+#include "sensor/parsers.h"
 #include "sensor/stream.h"
 
 #define DATAGRAM_TRIES    6
@@ -52,7 +53,7 @@ struct inspector {
 	struct ledger *ledger;
 	struct detector *detector;
 	struct expect *expect;
-	indicator_mask want;
+	indicator_mask want, shed;
 	const struct pattern_db *patterns;
 	struct pattern_scratch *scratch;
 	size_t pattern_bytes;
@@ -138,7 +139,8 @@ struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64
 	    .dest_port = hi ? k->lo_port : k->hi_port,
 	    .proto = k->proto,
 	    .flow_id = (uint64_t)ins->worker << 32 | f->serial,
-	    .want = ins->want,
+	    .want = ins->want & ~ins->shed,
+	    .shed = ins->want & ins->shed,
 	    .mem = &ins->mem,
 	    .ledger = ins->ledger,
 	    .parser = f->parser ? parsers[f->parser - 1] : NULL,
@@ -617,6 +619,39 @@ bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, con
 	if (l->proto == IPPROTO_UDP)
 		return datagram_packet(ins, f, side, l, ts_us);
 	return false;
+}
+
+/* ---- overload ---- */
+
+void inspector_shed(struct inspector *ins, indicator_mask types)
+{
+	ins->shed = types;
+}
+
+bool inspector_dns(struct inspector *ins, const struct flow *f, enum side side, const struct layer *l)
+{
+	const struct parser *p = f->parser ? parsers[f->parser - 1] : NULL;
+	if (p)
+		return p == &parser_dns_udp || p == &parser_dns_tcp || p == &parser_mdns || p == &parser_llmnr;
+	static const uint16_t ports[] = {53, 5353, 5355};
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		if (l->src_port == ports[i] || l->dest_port == ports[i])
+			return true;
+	struct inspect in = inspector_view(ins, f, 0);
+	return l->proto == IPPROTO_UDP && parser_dns_udp.probe(&in, side, l->payload, l->payload_n) == PROBE_YES;
+}
+
+void inspector_lost(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
+{
+	struct layer cut = *l;
+	if (l->proto != IPPROTO_TCP)
+		return;
+	if (f->flags & FLOW_STATE) {
+		cut.payload_n = 0; /* payload_wire_n stays: a segment that the capture cut short */
+		stream_packet(ins, f, side, &cut, ts_us);
+	} else {
+		f->isn = f->reply_isn = 0; /* later bytes begin in the middle */
+	}
 }
 
 void inspector_outer(struct inspector *ins, struct flow *f, const struct layer *l, int64_t ts_us)

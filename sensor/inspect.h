@@ -27,6 +27,7 @@ struct inspect {
 	uint8_t proto;
 	uint64_t flow_id;
 	indicator_mask want; /* types that the rule set holds: skip work that nothing asks for */
+	indicator_mask shed; /* types that it holds and that overload sets aside: not in want */
 	struct mem *mem;
 	struct ledger *ledger;
 	const struct parser *parser; /* the current one */

@@ -29,6 +29,13 @@ void inspector_prefetch(const struct inspector *ins, const struct flow *f);
  * to a parser or to probing. */
 bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us);
 
+/* Overload: these types are not looked for until the next call. */
+void inspector_shed(struct inspector *ins, indicator_mask types);
+/* DNS, or what may turn out to be: the parser says so, the port, or a datagram's bytes. */
+bool inspector_dns(struct inspector *ins, const struct flow *f, enum side side, const struct layer *l);
+/* The payload of this packet is set aside: to a stream's parser it was lost. */
+void inspector_lost(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us);
+
 /* The wrapping of a tunnel: only payload patterns are looked for. */
 void inspector_outer(struct inspector *ins, struct flow *f, const struct layer *l, int64_t ts_us);
 
@@ -36,6 +43,6 @@ void inspector_outer(struct inspector *ins, struct flow *f, const struct layer *
 void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us);
 
 const char *inspector_parser_name(const struct flow *f); /* NULL if not recognised */
-size_t inspector_memory(const struct inspector *ins);	  /* bytes in use */
+size_t inspector_memory(const struct inspector *ins);    /* bytes in use */
 
 #endif

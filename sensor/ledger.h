@@ -19,7 +19,7 @@
 	X(END_TRUNCATED, "end.truncated", "cut before the end of its headers")               \
 	X(END_MALFORMED, "end.malformed", "header with impossible lengths or values")        \
 	X(END_TOO_DEEP, "end.too_deep", "more nested headers or tunnels than the limit")     \
-	X(END_SHED, "end.shed", "shed under overload: addresses were still matched")
+	X(END_SHED, "end.shed", "payload set aside under overload: addresses were still matched")
 
 #define LEDGER_EVENTS(X)                                                                     \
 	X(RECEIVED, "packets.received", "packets handed over by the capture")                \
@@ -64,6 +64,9 @@
 	X(DPI_PACKETS, "dpi.packets", "packets given to nDPI")                               \
 	X(DPI_FLOWS, "dpi.flows", "flows that nDPI gave a verdict on")                       \
 	X(DPI_SKIPPED, "dpi.skipped", "packets kept from nDPI: queue full, too large or a known killer") \
+	X(SHED_DPI, "shed.dpi", "packets kept from nDPI under overload")                     \
+	X(SHED_FILES, "shed.files", "files not hashed because of overload")                  \
+	X(OVERLOADS, "overload.steps", "steps up: more was set aside because the ring filled or the kernel dropped") \
 	X(DPI_CRASHED, "dpi.crashed", "nDPI process ends that were not asked for")           \
 	X(DPI_STALLED, "dpi.stalled", "nDPI process killed because it did not answer")       \
 	X(HEURISTIC_SIGHTS, "heuristics.sights", "events that the heuristics judged")         \

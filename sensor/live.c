@@ -69,13 +69,29 @@ static void reopen(struct lane *l, const struct err *why)
 	}
 }
 
+static void tell_shed(const struct lane *l, enum shed before, enum shed now)
+{
+	if (now > before)
+		log_warnx("worker %u cannot follow: %s are set aside (end.shed)", l->producer.number, shed_names[now]);
+	else
+		log_info("worker %u follows again: set aside now: %s", l->producer.number, shed_names[now]);
+}
+
 static void *run_lane(void *arg)
 {
 	struct lane *l = arg;
 	struct err e;
-	while (!atomic_load_explicit(&l->live->stop, memory_order_relaxed))
+	enum shed shed = worker_shed(l->worker);
+	if (shed)
+		tell_shed(l, SHED_NOTHING, shed);
+	while (!atomic_load_explicit(&l->live->stop, memory_order_relaxed)) {
 		if (worker_step(l->worker, STEP_MS, &e) == CAPTURE_FAILED)
 			reopen(l, &e);
+		enum shed now = worker_shed(l->worker);
+		if (now != shed)
+			tell_shed(l, shed, now);
+		shed = now;
+	}
 	worker_finish(l->worker);
 	return NULL;
 }

@@ -294,6 +294,10 @@ static void plan(struct sensor *s)
 	    .vlan = (enum vlan_mode)c->vlan,
 	    .dpi = (enum dpi_mode)c->dpi,
 	    .ndpi = {.killers = killers_folder(c), .unconfined = !c->sandbox},
+	    .overload = {.mode = (enum overload_mode)c->overload,
+			 .high = (int)c->overload_high,
+			 .low = (int)c->overload_low,
+			 .hold_us = c->overload_hold_ms * 1000},
 	    .origin = &s->origin,
 	};
 	fill_ports(s->worker.decode.vxlan_ports, &c->vxlan_ports);

@@ -11,6 +11,7 @@
 
 static const char *const vlan_modes[] = {"auto", "strict", "ignore", NULL};
 static const char *const dpi_modes[] = {"off", "unrecognised", "all", NULL};
+static const char *const overload_modes[] = {"auto", "off", "extras", "bulk", "streams", NULL};
 static const char *const fsync_modes[] = {"batch", "interval", "none", NULL};
 
 #define AT(field) offsetof(struct sensor_conf, field)
@@ -62,6 +63,18 @@ const struct conf_key sensor_keys[] = {
      .help = "Memory per worker for streams and parsers."},
     {"limits.defrag", CONF_BYTES, AT(defrag_bytes), .min = 1 << 16, .max = TB, .fallback = "16MB",
      .help = "Memory per worker for IP datagrams that wait for fragments."},
+
+    {"overload.shed", CONF_CHOICE, AT(overload), .choices = overload_modes, .fallback = "auto",
+     .help =
+	 "What is set aside when a worker cannot follow: auto (by load, step by step), off (nothing), or a step that "
+	 "is held: extras (nDPI, file digests, unrecognised payload), bulk (also long streams), streams (all payload "
+	 "but DNS). DNS and addresses are always matched."},
+    {"overload.high", CONF_INT, AT(overload_high), .min = 1, .max = 100, .fallback = "50",
+     .help = "Per cent of the ring in use that make the next step; so does every packet that the kernel drops."},
+    {"overload.low", CONF_INT, AT(overload_low), .min = 0, .max = 99, .fallback = "10",
+     .help = "Per cent of the ring in use, at most, for the way back."},
+    {"overload.hold", CONF_DURATION_MS, AT(overload_hold_ms), .min = 100, .max = HOUR, .fallback = "5s",
+     .help = "How long it must have been calm for each step back."},
 
     {"rules.files", CONF_STRING_LIST, AT(rules), .fallback = "", .reload = true,
      .help = "Rule files (YAML, CSV, compiled) and folders of them. SIGHUP reads them again."},
@@ -194,6 +207,15 @@ static bool check_metrics(const struct sensor_conf *c, struct diags *d)
 	return false;
 }
 
+static bool check_overload(const struct sensor_conf *c, struct diags *d)
+{
+	if (c->overload_low < c->overload_high)
+		return true;
+	diag_add(d, DIAG_ERROR, (struct diag_place){.file = "overload.low"}, "not-below",
+		 "%lld is not below overload.high (%lld)", (long long)c->overload_low, (long long)c->overload_high);
+	return false;
+}
+
 static bool check_id(const struct sensor_conf *c, struct diags *d)
 {
 	size_t n = strlen(c->id);
@@ -228,6 +250,7 @@ bool sensor_conf_check(const struct sensor_conf *c, struct diags *d)
 	ok &= check_ports(&c->geneve_ports, "decode.geneve_ports", d);
 	ok &= check_home(c, d);
 	ok &= check_tls(c, d);
+	ok &= check_overload(c, d);
 	ok &= check_metrics(c, d);
 	ok &= check_sets(c, d);
 	return ok;

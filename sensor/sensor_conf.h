@@ -22,6 +22,8 @@ struct sensor_conf {
 	bool checksums;
 	struct conf_list vxlan_ports, geneve_ports;
 	int64_t flows, memory_bytes, defrag_bytes;
+	int overload;
+	int64_t overload_high, overload_low, overload_hold_ms;
 	/* what it looks for */
 	struct conf_list rules;
 	bool allow_empty, require_signature;

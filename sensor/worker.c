@@ -17,6 +17,8 @@
 #define FLOWS_DEFAULT  (1u << 20)
 #define MEMORY_DEFAULT ((size_t)256 << 20)
 #define PUBLISH_US     1000000
+#define LOOK_US        50000 /* between looks at the load */
+#define RING_OVERHEAD  96    /* of a packet in the kernel's ring, beside its bytes */
 
 struct worker {
 	struct capture *capture;
@@ -28,6 +30,11 @@ struct worker {
 	struct classifier *classifier;
 	struct heuristic_tap tap;
 	enum dpi_mode dpi_configured;
+	struct overload overload;
+	struct {
+		int64_t looked_us, first_us, last_us;
+		uint64_t bytes;
+	} load; /* since the last look: the packets' times, and what they took in the ring */
 	struct ledger ledger;
 	uint16_t generation;
 	struct pattern_scratch *scratch;
@@ -80,6 +87,18 @@ static void outer_layer(struct worker *w, const struct packet *p, size_t i)
 	inspector_outer(w->inspector, f, l, p->ts_us);
 }
 
+/* Under overload: whether the payload is not looked at. */
+static bool set_aside(struct worker *w, struct flow *f, enum side side, const struct layer *l)
+{
+	enum shed shed = w->overload.shed;
+	bool patterns = w->scratch != NULL;
+	if (!overload_sheds(shed, f, side, l, false, patterns) || inspector_dns(w->inspector, f, side, l))
+		return false;
+	inspector_lost(w->inspector, f, side, l, w->now_us);
+	ledger_count(&w->ledger, LEDGER_END_SHED);
+	return true;
+}
+
 static void worker_packet(struct worker *w, const struct packet *p, const struct flow_key *key, uint64_t hash)
 {
 	size_t inner = p->layers - 1;
@@ -100,8 +119,13 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 	}
 	if (w->tap.engine)
 		heuristic_packet(&w->tap, f, side, l, p->ts_us);
+	if (w->overload.shed && set_aside(w, f, side, l))
+		return;
 	bool inspected = inspector_packet(w->inspector, f, side, l, p->ts_us);
-	classify_packet(w->classifier, f, side, l, p->ts_us);
+	if (w->overload.shed)
+		classify_shed(w->classifier, f, l);
+	else
+		classify_packet(w->classifier, f, side, l, p->ts_us);
 	ledger_count(&w->ledger, inspected ? LEDGER_END_INSPECTED : LEDGER_END_FLOW);
 }
 
@@ -148,6 +172,59 @@ static void run_burst(struct worker *w, const struct burst *b)
 	run_decoded(w, n);
 }
 
+/* ---- overload ---- */
+
+static void shed_types(struct worker *w)
+{
+	const indicator_mask files = where_types(WHERE_FILE_MD5) | where_types(WHERE_FILE_SHA1) |
+				     where_types(WHERE_FILE_SHA256);
+	inspector_shed(w->inspector, w->overload.shed ? files : 0);
+}
+
+static void note_load(struct worker *w, const struct burst *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		w->load.bytes += b->packet[i].n + RING_OVERHEAD;
+	if (!w->load.first_us)
+		w->load.first_us = b->packet[0].ts_us;
+	w->load.last_us = b->packet[b->n - 1].ts_us;
+}
+
+/* The kernel's and the card's losses; files have none. */
+static void count_drops(struct worker *w)
+{
+	struct capture_stats s;
+	if (!capture_stats(w->capture, &s))
+		return;
+	w->ledger.v[LEDGER_DROP_KERNEL] = w->before.dropped_kernel + s.dropped_kernel;
+	w->ledger.v[LEDGER_DROP_INTERFACE] = w->before.dropped_interface + s.dropped_interface;
+}
+
+/* Some times a second, on a live capture. */
+static void look_at_load(struct worker *w, int64_t mono_us)
+{
+	int64_t ring_bytes = capture_ring_bytes(w->capture);
+	if (!ring_bytes || mono_us - w->load.looked_us < LOOK_US)
+		return;
+	count_drops(w);
+	int fill = w->load.bytes ? overload_fill(clock_wall_us() - w->load.last_us, w->load.bytes,
+						 w->load.last_us - w->load.first_us, (uint64_t)ring_bytes)
+				 : 0;
+	enum shed before = w->overload.shed;
+	if (overload_look(&w->overload, mono_us, fill, w->ledger.v[LEDGER_DROP_KERNEL])) {
+		shed_types(w);
+		ledger_add(&w->ledger, LEDGER_OVERLOADS, w->overload.shed > before);
+	}
+	w->load.looked_us = mono_us;
+	w->load.first_us = w->load.last_us;
+	w->load.bytes = 0;
+}
+
+enum shed worker_shed(const struct worker *w)
+{
+	return w->overload.shed;
+}
+
 /* ---- rule sets ---- */
 
 static bool take_rules(struct worker *w, const struct armed *a, struct err *e)
@@ -189,6 +266,7 @@ struct worker *worker_new(const struct worker_conf *conf, struct capture *captur
 	w->dpi_configured = conf->dpi;
 	w->tap = conf->tap;
 	w->tap.ledger = &w->ledger;
+	overload_init(&w->overload, &conf->overload);
 	w->detector = (struct detector){
 	    .origin = conf->origin,
 	    .ledger = &w->ledger,
@@ -208,21 +286,12 @@ struct worker *worker_new(const struct worker_conf *conf, struct capture *captur
 	w->classifier = classifier_new(w->dpi, w->inspector, &w->ledger);
 	w->flows = flow_table_new(conf->flows ? conf->flows : FLOWS_DEFAULT, conf->vlan, &key, &w->ledger, flow_ends,
 				  w);
+	shed_types(w);
 	if (!take_rules(w, armed, e)) {
 		worker_free(w);
 		return NULL;
 	}
 	return w;
-}
-
-/* The kernel's and the card's losses; files have none. */
-static void count_drops(struct worker *w)
-{
-	struct capture_stats s;
-	if (!capture_stats(w->capture, &s))
-		return;
-	w->ledger.v[LEDGER_DROP_KERNEL] = w->before.dropped_kernel + s.dropped_kernel;
-	w->ledger.v[LEDGER_DROP_INTERFACE] = w->before.dropped_interface + s.dropped_interface;
 }
 
 void worker_capture(struct worker *w, struct capture *capture)
@@ -258,6 +327,7 @@ static bool between_bursts(struct worker *w, struct err *e)
 	classify_collect(w->classifier, w->now_us);
 	flow_expire(w->flows, w->now_us);
 	int64_t mono_us = clock_mono_us();
+	look_at_load(w, mono_us);
 	if (mono_us - w->published_us >= PUBLISH_US) {
 		w->published_us = mono_us;
 		publish(w);
@@ -272,9 +342,10 @@ enum capture_result worker_step(struct worker *w, int wait_ms, struct err *e)
 	enum capture_result r = capture_read(w->capture, &burst, wait_ms, e);
 	if (!take_next(w, e)) /* came while packets were waited for: they are matched with it */
 		return CAPTURE_FAILED;
-	if (r == CAPTURE_PACKETS)
+	if (r == CAPTURE_PACKETS) {
+		note_load(w, &burst);
 		run_burst(w, &burst);
-	else if (r == CAPTURE_IDLE)
+	} else if (r == CAPTURE_IDLE)
 		w->now_us = clock_wall_us();
 	return between_bursts(w, e) ? r : CAPTURE_FAILED;
 }

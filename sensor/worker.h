@@ -10,6 +10,7 @@
 #include "sensor/dpi.h"
 #include "sensor/flow.h"
 #include "sensor/heuristic_tap.h"
+#include "sensor/overload.h"
 
 struct worker_conf {
 	uint32_t number; /* 0.. */
@@ -18,6 +19,7 @@ struct worker_conf {
 	size_t memory_bytes; /* for streams and parsers; 0 = 256 MiB */
 	enum vlan_mode vlan;
 	enum dpi_mode dpi;
+	struct overload_conf overload;
 	struct heuristic_tap tap; /* engine NULL: no heuristics; queue NULL: judged within the worker */
 	struct dpi_conf ndpi;     /* wait: scan, the same output each time */
 	const struct alert_origin *origin;
@@ -42,6 +44,9 @@ void worker_capture(struct worker *w, struct capture *capture);
  * worker_generation() and worker_ledger(). */
 void worker_arm(struct worker *w, const struct armed *next);
 uint16_t worker_generation(const struct worker *w);
+
+/* What is set aside now: for the worker's own thread. */
+enum shed worker_shed(const struct worker *w);
 
 /* A copy of the counters, at most a second old. */
 void worker_ledger(struct worker *w, struct ledger *out);
