@@ -99,7 +99,8 @@ static void wipe(void)
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/picket-spool-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(dir, sizeof(dir), "%s/picket-spool-XXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(dir));
 	memset(&fault, 0, sizeof(fault));
 	log_open("test_spool", LOG_LEVEL_ERROR);

@@ -767,7 +767,8 @@ static int remove_all(const char *path)
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/picket-uplink-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(dir, sizeof(dir), "%s/picket-uplink-XXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(dir));
 	log_open("test_uplink", LOG_LEVEL_ERROR);
 	signal(SIGPIPE, SIG_IGN);
