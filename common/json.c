@@ -2,18 +2,26 @@
  * another name: nothing is copied, nothing added to a value.
  *
  * jansson keeps whole trees, so what is read is bounded by the caller's max, and
- * its own limit of 2,048 levels bounds recursion. */
+ * its own limit of 2,048 levels bounds recursion. When memory is short its reader
+ * leaves single characters out without a word (the result of appending to its buffer
+ * is not looked at), so no allocation of its may fail: the process says so and ends. */
 #include "common/json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/exits.h"
 #include "common/log.h"
 #include "common/text.h"
 
 #define PATH_PART_MAX 128
+
+__attribute__((constructor)) static void allocate_or_end(void)
+{
+	json_set_alloc_funcs(xmalloc, free);
+}
 
 static json_t *in(struct json *v)
 {
