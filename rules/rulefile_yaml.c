@@ -40,7 +40,7 @@ struct reader {
 	item_fn *item;
 	enum indicator_type type; /* of a plain list */
 	unsigned indent;          /* column of its dashes; 0: not a block list */
-	struct diag_place failed; /* the last finding about YAML itself */
+	struct diag_place failed; /* the last finding about YAML itself; file NULL: there was none */
 };
 
 static struct yaml_event next(struct reader *r)
@@ -76,6 +76,8 @@ static const char *kind_name(struct yaml_event e)
 static void wrong_kind(struct reader *r, struct entry *e, struct yaml_event found, const char *what,
 		       const char *expected)
 {
+	if (found.kind == YAML_END) /* what stopped the reader is told by report_failure() */
+		return;
 	entry_error(r->s, e, place(r, found), "bad-shape", "%s: expected %s, found %s", what, expected,
 		    kind_name(found));
 	yaml_skip(r->y, found.kind);
@@ -707,7 +709,7 @@ static bool report_failure(struct reader *r)
 	if (!yaml_failed(r->y, &why, &at.line, &at.column))
 		return false;
 	at.line += r->base;
-	if (at.line != r->failed.line || at.column != r->failed.column)
+	if (!r->failed.file || at.line != r->failed.line || at.column != r->failed.column)
 		diag_add(r->s->d, DIAG_ERROR, at, "yaml", "%s", why);
 	r->failed = at;
 	return true;
