@@ -7,6 +7,7 @@
 #   make torture    FAULTS=1000 faults between sensor, collector and Redis; every count must be exact
 #   make flood      FLOWS=10000000 through picket scan: memory, and every needle found
 #   make mutate     PACKETS=5000000 changed packets through a build with sanitizers
+#   make fail       each malloc, open, read, write, fsync, rename fails once
 #   make evade      traffic that is made to be read in two ways
 #   make help       all targets
 #
@@ -58,7 +59,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: flood flood-short mutate mutate-run mutate-short evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
+.PHONY: fail fail-short flood flood-short mutate mutate-run mutate-short evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -145,7 +146,7 @@ demo:
 # The parts of make test, in the order in which they fail most cheaply.
 check: lint
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-built
-	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden evade flood-short mutate-short system cases bench-short
+	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden evade flood-short mutate-short fail-short system cases bench-short
 	@echo 'make test: all passed'
 
 lint:
@@ -169,6 +170,23 @@ evade: all
 $(BUILD)/tests/hostile/%: $(BUILD)/tests/hostile/%.o
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpcap
+
+$(BUILD)/tests/hostile/spool_calls: $(BUILD)/tests/hostile/spool_calls.o $(ARCHIVES)
+	$(if $(Q),@echo '  LINK  $@')
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -pthread -lm
+
+$(BUILD)/tests/hostile/fail.so: tests/hostile/fail.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -fPIC -shared -o $@ $< -ldl
+
+# Calls that fail, one after the other; make test tries few. Not under sanitizers: they
+# have the allocator for themselves.
+CALLS ?= 2000
+fail: all $(BUILD)/tests/hostile/fail.so $(BUILD)/tests/hostile/spool_calls
+	$(Q)$(if $(SAN),echo 'fail: not under sanitizers',tests/hostile/fail.py $(BUILD) $(CALLS))
+
+fail-short:
+	$(Q)$(MAKE) --no-print-directory fail CALLS=12
 
 # Captures with errors in them; make test tries few, without sanitizers unless SAN says so.
 PACKETS ?= 5000000
