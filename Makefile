@@ -230,6 +230,7 @@ bench-short: all $(BENCH)
 # Real and malformed captures, judged when they are there.
 cases: all
 	$(Q)tests/cases.sh $(BUILD)
+	$(Q)tests/hostile/decoys.sh $(BUILD) ../shared 50000 4
 	$(Q)tests/robust.sh $(BUILD)
 
 format:
