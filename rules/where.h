@@ -40,6 +40,7 @@
 	X(HTTP_HOST, "http.host", T_NAME)                           \
 	X(HTTP_URL, "http.url", T(URL))                             \
 	X(HTTP_USER_AGENT, "http.user_agent", T(USER_AGENT))        \
+	X(HTTP_USER, "http.user", T(USERNAME))                      \
 	X(HTTP_FILENAME, "http.filename", T(FILENAME))              \
 	X(TLS_SNI, "tls.sni", T_NAME)                               \
 	X(TLS_JA3, "tls.ja3", T(JA3))                               \

@@ -297,6 +297,8 @@ enum header {
 	HEADER_UPGRADE,
 	HEADER_LENGTH,
 	HEADER_RANGE,
+	HEADER_AUTHORIZATION,
+	HEADER_PROXY_AUTHORIZATION,
 	HEADER_CODING,
 	HEADER_TRANSFER
 };
@@ -314,6 +316,8 @@ static enum header header_of(struct bytes name)
 	    F("content-type", HEADER_TYPE),
 	    F("content-disposition", HEADER_DISPOSITION),
 	    F("upgrade", HEADER_UPGRADE),
+	    F("authorization", HEADER_AUTHORIZATION),
+	    F("proxy-authorization", HEADER_PROXY_AUTHORIZATION),
 	    F("content-length", HEADER_LENGTH),
 	    F("content-range", HEADER_RANGE),
 	    F("content-encoding", HEADER_CODING),
@@ -361,6 +365,12 @@ void http_head_field(struct http_head *h, struct bytes name, struct bytes value)
 		break;
 	case HEADER_UPGRADE:
 		keep(&h->upgrade, value);
+		break;
+	case HEADER_AUTHORIZATION:
+		keep(&h->authorization[0], value);
+		break;
+	case HEADER_PROXY_AUTHORIZATION:
+		keep(&h->authorization[1], value);
 		break;
 	case HEADER_LENGTH:
 		set_length(h, value);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "sensor/http_auth.h"
 #include "sensor/mime_field.h"
 
 /* ---- URL ---- */
@@ -197,6 +198,8 @@ void http_request_observe(struct inspect *in, const struct http_head *head, cons
 	if (head->user_agent.n)
 		observe(in, WHERE_HTTP_USER_AGENT, head->user_agent.p, head->user_agent.n);
 	http_filename_observe(in, head->disposition);
+	http_auth_observe(in, head->authorization[0]);
+	http_auth_observe(in, head->authorization[1]);
 }
 
 void http_request_describe(const struct http_request *r, struct alert_app *app)

@@ -61,6 +61,22 @@ static const struct talk talks[] = {
      INSPECT_MORE,
      0},
     {"no Host", {{'>', "GET /x HTTP/1.0\r\n\r\n", 0}}, "http.url http://198.51.100.1:8080/x\n", INSPECT_MORE, 0},
+    {"who logs in",
+     {{'>',
+       "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n\r\n"
+       "GET / HTTP/1.1\r\nHost: a\r\nAuthorization:  digest  realm=\"x, y\", username=\"b b\", uri=\"/\"\r\n\r\n"
+       "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer YW5uOnNlY3JldA==\r\nProxy-Authorization: NTLM "
+       "TlRMTVNTUAADAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAwADAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGFubg==\r\n\r\n"
+       "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Negotiate "
+       "TlRMTVNTUAADAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAwADAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGFubg==\r\n\r\n"
+       "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic bm9jb2xvbg==\r\n\r\n"
+       "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic\r\n\r\n",
+       0}},
+     "http.host a\nhttp.url http://a/\nhttp.user ann\nhttp.host a\nhttp.url http://a/\nhttp.user b b\n"
+     "http.host a\nhttp.url http://a/\nntlm.user ann\nhttp.host a\nhttp.url http://a/\nntlm.user ann\n"
+     "http.host a\nhttp.url http://a/\nhttp.host a\nhttp.url http://a/\n",
+     INSPECT_MORE,
+     0},
     {"two hosts: both",
      {{'>', "GET /x HTTP/1.1\r\nHost: a.example\r\nHost: b.example:81\r\nHost: A.example\r\n\r\n", 0}},
      "http.host a.example\nhttp.host b.example\nhttp.url http://b.example:81/x\nhttp.url http://a.example/x\n",
