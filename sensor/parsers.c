@@ -20,6 +20,7 @@ const struct parser *const parsers[] = {
     &parser_imap,
     &parser_pop3,
     &parser_smb,
+    &parser_dcerpc,
     &parser_krb5_tcp,
     &parser_krb5_udp,
     &parser_ldap,

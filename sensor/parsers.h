@@ -20,6 +20,7 @@ extern const struct parser parser_tftp;                                         
 extern const struct parser parser_smb;                                                /* inspect_smb.c */
 extern const struct parser parser_nfs_tcp, parser_nfs_udp;                            /* inspect_nfs.c */
 extern const struct parser parser_krb5_tcp, parser_krb5_udp;                          /* inspect_krb5.c */
+extern const struct parser parser_dcerpc;                                             /* inspect_dcerpc.c: NTLM binds */
 extern const struct parser parser_ldap;                                               /* inspect_ldap.c: STARTTLS, NTLM bind */
 extern const struct parser parser_rdp;                                                /* inspect_rdp.c */
 extern const struct parser parser_mqtt;                                               /* inspect_mqtt.c */

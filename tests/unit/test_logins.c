@@ -1,4 +1,4 @@
-/* Kerberos and LDAP: who logs in; every cut; what is not theirs. */
+/* Kerberos, LDAP and DCE/RPC: who logs in; every cut; what is not theirs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -320,12 +320,92 @@ static void test_ldap_probe(void **s)
 			fail_msg("%s", cases[i].label);
 }
 
+/* ---- DCE/RPC ---- */
+
+/* An AUTHENTICATE of NTLM with a name of the OEM character set. */
+#define NTLM_ANN                                                                                                       \
+	"NTLMSSP\0\3\0\0\0"                                                                                            \
+	"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                                                             \
+	"\3\0\3\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ann"
+
+static void pdu(struct buf *b, uint8_t type, bool little, size_t body, const void *token, size_t n)
+{
+	size_t length = 16 + body + (n ? 8 + n : 0);
+	buf_add(b, "\5\0", 2);
+	buf_u8(b, type);
+	buf_u8(b, 3);
+	buf_add(b, little ? "\x10\0\0\0" : "\0\0\0\0", 4);
+	for (int i = 0; i < 2; i++) {
+		uint16_t v = (uint16_t)(i ? n : length);
+		buf_u16(b, little ? (uint16_t)(v << 8 | v >> 8) : v);
+	}
+	buf_add(b, "\1\0\0\0", 4);
+	for (size_t i = 0; i < body; i++)
+		buf_u8(b, 0x77);
+	if (n) {
+		buf_add(b, "\x0a\5\0\0\0\0\0\0", 8);
+		buf_add(b, token, n);
+	}
+}
+
+static void test_dcerpc(void **s)
+{
+	(void)s;
+	struct buf there = {0}, back = {0};
+	pdu(&there, 11, true, 56, NTLM_ANN, 12); /* the token's beginning only */
+	pdu(&there, 16, true, 4, BYTES(NTLM_ANN));
+	pdu(&there, 0, true, 40, BYTES(NTLM_ANN)); /* a call: stepped over */
+	pdu(&there, 14, false, 30, BYTES("sp" NTLM_ANN "nego"));
+	pdu(&there, 11, true, 20, NULL, 0);
+	pdu(&back, 12, true, 40, BYTES("NTLMSSP\0\2\0\0\0"));
+	const struct message talk[] = {{TO_SERVER, there.p, there.n}, {TO_CLIENT, back.p, back.n}};
+	feed_every_split(&parser_dcerpc, talk, 2, "ntlm.user ann\nntlm.user ann\n");
+	feed_every_prefix(&parser_dcerpc, talk, 2);
+	assert_int_equal(feed_probe(&parser_dcerpc, TO_SERVER, there.p, 15), PROBE_MORE);
+	assert_int_equal(feed_probe(&parser_dcerpc, TO_SERVER, there.p, 16), PROBE_YES);
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} wrong[] = {{0, 4}, {1, 2}, {2, 20}, {4, 0x20}, {4, 0x12}, {5, 4}, {6, 1}, {9, 0xff}, {8, 5}};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		uint8_t header[16];
+		memcpy(header, there.p, 16);
+		header[10] = 4;
+		header[11] = 0;
+		header[9] = 0;
+		header[wrong[i].at] = wrong[i].value;
+		if (wrong[i].at == 9)
+			header[11] = 0xff, header[10] = 0xff;
+		if (feed_probe(&parser_dcerpc, TO_SERVER, header, 16) != PROBE_NO)
+			fail_msg("byte %zu", wrong[i].at);
+	}
+	buf_free(&there);
+	buf_free(&back);
+}
+
+/* A token in a PDU that is longer than what is held is counted and left out. */
+static void test_dcerpc_limit(void **s)
+{
+	(void)s;
+	struct observed o;
+	struct buf b = {0};
+	pdu(&b, 16, true, 16384, BYTES(NTLM_ANN));
+	pdu(&b, 16, true, 0, BYTES(NTLM_ANN));
+	observed_begin(&o, &parser_dcerpc);
+	feed_stream(&o, TO_SERVER, b.p, b.n);
+	assert_string_equal(observed_text(&o), "ntlm.user ann\n");
+	assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], 1);
+	observed_end(&o);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_ber),           cmocka_unit_test(test_krb5_udp),   cmocka_unit_test(test_krb5_tcp),
-	    cmocka_unit_test(test_krb5_limits),   cmocka_unit_test(test_ldap),       cmocka_unit_test(test_ldap_ntlm),
-	    cmocka_unit_test(test_ldap_starttls), cmocka_unit_test(test_ldap_probe),
+	    cmocka_unit_test(test_ber),        cmocka_unit_test(test_dcerpc),    cmocka_unit_test(test_dcerpc_limit),
+	    cmocka_unit_test(test_krb5_udp),   cmocka_unit_test(test_krb5_tcp),  cmocka_unit_test(test_krb5_limits),
+	    cmocka_unit_test(test_ldap),       cmocka_unit_test(test_ldap_ntlm), cmocka_unit_test(test_ldap_starttls),
+	    cmocka_unit_test(test_ldap_probe),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
