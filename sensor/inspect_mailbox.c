@@ -1,19 +1,25 @@
-/* IMAP (RFC 3501, 9051) and POP3 (RFC 1939, 5034) up to the login: who logs in,
- * and where TLS begins. Lines of text:
+/* IMAP (RFC 3501, 9051) and POP3 (RFC 1939, 5034): who logs in, where TLS begins, and
+ * the mails that are fetched or stored. Lines of text:
  *
  *   IMAP  S: * OK …                          POP3  S: +OK …
  *         C: a LOGIN ann secret                    C: USER ann      C: APOP ann digest
  *         C: a LOGIN "ann" …   {3}CRLF ann …       C: AUTH PLAIN [token]
  *         C: a AUTHENTICATE PLAIN [token]          C: STLS          S: +OK
  *         C: a STARTTLS        S: a OK
+ *         S: * 7 FETCH (BODY[] {99}CRLF mail)      C: RETR 7        S: +OK CRLF mail CRLF.CRLF
+ *         C: a APPEND box {99}CRLF mail            C: TOP 7 0
  *
  * Tokens are base64: PLAIN (RFC 4616) is authority NUL name NUL password, LOGIN is
  * the name and then the password, NTLM is in ntlm.c; they come with the command
- * or as the next line. The first command of a session that is logged in ends
- * inspection: what follows is the mailbox. */
+ * or as the next line.
+ *
+ * Mails are in mailbox_mail.c. A POP3 answer belongs to the oldest command that was
+ * not answered; those that wait are remembered, PENDING_MAX of them. COMPRESS (RFC 4978)
+ * ends inspection. */
 #include <string.h>
 
 #include "common/text.h"
+#include "sensor/mailbox_mail.h"
 #include "sensor/mime_field.h"
 #include "sensor/ntlm.h"
 #include "sensor/parsers.h"
@@ -22,6 +28,8 @@
 #define LINE_BYTES 8192 /* longer lines are stepped over; tokens are the longest */
 #define NAME_BYTES 512
 #define TAG_BYTES  32
+
+#define PENDING_MAX 64 /* POP3 commands without an answer; more end inspection */
 
 enum await { AWAIT_NOTHING = 0, AWAIT_PLAIN, AWAIT_NAME, AWAIT_PASSWORD, AWAIT_NTLM, AWAIT_LITERAL };
 
@@ -33,6 +41,10 @@ struct mailbox {
 	bool tls;               /* asked for, not yet answered */
 	uint8_t tag[TAG_BYTES]; /* of the IMAP command that asked */
 	size_t tag_n;
+	struct mail mail[2]; /* fetched, stored */
+	uint64_t pending;    /* POP3: a bit for each command, the oldest lowest: its answer is a mail */
+	uint64_t listing;    /* … its answer is another text of lines */
+	unsigned pending_n;
 };
 
 static bool one_of(struct bytes word, const char *const *list)
@@ -158,15 +170,16 @@ static void imap_login(struct inspect *in, struct mailbox *m, struct bytes line)
 
 static enum verdict imap_command(struct inspect *in, struct mailbox *m, struct bytes line)
 {
-	static const char *const inside[] = {"SELECT", "EXAMINE", "LIST", "LSUB", "STATUS", "NAMESPACE", "IDLE", NULL};
 	struct bytes tag = next_word(&line), verb = next_word(&line);
 	m->tls = false;
 	if (words_same(verb, "LOGIN"))
 		imap_login(in, m, line);
 	else if (words_same(verb, "AUTHENTICATE"))
 		authenticate(in, m, line);
-	else if (one_of(verb, inside))
+	else if (words_same(verb, "COMPRESS"))
 		return INSPECT_DONE;
+	else if (words_same(verb, "APPEND"))
+		mail_imap_literal(in, &m->mail[TO_SERVER], line, true);
 	if (words_same(verb, "STARTTLS") && tag.n && tag.n <= TAG_BYTES) {
 		m->tls = true;
 		m->tag_n = tag.n;
@@ -187,8 +200,10 @@ static enum verdict imap_answer(struct mailbox *m, struct bytes line)
 static enum verdict imap_line(struct inspect *in, enum side side, struct bytes line)
 {
 	struct mailbox *m = in->state;
-	if (side == TO_CLIENT)
+	if (side == TO_CLIENT) {
+		mail_imap_literal(in, &m->mail[TO_CLIENT], line, false);
 		return imap_answer(m, line);
+	}
 	if (m->await == AWAIT_LITERAL) {
 		m->await = AWAIT_NOTHING;
 		if (line.n >= m->literal)
@@ -205,18 +220,45 @@ static enum verdict imap_line(struct inspect *in, enum side side, struct bytes l
 
 /* ---- POP3 ---- */
 
+/* Remembers what the answer to a command will be. */
+static bool expect_answer(struct mailbox *m, bool mail, bool listing)
+{
+	if (m->pending_n == PENDING_MAX)
+		return false;
+	m->pending |= (uint64_t)mail << m->pending_n;
+	m->listing |= (uint64_t)listing << m->pending_n;
+	m->pending_n++;
+	return true;
+}
+
 static enum verdict pop3_command(struct inspect *in, struct mailbox *m, struct bytes line)
 {
-	static const char *const inside[] = {"STAT", "LIST", "UIDL", "RETR", "TOP", NULL};
-	struct bytes verb = next_word(&line);
+	static const char *const mails[] = {"RETR", "TOP", NULL}, *const listings[] = {"LIST", "UIDL", NULL};
+	struct bytes verb = next_word(&line), rest = line, argument = next_word(&rest);
+	bool listing = (one_of(verb, listings) && !argument.n) || words_same(verb, "CAPA");
 	m->tls = words_same(verb, "STLS");
 	if (words_same(verb, "USER") || words_same(verb, "APOP"))
 		user(in, next_word(&line));
 	else if (words_same(verb, "AUTH"))
 		authenticate(in, m, line);
-	else if (one_of(verb, inside))
-		return INSPECT_DONE;
-	return INSPECT_MORE;
+	if (expect_answer(m, one_of(verb, mails), listing))
+		return INSPECT_MORE;
+	ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	return INSPECT_DONE;
+}
+
+/* A greeting answers nothing. */
+static void pop3_answer(struct inspect *in, struct mailbox *m, bool ok)
+{
+	if (!m->pending_n)
+		return;
+	if (ok && (m->pending & 1))
+		mail_pop3_begin(in, &m->mail[TO_CLIENT], true);
+	else if (ok && (m->listing & 1))
+		mail_pop3_begin(in, &m->mail[TO_CLIENT], false);
+	m->pending >>= 1;
+	m->listing >>= 1;
+	m->pending_n--;
 }
 
 static enum verdict pop3_line(struct inspect *in, enum side side, struct bytes line)
@@ -228,6 +270,8 @@ static enum verdict pop3_line(struct inspect *in, enum side side, struct bytes l
 		m->tls = false;
 		if (refused)
 			m->await = AWAIT_NOTHING;
+		if (ok || refused)
+			pop3_answer(in, m, ok);
 		return tls && ok ? INSPECT_AGAIN : INSPECT_MORE;
 	}
 	if (m->await != AWAIT_NOTHING && !memchr(line.p, ' ', line.n)) {
@@ -271,6 +315,10 @@ static enum verdict lines(struct inspect *in, enum side side, const uint8_t *p, 
 {
 	struct mailbox *m = in->state;
 	for (size_t at = 0; at < n;) {
+		size_t mail = mail_data(in, &m->mail[side], p + at, n - at);
+		at += mail;
+		if (mail)
+			continue;
 		if (side == TO_SERVER && m->tls && !m->line[side].n && p[at] == 0x16) { /* the answer was not seen */
 			*used = at;
 			return INSPECT_AGAIN;
@@ -301,7 +349,8 @@ static enum verdict pop3_stream(struct inspect *in, enum side side, const uint8_
 static enum verdict mailbox_gap(struct inspect *in, enum side side, size_t lost)
 {
 	struct mailbox *m = in->state;
-	(void)lost;
+	if (mail_gap(in, &m->mail[side], lost))
+		return INSPECT_MORE;
 	carry_free(in->mem, &m->line[side]);
 	m->skip[side] = true;
 	if (side == TO_SERVER)
@@ -314,6 +363,22 @@ static void mailbox_drop(struct inspect *in)
 	struct mailbox *m = in->state;
 	carry_free(in->mem, &m->line[0]);
 	carry_free(in->mem, &m->line[1]);
+	mail_drop(in, &m->mail[0]);
+	mail_drop(in, &m->mail[1]);
+}
+
+static void mailbox_close(struct inspect *in, enum side side)
+{
+	struct mailbox *m = in->state;
+	mail_end(in, &m->mail[side], false);
+}
+
+static void mailbox_describe(const struct inspect *in, struct alert_app *app)
+{
+	const struct mailbox *m = in->state;
+	const struct mail *mail = &m->mail[m->mail[TO_CLIENT].mime ? TO_CLIENT : TO_SERVER];
+	struct bytes subject = mime_subject(mail->mime);
+	alert_app_text(app, "subject", subject.p, subject.n);
 }
 
 /* ---- recognising ---- */
@@ -371,6 +436,8 @@ const struct parser parser_imap = {
     .probe = imap_probe,
     .stream = imap_stream,
     .gap = mailbox_gap,
+    .close = mailbox_close,
+    .describe = mailbox_describe,
     .drop = mailbox_drop,
 };
 
@@ -381,5 +448,7 @@ const struct parser parser_pop3 = {
     .probe = pop3_probe,
     .stream = pop3_stream,
     .gap = mailbox_gap,
+    .close = mailbox_close,
+    .describe = mailbox_describe,
     .drop = mailbox_drop,
 };

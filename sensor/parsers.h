@@ -14,7 +14,7 @@ extern const struct parser parser_dtls;                                         
 extern const struct parser parser_quic;                                               /* inspect_quic.c */
 extern const struct parser parser_ssh;                                                /* inspect_ssh.c */
 extern const struct parser parser_smtp;                                               /* inspect_smtp.c */
-extern const struct parser parser_imap, parser_pop3;                                  /* inspect_mailbox.c: STARTTLS, logins */
+extern const struct parser parser_imap, parser_pop3;                                  /* inspect_mailbox.c: logins, mails */
 extern const struct parser parser_ftp, parser_ftp_data;                               /* inspect_ftp.c */
 extern const struct parser parser_tftp;                                               /* inspect_tftp.c */
 extern const struct parser parser_smb;                                                /* inspect_smb.c */

@@ -1,4 +1,5 @@
-/* IMAP and POP3: logins in every form, TLS, what is not theirs. */
+/* IMAP and POP3: logins in every form, TLS, mails that are fetched and stored, what is
+ * not theirs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,10 +28,11 @@ static void test_logins(void **s)
 	    {&parser_imap, BYTES("a AUTHENTICATE PLAIN\r\nAGFubgBwdw==\r\n"), "login.user ann\n"},
 	    {&parser_imap, BYTES("a AUTHENTICATE PLAIN AGFubgBwdw==\r\n"), "login.user ann\n"},
 	    {&parser_imap, BYTES("a AUTHENTICATE PLAIN\r\n*\r\nb LOGIN bob x\n"), "login.user bob\n"},
-	    {&parser_imap, BYTES("a SELECT INBOX\r\nb LOGIN bob x\r\n"), ""},
+	    {&parser_imap, BYTES("a SELECT INBOX\r\nb LOGIN bob x\r\n"), "login.user bob\n"},
 	    {&parser_pop3, BYTES("USER ann\r\nPASS x\r\nUSER bob\r\n"), "login.user ann\nlogin.user bob\n"},
 	    {&parser_pop3, BYTES("APOP ann c4c9334bac560ecc979e58001b3e22fb\r\n"), "login.user ann\n"},
-	    {&parser_pop3, BYTES("AUTH LOGIN\r\nYW5u\r\ncHc=\r\nSTAT\r\nUSER bob\r\n"), "login.user ann\n"},
+	    {&parser_pop3, BYTES("AUTH LOGIN\r\nYW5u\r\ncHc=\r\nSTAT\r\nUSER bob\r\n"),
+	     "login.user ann\nlogin.user bob\n"},
 	    {&parser_pop3, BYTES("AUTH PLAIN YW5u\r\n"), ""},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -115,13 +117,114 @@ static void test_probe(void **s)
 			fail_msg("%s", cases[i].text);
 }
 
+/* ---- mails ---- */
+
+#define HEAD "From: a@b.example\r\nSubject: hi\r\n"
+#define MAIL                                                                                                           \
+	HEAD "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Disposition: attachment; "               \
+	     "filename=e.exe\r\n\r\nabc\r\n--x--\r\n"
+#define SEEN_HEAD "mail.from a@b.example\nmail.subject hi\n"
+#define SEEN                                                                                                           \
+	SEEN_HEAD "mail.attachment e.exe\nfile.md5 900150983cd24fb0d6963f7d28e17f72\n"                                 \
+		  "file.sha1 a9993e364706816aba3e25717850c26c9cd0d89d\n"                                               \
+		  "file.sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
+#define DOTTED HEAD "\r\n..\r\n...\r\n.x\r\n"
+
+_Static_assert(sizeof(HEAD) - 1 == 32 && sizeof(MAIL) - 1 == 145, "the literals below say so");
+
+static void test_mails(void **s)
+{
+	(void)s;
+	static const struct {
+		const struct parser *p;
+		const char *client, *server, *want;
+	} cases[] = {
+	    {&parser_pop3, "STAT\r\nRETR 1\r\n", "+OK 1 164\r\n+OK 145\r\n" MAIL ".\r\n+OK bye\r\n", SEEN},
+	    {&parser_pop3, "RETR 1\nRETR 2\n", "-ERR none\n+OK\n" MAIL ".\n", SEEN},
+	    {&parser_pop3, "UIDL\nRETR 1\n", "+OK\n1 a\n+OK 2 b\n.\n+OK\n" DOTTED ".\r\n-ERR\n", SEEN_HEAD},
+	    {&parser_pop3, "TOP 1 0\nLIST 1\nRETR 1\n", "+OK\n" HEAD "\r\n.\n+OK 1 9\n+OK\n" MAIL ".\r\n",
+	     SEEN_HEAD SEEN},
+	    {&parser_imap, "a FETCH 1 BODY[]\r\n", "* 1 FETCH (UID 7 BODY[] {145}\r\n" MAIL ")\r\na OK\r\n", SEEN},
+	    {&parser_imap, "a FETCH 1 RFC822\r\n", "* 1 FETCH (RFC822 {145+}\r\n" MAIL ")\r\na OK\r\n", SEEN},
+	    {&parser_imap, "a FETCH 1 x\r\n", "* 1 FETCH (BODY[HEADER.FIELDS (FROM)] {32}\r\n" HEAD ")\r\n", SEEN_HEAD},
+	    {&parser_imap, "a FETCH 1 x\r\n",
+	     "* 1 FETCH (BODY[1.2] {145}\r\n" MAIL ")\r\n* 2 FETCH (BODY[] {0}\r\n)\r\n", ""},
+	    {&parser_imap, "a FETCH 1 BODY[]<0.9>\r\n",
+	     "* 1 FETCH (BODY[]<0> {32}\r\n" HEAD ")\r\n* 1 FETCH (BODY[]<40> {3}\r\nabc)\r\n", SEEN_HEAD},
+	    {&parser_imap, "a APPEND \"Sent\" (\\Seen) {145}\r\n" MAIL "\r\nb LOGIN ann x\r\n", "+ go\r\na OK\r\n",
+	     SEEN "login.user ann\n"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct message talk[] = {{TO_SERVER, cases[i].client, strlen(cases[i].client)},
+					       {TO_CLIENT, cases[i].server, strlen(cases[i].server)}};
+		feed_every_split(cases[i].p, talk, 2, cases[i].want);
+		feed_every_prefix(cases[i].p, talk, 2);
+	}
+}
+
+/* A mail that is fetched in parts. */
+static void test_mail_in_parts(void **s)
+{
+	(void)s;
+	static const char mail[] = MAIL;
+	for (size_t cut = 1; cut < sizeof(mail) - 1; cut++) {
+		struct observed o;
+		char line[64];
+		observed_begin(&o, &parser_imap);
+		for (int i = 0; i < 2; i++) {
+			size_t from = i ? cut : 0, n = i ? sizeof(mail) - 1 - cut : cut;
+			snprintf(line, sizeof(line), "* 1 FETCH (BODY[]<%zu> {%zu}\r\n", from, n);
+			feed_stream(&o, TO_CLIENT, line, strlen(line));
+			feed_stream(&o, TO_CLIENT, mail + from, n);
+			feed_stream(&o, TO_CLIENT, BYTES(")\r\n"));
+		}
+		feed_close(&o);
+		assert_string_equal(observed_text(&o), SEEN);
+		observed_end(&o);
+	}
+}
+
+static void test_mail_gap(void **s)
+{
+	(void)s;
+	struct observed o;
+	observed_begin(&o, &parser_imap);
+	feed_stream(&o, TO_CLIENT, BYTES("* 1 FETCH (BODY[] {145}\r\n" HEAD));
+	feed_gap(&o, TO_CLIENT, 145 - 32);
+	feed_stream(&o, TO_CLIENT, BYTES(")\r\n* 2 FETCH (BODY[] {32}\r\n" HEAD ")\r\n"));
+	assert_string_equal(observed_text(&o), SEEN_HEAD SEEN_HEAD);
+	observed_end(&o);
+	observed_begin(&o, &parser_pop3);
+	feed_stream(&o, TO_SERVER, BYTES("RETR 1\nRETR 2\n"));
+	feed_stream(&o, TO_CLIENT, BYTES("+OK\r\n" HEAD));
+	feed_gap(&o, TO_CLIENT, 20);
+	feed_stream(&o, TO_CLIENT, BYTES("st\r\n.\r\n+OK\r\n" MAIL ".\r\n"));
+	assert_string_equal(observed_text(&o), SEEN_HEAD SEEN);
+	observed_end(&o);
+}
+
+static void test_mail_limits(void **s)
+{
+	(void)s;
+	struct observed o;
+	observed_begin(&o, &parser_pop3);
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(feed_stream(&o, TO_SERVER, BYTES("NOOP\r\n")), INSPECT_MORE);
+	assert_int_equal(feed_stream(&o, TO_SERVER, BYTES("NOOP\r\n")), INSPECT_DONE);
+	assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], 1);
+	observed_end(&o);
+	observed_begin(&o, &parser_imap); /* a number of eleven digits is no literal */
+	feed_stream(&o, TO_CLIENT, BYTES("* 1 FETCH (BODY[] {99999999999}\r\n* 2 FETCH (BODY[] {32}\r\n" HEAD ")\r\n"));
+	assert_string_equal(observed_text(&o), SEEN_HEAD);
+	observed_end(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_logins),
-	    cmocka_unit_test(test_tls),
-	    cmocka_unit_test(test_long_lines),
-	    cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_logins),     cmocka_unit_test(test_mails),       cmocka_unit_test(test_mail_in_parts),
+	    cmocka_unit_test(test_mail_gap),   cmocka_unit_test(test_mail_limits), cmocka_unit_test(test_tls),
+	    cmocka_unit_test(test_long_lines), cmocka_unit_test(test_probe),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
