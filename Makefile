@@ -8,6 +8,7 @@
 #   make flood      FLOWS=10000000 through picket scan: memory, and every needle found
 #   make mutate     PACKETS=5000000 changed packets through a build with sanitizers
 #   make fail       each malloc, open, read, write, fsync, rename fails once
+#   make coverage   lines of our code that the tests run, file by file
 #   make evade      traffic that is made to be read in two ways
 #   make help       all targets
 #
@@ -59,7 +60,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: fail fail-short flood flood-short mutate mutate-run mutate-short evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
+.PHONY: coverage coverage-run fail fail-short flood flood-short mutate mutate-run mutate-short evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -187,6 +188,17 @@ fail: all $(BUILD)/tests/hostile/fail.so $(BUILD)/tests/hostile/spool_calls
 
 fail-short:
 	$(Q)$(MAKE) --no-print-directory fail CALLS=12
+
+# Lines of our code that the tests run; system tests, too, with SYSTEM=1. CORPORA=folder:
+# more inputs for the fuzz targets, as make fuzz leaves them in build-fuzz/corpus.
+coverage:
+	$(Q)$(MAKE) --no-print-directory BUILD=build-coverage CFLAGS='-O1 -g --coverage' LDFLAGS=--coverage coverage-run
+
+coverage-run: all unit-built
+	$(Q)find $(BUILD) -name '*.gcda' -delete
+	$(Q)tests/hostile/coverage.py $(BUILD) --targets $(CORPORA)
+	$(Q)$(MAKE) --no-print-directory unit fuzz-replay golden evade flood-short mutate-short $(if $(SYSTEM),system) >$(BUILD)/coverage.log || { tail $(BUILD)/coverage.log; exit 1; }
+	$(Q)tests/hostile/coverage.py $(BUILD)
 
 # Captures with errors in them; make test tries few, without sanitizers unless SAN says so.
 PACKETS ?= 5000000
