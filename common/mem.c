@@ -12,15 +12,11 @@
 
 static int class_of(size_t n)
 {
-	int c = 0;
-	for (size_t size = CLASS_SMALLEST; size < n; size <<= 1)
-		c++;
-	return c;
+	return n <= CLASS_SMALLEST ? 0 : 64 - __builtin_clzll((n - 1) / CLASS_SMALLEST);
 }
 
-static size_t charge(size_t n)
+static size_t charge_of(int c, size_t n)
 {
-	int c = class_of(n);
 	return c < CLASS_COUNT ? (size_t)CLASS_SMALLEST << c : n;
 }
 
@@ -41,18 +37,17 @@ void mem_close(struct mem *m)
 	assert(m->used == 0);
 }
 
-void *mem_alloc(struct mem *m, size_t n)
+void *mem_alloc_raw(struct mem *m, size_t n)
 {
-	size_t size = charge(n);
 	int c = class_of(n);
+	size_t size = charge_of(c, n);
 	void *p = NULL;
 	if (size >= n && size <= m->limit && m->used <= m->limit - size) {
 		if (c < CLASS_COUNT && m->free_list[c]) {
 			p = m->free_list[c];
 			m->free_list[c] = *(void **)p;
-			memset(p, 0, n);
 		} else {
-			p = calloc(1, size);
+			p = malloc(size);
 		}
 	}
 	if (!p) {
@@ -65,12 +60,18 @@ void *mem_alloc(struct mem *m, size_t n)
 	return p;
 }
 
+void *mem_alloc(struct mem *m, size_t n)
+{
+	void *p = mem_alloc_raw(m, n);
+	return p ? memset(p, 0, n) : NULL;
+}
+
 void mem_free(struct mem *m, void *p, size_t n)
 {
 	if (!p)
 		return;
 	int c = class_of(n);
-	m->used -= charge(n);
+	m->used -= charge_of(c, n);
 	if (c < CLASS_COUNT) {
 		*(void **)p = m->free_list[c];
 		m->free_list[c] = p;
@@ -91,7 +92,7 @@ _Bool carry_push(struct mem *m, struct carry *c, const void *data, size_t n, siz
 		size_t cap = c->cap ? c->cap : CARRY_FIRST;
 		while (cap < c->n + n)
 			cap *= 2;
-		uint8_t *p = mem_alloc(m, cap);
+		uint8_t *p = mem_alloc_raw(m, cap);
 		if (!p)
 			return 0;
 		if (c->n)

@@ -20,6 +20,8 @@ void mem_close(struct mem *m); /* gives the free lists back; used must be 0 */
 
 /* Zeroed memory, or NULL when over the limit (counted in refused). */
 void *mem_alloc(struct mem *m, size_t n);
+/* The same with whatever was in it: for bytes that are written before they are read. */
+void *mem_alloc_raw(struct mem *m, size_t n);
 void mem_free(struct mem *m, void *p, size_t n); /* n as allocated; p may be NULL */
 
 /* A byte run that is still waiting for its rest: a line, a record, a message.

@@ -97,7 +97,7 @@ static struct http_request *keep_request(struct inspect *in, const struct http_h
 	size_t agent_n = h->user_agent.n < HTTP_AGENT_KEEP ? h->user_agent.n : HTTP_AGENT_KEEP;
 	size_t version_n = h->version.n < 16 ? h->version.n : 16;
 	size_t bytes = sizeof(struct http_request) + h->method.n + version_n + u->n + agent_n;
-	struct http_request *r = mem_alloc(in->mem, bytes);
+	struct http_request *r = mem_alloc_raw(in->mem, bytes);
 	if (!r)
 		return NULL;
 	*r = (struct http_request){.bytes = bytes,

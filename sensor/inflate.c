@@ -41,7 +41,7 @@ static void *block_alloc(void *mem, size_t n)
 {
 	if (n > SIZE_MAX - BLOCK_HEAD)
 		return NULL;
-	uint8_t *p = mem_alloc(mem, n + BLOCK_HEAD);
+	uint8_t *p = mem_alloc_raw(mem, n + BLOCK_HEAD);
 	if (!p)
 		return NULL;
 	memcpy(p, &n, sizeof(n));

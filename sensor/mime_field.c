@@ -213,37 +213,52 @@ size_t mime_filename(struct bytes value, const char *name, char *out, size_t cap
 
 /* ---- base64 ---- */
 
-static int base64_digit(uint8_t c)
+/* By byte: one more than its six bits; 0: no digit. */
+// clang-format off
+static const uint8_t base64_digit[256] = {
+    ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8, ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13,
+    ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26,
+    ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39,
+    ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52,
+    ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+};
+// clang-format on
+
+/* A digit that does not come with three others, or what is none. Gives how many bytes it made. */
+static size_t base64_one(struct base64 *b, uint8_t c, uint8_t *out)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	if (c == '=') { /* 2 sextets are one byte, 3 are two; those came out already */
+		b->have = 0;
+		return 0;
+	}
+	if (!base64_digit[c])
+		return 0;
+	b->bits = (b->bits << 6 | (base64_digit[c] - 1u)) & 0xffffff;
+	b->have = (uint8_t)((b->have + 1) & 3);
+	/* The byte that this sextet completes: 2nd, 3rd and 4th each complete one. */
+	if (b->have == 1)
+		return 0;
+	*out = (uint8_t)(b->bits >> (b->have == 2 ? 4 : b->have == 3 ? 2 : 0));
+	return 1;
 }
 
 size_t base64_decode(struct base64 *b, const uint8_t *p, size_t n, uint8_t *out)
 {
-	size_t made = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (p[i] == '=') { /* 2 sextets are one byte, 3 are two; those came out already */
-			b->have = 0;
+	size_t made = 0, i = 0;
+	while (i < n) {
+		const uint8_t *four = p + i;
+		uint8_t w, x, y, z;
+		if (b->have || n - i < 4 || !(w = base64_digit[four[0]]) || !(x = base64_digit[four[1]]) ||
+		    !(y = base64_digit[four[2]]) || !(z = base64_digit[four[3]])) {
+			made += base64_one(b, p[i++], out + made);
 			continue;
 		}
-		int v = base64_digit(p[i]);
-		if (v < 0)
-			continue;
-		b->bits = (b->bits << 6 | (uint32_t)v) & 0xffffff;
-		b->have = (uint8_t)((b->have + 1) & 3);
-		/* The byte that this sextet completes: 2nd, 3rd and 4th each complete one. */
-		if (b->have == 2)
-			out[made++] = (uint8_t)(b->bits >> 4);
-		else if (b->have == 3)
-			out[made++] = (uint8_t)(b->bits >> 2);
-		else if (b->have == 0)
-			out[made++] = (uint8_t)b->bits;
+		uint32_t bits = (uint32_t)(w - 1) << 18 | (uint32_t)(x - 1) << 12 | (uint32_t)(y - 1) << 6 | (z - 1u);
+		out[made] = (uint8_t)(bits >> 16);
+		out[made + 1] = (uint8_t)(bits >> 8);
+		out[made + 2] = (uint8_t)bits;
+		made += 3;
+		i += 4;
 	}
 	return made;
 }

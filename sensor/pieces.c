@@ -11,7 +11,7 @@ static bool grow(struct mem *m, struct pieces *s, uint32_t n)
 		return true;
 	while (cap < n)
 		cap *= 2;
-	uint8_t *p = mem_alloc(m, cap);
+	uint8_t *p = mem_alloc_raw(m, cap);
 	if (!p)
 		return false;
 	if (s->p)
