@@ -19,6 +19,8 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "sensor/checksum.h"
+#include "sensor/decode_plain.h"
 #include "sensor/decode_walk.h"
 #include "sensor/tunnel.h"
 
@@ -124,63 +126,6 @@ enum ledger_id walk_arp(struct walk *w, struct cursor c, uint32_t cut)
 
 /* ---- checksums ---- */
 
-/* Sums of 16-bit words in the machine's order. RFC 1071, 2(B) and (C): the order
- * does not matter to whether they come to all ones, and several sums may run
- * beside each other. A lane takes two words of each 16 bytes: 64 KiB cannot
- * overflow it, longer runs are cut. */
-struct lanes {
-	uint32_t v __attribute__((vector_size(16)));
-};
-
-#define LANES_RUN   65536u
-#define LANES_WORTH 48u /* bytes from which lanes are faster */
-
-static uint64_t sum_lanes(const uint8_t *p, size_t n)
-{
-	struct lanes a = {{0}}, b = {{0}}, x;
-	for (; n; p += 16, n -= 16) {
-		memcpy(&x, p, 16);
-		a.v += x.v & 0xffff;
-		b.v += x.v >> 16;
-	}
-	a.v = (a.v & 0xffff) + (a.v >> 16) + (b.v & 0xffff) + (b.v >> 16);
-	return (uint64_t)a.v[0] + a.v[1] + a.v[2] + a.v[3];
-}
-
-/* Words of 32 bits may be added and folded later: below 16 GiB nothing is lost. */
-static inline uint64_t sum_words(const uint8_t *p, size_t n)
-{
-	uint64_t sum = 0;
-	uint32_t four = 0;
-	for (; n >= 4; p += 4, n -= 4) {
-		memcpy(&four, p, 4);
-		sum += four;
-	}
-	uint8_t rest[4] = {n > 0 ? p[0] : 0, n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, 0};
-	memcpy(&four, rest, 4);
-	return sum + four;
-}
-
-static uint64_t sum16(const uint8_t *p, size_t n)
-{
-	uint64_t sum = 0;
-	while (n >= LANES_WORTH) {
-		size_t run = n < LANES_RUN ? n & ~(size_t)15 : LANES_RUN;
-		sum += sum_lanes(p, run);
-		p += run;
-		n -= run;
-	}
-	return sum + sum_words(p, n);
-}
-
-static bool sums_up(uint64_t sum)
-{
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
-}
-
 /* The pseudo-header of RFC 793 and RFC 8200, 8.1, for whole datagrams. */
 static bool transport_checksum_ok(const struct layer *l, const uint8_t *p, size_t n, bool v6)
 {
@@ -188,16 +133,11 @@ static bool transport_checksum_ok(const struct layer *l, const uint8_t *p, size_
 	if (l->proto == PROTO_UDP && n >= 8 && be16(p + 6) == 0)
 		return true; /* none */
 	if (l->proto != PROTO_ICMP) {
-		sum = v6 ? sum_words(l->ip + 8, 32) : sum_words(l->ip + 12, 8); /* both addresses */
+		sum = v6 ? checksum_words(l->ip + 8, 32) : checksum_words(l->ip + 12, 8); /* both addresses */
 		sum += (uint64_t)htons((uint16_t)(n >> 16)) + htons((uint16_t)n) + htons(l->proto);
 	}
-	return sums_up(sum + sum16(p, n));
+	return checksum_holds(sum + checksum_sum(p, n));
 }
-
-/* A TCP segment longer than an Ethernet frame was put together by the card or the
- * kernel (TSO, GRO), which leaves in the checksum field whatever suits it: seen in
- * captures whose short segments all have good ones. */
-#define OFFLOADED_TCP 1480
 
 static bool has_checksum(const struct layer *l, size_t n, bool v6)
 {
@@ -209,7 +149,7 @@ static bool has_checksum(const struct layer *l, size_t n, bool v6)
 
 static void verify(struct walk *w, struct layer *l, const struct datagram *g, struct cursor transport)
 {
-	bool bad = !g->v6 && !g->rebuilt && !sums_up(sum_words(l->ip, (size_t)(l->ip[0] & 15) * 4));
+	bool bad = !g->v6 && !g->rebuilt && !checksum_holds(checksum_words(l->ip, (size_t)(l->ip[0] & 15) * 4));
 	bool verified = !g->cut && has_checksum(l, cursor_left(&transport), g->v6);
 	if (verified)
 		bad |= !transport_checksum_ok(l, transport.p, cursor_left(&transport), g->v6);
@@ -558,14 +498,16 @@ static void count_events(const struct walk *w)
 
 bool decode_packet(struct decoder *d, const struct raw_packet *raw, struct packet *out)
 {
-	struct walk w = {.d = d, .out = out};
-	uint32_t cut = raw->wire_n > raw->n ? raw->wire_n - raw->n : 0;
 	out->ts_us = raw->ts_us;
 	out->wire_n = raw->wire_n;
 	out->layers = 0;
 	out->end = LEDGER_END_COUNT;
 	out->reassembled = false;
+	if (decode_plain(d, raw, out))
+		return true;
 	defrag_release(d->defrag);
+	struct walk w = {.d = d, .out = out};
+	uint32_t cut = raw->wire_n > raw->n ? raw->wire_n - raw->n : 0;
 	if (cut)
 		ledger_count(d->ledger, LEDGER_CAPTURE_CUT);
 	enum ledger_id r = walk_link(&w, raw->link_type, cursor_over(raw->data, raw->n), cut);

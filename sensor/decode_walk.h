@@ -20,6 +20,11 @@ enum {
 	IP_HEADERS_MAX = 16   /* IPv6 extension headers of one datagram */
 };
 
+/* A TCP segment longer than an Ethernet frame was put together by the card or the
+ * kernel (TSO, GRO), which leaves in the checksum field whatever suits it: seen in
+ * captures whose short segments all have good ones. */
+#define OFFLOADED_TCP 1480
+
 struct walk {
 	struct decoder *d;
 	struct packet *out;

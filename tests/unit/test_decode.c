@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -908,6 +909,109 @@ static void test_checksums(void **state)
 	decoder_free(d);
 }
 
+/* ---- the straight way against the walk ---- */
+
+static uint16_t ones_sum(const uint8_t *p, size_t n, uint32_t sum)
+{
+	for (size_t i = 0; i < n; i++)
+		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static void put16(uint8_t *p, unsigned v)
+{
+	p[0] = HI(v);
+	p[1] = LO(v);
+}
+
+/* Right checksums, as RFC 1071 has them, into what is at the front: IP, then TCP or UDP. */
+static void right_checksums(struct build *b, bool v6, bool is_tcp)
+{
+	uint8_t *ip = b->p + b->at, *t = ip + (v6 ? 40 : 20);
+	size_t n = size(b) - (v6 ? 40 : 20);
+	uint32_t pseudo = (uint32_t)n + (is_tcp ? 6 : 17);
+	pseudo += (uint16_t)~ones_sum(v6 ? ip + 8 : ip + 12, v6 ? 32 : 8, 0);
+	put16(t + (is_tcp ? 16 : 6), 0);
+	put16(t + (is_tcp ? 16 : 6), ones_sum(t, n, pseudo));
+	if (!v6)
+		put16(ip + 10, 0), put16(ip + 10, ones_sum(ip, 20, 0));
+}
+
+/* A packet like most, or like most but for something. */
+static void make_like_plain(struct build *b)
+{
+	bool v6 = rand() % 2, is_tcp = rand() % 2;
+	size_t n = rand() % 3 ? (size_t)rand() % 40 : (size_t)rand() % 1600;
+	b->at = sizeof(b->p) - n;
+	for (size_t i = b->at; i < sizeof(b->p); i++)
+		b->p[i] = (uint8_t)rand();
+	if (is_tcp)
+		tcp(b, (unsigned)rand() % 65536, 80);
+	else
+		udp(b, (unsigned)rand() % 65536, rand() % 8 ? 53 : 4789);
+	if (v6)
+		ip6(b, is_tcp ? 6 : 17);
+	else
+		ip4(b, is_tcp ? 6 : 17);
+	if (rand() % 4)
+		right_checksums(b, v6, is_tcp);
+	if (rand() % 2)
+		b->p[b->at + (size_t)rand() % (size(b) < 60 ? size(b) : 60)] = (uint8_t)rand();
+	if (rand() % 4 == 0)
+		FRONT(b, 0, 7, v6 ? 0x86 : 8, v6 ? 0xdd : 0);
+	ethernet(b, b->p[b->at] >> 4 ? (v6 ? 0x86dd : 0x800) : 0x8100);
+	if (rand() % 8 == 0)
+		b->p[b->at + 12 + (size_t)rand() % 2] = (uint8_t)rand();
+}
+
+static void same_layers(const struct packet *plain, const struct packet *walked)
+{
+	assert_int_equal(plain->layers, walked->layers);
+	assert_int_equal(plain->end, walked->end);
+	for (size_t i = 0; i < plain->layers; i++) {
+		struct layer a = plain->layer[i], b = walked->layer[i];
+		assert_int_equal(a.payload_n, b.payload_n);
+		assert_int_equal(a.ip_n, b.ip_n);
+		assert_true(a.ip_n == 0 || memcmp(a.ip, b.ip, a.ip_n) == 0);
+		assert_true(a.payload_n == 0 || memcmp(a.payload, b.payload, a.payload_n) == 0);
+		a.ip = b.ip = a.payload = b.payload = NULL;
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+}
+
+/* The same frame as it is and inside of PPI (link type 192), where only the walk goes. */
+static void test_plain_packets(void **state)
+{
+	(void)state;
+	struct decoder_conf conf = {.checksums = true};
+	struct ledger plain_l = {0}, walked_l = {0};
+	struct decoder *plain_d = decoder_new(&conf, &plain_l), *walked_d = decoder_new(&conf, &walked_l);
+	unsigned seed = (unsigned)time(NULL);
+	print_message("seed %u\n", seed);
+	srand(seed);
+	for (int i = 0; i < 200000; i++) {
+		struct build b;
+		struct packet plain, walked;
+		memset(&plain, 0, sizeof(plain));
+		memset(&walked, 0, sizeof(walked));
+		make_like_plain(&b);
+		uint32_t n = (uint32_t)size(&b), cut = rand() % 16 ? 0 : (uint32_t)rand() % n;
+		uint32_t wire_n = rand() % 2 ? n : n - cut;
+		struct raw_packet raw = {.data = b.p + b.at, .n = n - cut, .wire_n = wire_n, .link_type = 1};
+		bool ok = decode_packet(plain_d, &raw, &plain);
+		FRONT(&b, 0, 0, 8, 0, 1, 0, 0, 0);
+		raw = (struct raw_packet){.data = b.p + b.at, .n = n - cut + 8, .wire_n = wire_n + 8, .link_type = 192};
+		assert_int_equal(decode_packet(walked_d, &raw, &walked), ok);
+		same_layers(&plain, &walked);
+		assert_memory_equal(&plain_l, &walked_l, sizeof(plain_l));
+	}
+	assert_true(plain_l.v[LEDGER_CHECKSUM] > 1000 && plain_l.v[LEDGER_VLAN] > 1000);
+	decoder_free(plain_d);
+	decoder_free(walked_d);
+}
+
 static void test_ledger(void **state)
 {
 	(void)state;
@@ -943,6 +1047,7 @@ int main(void)
 	    cmocka_unit_test(test_too_deep),
 	    cmocka_unit_test(test_fragments),
 	    cmocka_unit_test(test_checksums),
+	    cmocka_unit_test(test_plain_packets),
 	    cmocka_unit_test(test_ledger),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
