@@ -29,6 +29,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -46,6 +47,7 @@
 #define IDLE_UDP_S        60u
 #define IDLE_UDP_LONE_S   30u /* never answered */
 #define IDLE_OTHER_S      30u
+#define IDLE_LEAST_S      IDLE_TCP_CLOSED_S /* of all of these */
 
 #define SWEEP_S       10    /* of capture time: the table is swept once in it */
 #define SWEEP_MAX     4096u /* records per call */
@@ -66,7 +68,7 @@ struct bucket {
 };
 _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
-_Static_assert(sizeof(struct flow_key) == 40, "no padding is hashed");
+_Static_assert(sizeof(struct flow_key) == 40 && offsetof(struct flow_key, lo_port) == 32, "five words, no padding");
 
 struct flow_table {
 	struct bucket *bucket; /* 2 * pairs */
@@ -187,6 +189,32 @@ static bool key_equal(const struct flow_key *a, const struct flow_key *b)
 	return !differ;
 }
 
+/* The key's last word, made in a register: written field by field and read as a
+ * whole it would wait for the stores. */
+static inline uint64_t last_word(uint16_t lo_port, uint16_t hi_port, uint16_t vlan, uint8_t proto, uint8_t vlan_inner)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (uint64_t)vlan_inner << 56 | (uint64_t)proto << 48 | (uint64_t)vlan << 32 | (uint64_t)hi_port << 16 |
+	       lo_port;
+#else
+	return (uint64_t)lo_port << 48 | (uint64_t)hi_port << 32 | (uint64_t)vlan << 16 | (uint64_t)proto << 8 |
+	       vlan_inner;
+#endif
+}
+
+static inline uint64_t word_at(const void *p)
+{
+	uint64_t w;
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+static uint64_t hash_of(const struct flow_table *t, const struct flow_key *key)
+{
+	const uint8_t *p = (const uint8_t *)key;
+	return hash64_five(&t->key, word_at(p), word_at(p + 8), word_at(p + 16), word_at(p + 24), word_at(p + 32));
+}
+
 static bool find(const struct flow_table *t, const struct flow_key *key, uint64_t hash, struct place *at)
 {
 	struct bucket *pair = bucket_at(t, pair_of(t, hash));
@@ -236,7 +264,7 @@ static void end_flow(struct flow_table *t, struct place at)
 static void end_record(struct flow_table *t, struct flow *f)
 {
 	struct place at;
-	bool found = find(t, &f->key, hash64(&t->key, &f->key, sizeof(f->key)), &at);
+	bool found = find(t, &f->key, hash_of(t, &f->key), &at);
 	assert(found); /* a record in use has its place */
 	if (found)
 		end_flow(t, at);
@@ -278,7 +306,7 @@ static uint32_t idle_limit_s(const struct flow *f)
 static bool timed_out(const struct flow *f, uint32_t now_s)
 {
 	int32_t idle = (int32_t)(now_s - f->last_s);
-	return idle > 0 && (uint32_t)idle > idle_limit_s(f);
+	return idle > (int32_t)IDLE_LEAST_S && (uint32_t)idle > idle_limit_s(f);
 }
 
 static uint32_t seconds(int64_t us)
@@ -387,39 +415,53 @@ static bool end_less(const struct addr *a, uint16_t a_port, const struct addr *b
 	return be64toh(x[word]) < be64toh(y[word]);
 }
 
-void flow_key_of(const struct flow_table *t, const struct layer *l, struct flow_key *key, uint64_t *hash)
+void flow_seek(const struct flow_table *t, const struct layer *l, struct flow_seek *s)
 {
-	bool src_is_hi = end_less(&l->dest, l->dest_port, &l->src, l->src_port);
-	*key = (struct flow_key){
-	    .lo = src_is_hi ? l->dest : l->src,
-	    .hi = src_is_hi ? l->src : l->dest,
-	    .lo_port = src_is_hi ? l->dest_port : l->src_port,
-	    .hi_port = src_is_hi ? l->src_port : l->dest_port,
-	    .proto = l->proto,
-	};
+	bool hi = end_less(&l->dest, l->dest_port, &l->src, l->src_port);
+	const struct addr *lo_addr = hi ? &l->dest : &l->src, *hi_addr = hi ? &l->src : &l->dest;
+	unsigned outer = 0, inner = 0;
 	if (t->vlan == VLAN_STRICT && l->vlan_n) {
-		unsigned outer = l->vlan[0] & 0xfff, inner = l->vlan_n > 1 ? l->vlan[1] & 0xfff : 0;
-		key->vlan = (uint16_t)(outer | (inner & 0xf) << 12);
-		key->vlan_inner = (uint8_t)(inner >> 4);
+		outer = l->vlan[0] & 0xfff;
+		inner = l->vlan_n > 1 ? l->vlan[1] & 0xfff : 0;
 	}
-	*hash = hash64(&t->key, key, sizeof(*key));
-	struct bucket *b = bucket_at(t, pair_of(t, *hash));
-	__builtin_prefetch(b + first_of(*hash), 1);
+	uint64_t last = last_word(hi ? l->dest_port : l->src_port, hi ? l->src_port : l->dest_port,
+				  (uint16_t)(outer | (inner & 0xf) << 12), l->proto, (uint8_t)(inner >> 4));
+	s->from_hi = hi;
+	s->key.lo = *lo_addr;
+	s->key.hi = *hi_addr;
+	memcpy(&s->key.lo_port, &last, sizeof(last));
+	s->hash = hash64_five(&t->key, word_at(lo_addr), word_at(lo_addr->b + 8), word_at(hi_addr),
+			      word_at(hi_addr->b + 8), last);
+	s->guess = NULL;
+	__builtin_prefetch(bucket_at(t, pair_of(t, s->hash)) + first_of(s->hash), 1);
 }
 
-const struct flow *flow_prefetch(const struct flow_table *t, uint64_t hash)
+const struct flow *flow_prefetch(const struct flow_table *t, struct flow_seek *s)
 {
-	struct bucket *pair = bucket_at(t, pair_of(t, hash));
+	struct bucket *pair = bucket_at(t, pair_of(t, s->hash));
 	for (unsigned k = 0; k < 2; k++) {
-		struct bucket *b = pair + (first_of(hash) ^ k);
-		unsigned bits = tags_equal(b, tag_of(hash));
+		struct bucket *b = pair + (first_of(s->hash) ^ k);
+		unsigned bits = tags_equal(b, tag_of(s->hash));
 		if (bits) {
-			const struct flow *f = &t->record[b->record[__builtin_ctz(bits)]];
-			__builtin_prefetch(f, 1);
-			return f;
+			s->place = (uint8_t)__builtin_ctz(bits);
+			s->bucket = b;
+			s->guess = &t->record[b->record[s->place]];
+			__builtin_prefetch(s->guess, 1);
+			return s->guess;
 		}
 	}
 	return NULL;
+}
+
+/* Packets of the same burst may have ended the flow that was expected, or made it. */
+static bool look_up(const struct flow_table *t, const struct flow_seek *s, struct place *at)
+{
+	if (s->guess && &t->record[s->bucket->record[s->place]] == s->guess && s->guess != t->record &&
+	    key_equal(&s->guess->key, &s->key)) {
+		*at = (struct place){s->bucket, s->place};
+		return true;
+	}
+	return find(t, &s->key, s->hash, at);
 }
 
 static bool syn_only(const struct layer *l)
@@ -430,13 +472,6 @@ static bool syn_only(const struct layer *l)
 static bool syn_ack(const struct layer *l)
 {
 	return l->proto == IPPROTO_TCP && (l->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
-}
-
-/* Is the packet from the hi end? Both ends alike (a host talking to itself from
- * the same port): no. */
-static bool from_hi(const struct flow_key *key, const struct layer *l)
-{
-	return key->lo_port != l->src_port || !addr_equal(&key->lo, &l->src);
 }
 
 /* Did the sender of the flow's first packet begin the conversation? */
@@ -462,18 +497,18 @@ static uint32_t take_record(struct flow_table *t, uint64_t hash, uint32_t now_s)
 	return n;
 }
 
-static struct place create(struct flow_table *t, const struct layer *l, const struct flow_key *key, uint64_t hash,
-			   uint32_t now_s)
+static struct place create(struct flow_table *t, const struct layer *l, const struct flow_seek *s, uint32_t now_s)
 {
+	uint64_t hash = s->hash;
 	struct place at;
 	if (!find_free(t, hash, &at))
 		at = evict_here(t, hash, now_s);
 	uint32_t n = take_record(t, hash, now_s);
 	struct flow *f = &t->record[n];
 	t->serial += t->serial == UINT32_MAX ? 2 : 1;
-	f->key = *key;
+	f->key = s->key;
 	f->serial = t->serial;
-	f->flags = from_hi(key, l) == sender_began(l) ? FLOW_ORIGIN_HI : 0;
+	f->flags = s->from_hi == sender_began(l) ? FLOW_ORIGIN_HI : 0;
 	at.b->record[at.i] = n;
 	at.b->tag[at.i] = tag_of(hash);
 	t->count++;
@@ -525,23 +560,22 @@ static void note_packet(struct flow *f, const struct layer *l, enum side side, b
 		f->packets[side]++;
 }
 
-struct flow *flow_get(struct flow_table *t, const struct layer *l, const struct flow_key *key, uint64_t hash,
-		      int64_t ts_us, bool *is_new, enum side *side)
+struct flow *flow_get(struct flow_table *t, const struct layer *l, const struct flow_seek *s, int64_t ts_us,
+		      bool *is_new, enum side *side)
 {
 	uint32_t now_s = seconds(ts_us);
 	struct place at;
-	bool found = find(t, key, hash, &at);
+	bool found = look_up(t, s, &at);
 	if (found && over(t, &t->record[at.b->record[at.i]], l, now_s)) {
 		end_flow(t, at);
 		found = false;
 	}
 	if (!found)
-		at = create(t, l, key, hash, now_s);
+		at = create(t, l, s, now_s);
 	*is_new = !found;
 	struct flow *f = &t->record[at.b->record[at.i]];
-	bool hi = from_hi(key, l);
-	*side = hi == ((f->flags & FLOW_ORIGIN_HI) != 0) ? TO_SERVER : TO_CLIENT;
-	note_packet(f, l, *side, hi, now_s);
+	*side = s->from_hi == ((f->flags & FLOW_ORIGIN_HI) != 0) ? TO_SERVER : TO_CLIENT;
+	note_packet(f, l, *side, s->from_hi, now_s);
 	bool kept = f->packets[0] + f->packets[1] > 1 && !(f->flags & FLOW_CLOSED);
 	at.b->seen[at.i] = (uint16_t)((now_s & SEEN_TIME) | (kept ? SEEN_KEPT : 0));
 	return f;

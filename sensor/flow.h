@@ -54,6 +54,7 @@ struct flow {
 #define FLOW_DPI    0x40 /* nDPI was given packets and has not said its last word */
 
 struct flow_table;
+struct bucket;
 
 /* Called when a flow leaves the table (expiry, eviction, port reuse, the table's
  * end): give back its state. Must not call the table. */
@@ -64,12 +65,23 @@ struct flow_table *flow_table_new(size_t flows, enum vlan_mode vlan, const struc
 				  flow_end_fn *end, void *owner);
 void flow_table_free(struct flow_table *t); /* ends every flow */
 
+/* A packet on its way to its flow. The first step fills in what is above the line. */
+struct flow_seek {
+	struct flow_key key;
+	uint64_t hash;
+	bool from_hi; /* the packet's source is the hi end; both ends alike: no */
+	/* For flow.c alone: where flow_prefetch() expects the flow. */
+	uint8_t place;
+	struct bucket *bucket;
+	const struct flow *guess;
+};
+
 /* The burst walk, each step for all packets of the burst before the next: key
  * and hash (which also fetches the bucket), then flow_prefetch() of the record,
  * then flow_get(). flow_prefetch() gives the record that it fetches: probably the
  * flow's, not verified, to be read for nothing but more fetching; NULL: a new flow. */
-void flow_key_of(const struct flow_table *t, const struct layer *l, struct flow_key *key, uint64_t *hash);
-const struct flow *flow_prefetch(const struct flow_table *t, uint64_t hash);
+void flow_seek(const struct flow_table *t, const struct layer *l, struct flow_seek *s);
+const struct flow *flow_prefetch(const struct flow_table *t, struct flow_seek *s);
 
 /* Finds or creates. Never NULL: a full table evicts (unanswered one-packet
  * and closed ones first, then the longest idle near its place). A flow that was
@@ -77,8 +89,8 @@ const struct flow *flow_prefetch(const struct flow_table *t, uint64_t hash);
  * and a new one begins, whether flow_expire() passed by or not. The direction of a new flow: the
  * SYN's sender; a SYN-ACK's receiver; else, when exactly one port is below 1024,
  * the other end; else the first sender. */
-struct flow *flow_get(struct flow_table *t, const struct layer *l, const struct flow_key *key, uint64_t hash,
-		      int64_t ts_us, bool *is_new, enum side *side);
+struct flow *flow_get(struct flow_table *t, const struct layer *l, const struct flow_seek *s, int64_t ts_us,
+		      bool *is_new, enum side *side);
 
 /* Ends flows idle for longer than their time: call between bursts with the
  * capture's clock; does a bounded slice of work per call. */

@@ -31,22 +31,23 @@
 
 /* The inspection state of one flow. */
 struct conn {
-	struct stream stream;
-	struct flow *flow;
-	uint64_t touched; /* inspector's packet count when it was last used */
 	const struct parser *parser;
 	void *state;
-	struct carry early[2]; /* while probing */
-	bool ruled_out[2];     /* every parser said no to this side */
-	bool unknown;          /* to both: only late parsers are looked for */
-	bool given_up[2];      /* the parser wants no more of this side */
+	bool ruled_out[2]; /* every parser said no to this side */
+	bool unknown;      /* to both: only late parsers are looked for */
+	bool given_up[2];  /* the parser wants no more of this side */
 	bool closed[2];
 	bool spoke;
-	enum side first;
 	uint8_t again;
+	enum side first;
+	uint64_t touched; /* inspector's packet count when it was last used */
+	struct stream stream;
+	struct carry early[2]; /* while probing */
 	struct pattern_stream *pattern[2];
 	struct expected *expected; /* in mem; NULL for most */
+	struct flow *flow;
 };
+_Static_assert(sizeof(struct conn) <= 256, "a connection's state is four cache lines, and no more is paid for it");
 
 struct inspector {
 	struct mem mem;
@@ -127,26 +128,33 @@ const char *inspector_parser_name(const struct flow *f)
 	return f->parser ? parsers[f->parser - 1]->name : NULL;
 }
 
-struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64_t ts_us)
+static void view(struct inspect *in, struct inspector *ins, const struct flow *f, int64_t ts_us)
 {
 	const struct flow_key *k = &f->key;
 	bool hi = f->flags & FLOW_ORIGIN_HI;
-	return (struct inspect){
-	    .ts_us = ts_us,
-	    .src = hi ? k->hi : k->lo,
-	    .dest = hi ? k->lo : k->hi,
-	    .src_port = hi ? k->hi_port : k->lo_port,
-	    .dest_port = hi ? k->lo_port : k->hi_port,
-	    .proto = k->proto,
-	    .flow_id = (uint64_t)ins->worker << 32 | f->serial,
-	    .want = ins->want & ~ins->shed,
-	    .shed = ins->want & ins->shed,
-	    .mem = &ins->mem,
-	    .ledger = ins->ledger,
-	    .parser = f->parser ? parsers[f->parser - 1] : NULL,
-	    .owner = ins->detector,
-	    .inspector = ins,
-	};
+	in->ts_us = ts_us;
+	in->src = hi ? k->hi : k->lo;
+	in->dest = hi ? k->lo : k->hi;
+	in->src_port = hi ? k->hi_port : k->lo_port;
+	in->dest_port = hi ? k->lo_port : k->hi_port;
+	in->proto = k->proto;
+	in->flow_id = (uint64_t)ins->worker << 32 | f->serial;
+	in->want = ins->want & ~ins->shed;
+	in->shed = ins->want & ins->shed;
+	in->mem = &ins->mem;
+	in->ledger = ins->ledger;
+	in->parser = f->parser ? parsers[f->parser - 1] : NULL;
+	in->state = NULL;
+	in->note = (struct bytes){0};
+	in->owner = ins->detector;
+	in->inspector = ins;
+}
+
+struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64_t ts_us)
+{
+	struct inspect in;
+	view(&in, ins, f, ts_us);
+	return in;
 }
 
 /* ---- connections ---- */
@@ -328,6 +336,8 @@ static void feed_parser(struct feed *fd, enum side side, const uint8_t *p, size_
 	enum verdict v = fd->conn->parser->stream(&fd->in, side, p, n, &used);
 	if (v == INSPECT_AGAIN)
 		feed_again(fd, side, p + used, n - used);
+	else if (v == INSPECT_SIDE_DONE)
+		fd->conn->given_up[side] = true;
 	else
 		feed_verdict(fd, v);
 }
@@ -502,14 +512,16 @@ static void on_close(void *owner, enum side side)
 		c->parser->close(&fd->in, side);
 }
 
-static struct feed feed_for(struct inspector *ins, struct flow *f, struct conn *c, int64_t ts_us)
+static void feed_for(struct feed *fd, struct inspector *ins, struct flow *f, struct conn *c, int64_t ts_us)
 {
-	struct feed fd = {.ins = ins, .flow = f, .conn = c, .in = inspector_view(ins, f, ts_us)};
-	fd.in.parser = c ? c->parser : NULL;
-	fd.in.state = c ? c->state : NULL;
+	fd->ins = ins;
+	fd->flow = f;
+	fd->conn = c;
+	view(&fd->in, ins, f, ts_us);
+	fd->in.parser = c ? c->parser : NULL;
+	fd->in.state = c ? c->state : NULL;
 	if (c && c->expected)
-		fd.in.note = (struct bytes){c->expected->note, c->expected->note_n};
-	return fd;
+		fd->in.note = (struct bytes){c->expected->note, c->expected->note_n};
 }
 
 static struct stream_sink sink_of(struct feed *fd)
@@ -529,17 +541,36 @@ static void enter_expected(struct feed *fd)
 	parser_enter(fd, x.parser);
 }
 
+/* The next bytes in order, of a connection without anything out of it. */
+static bool stream_bytes(struct inspector *ins, struct flow *f, struct conn *c, enum side side, const struct layer *l,
+			 int64_t ts_us)
+{
+	if (!l->payload_n)
+		return false;
+	if (c->given_up[side] && !ins->patterns)
+		return true;
+	struct feed fd;
+	feed_for(&fd, ins, f, c, ts_us);
+	on_data(&fd, side, l->payload, l->payload_n);
+	if ((f->flags & FLOW_DONE) && !ins->patterns)
+		conn_free(ins, f, &fd.in);
+	return true;
+}
+
 static bool stream_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
 {
 	if ((f->flags & FLOW_DONE) && !ins->patterns)
 		return false;
-	if (!(f->flags & FLOW_STATE) && !l->payload_wire_n)
-		return false;
 	bool fresh = !(f->flags & FLOW_STATE);
+	if (fresh && !l->payload_wire_n)
+		return false;
 	struct conn *c = conn_get(ins, f, ts_us);
 	if (!c)
 		return false;
-	struct feed fd = feed_for(ins, f, c, ts_us);
+	if (!fresh && stream_next(&c->stream, side, l))
+		return stream_bytes(ins, f, c, side, l, ts_us);
+	struct feed fd;
+	feed_for(&fd, ins, f, c, ts_us);
 	if (fresh)
 		enter_expected(&fd);
 	struct stream_sink sink = sink_of(&fd);
@@ -592,7 +623,8 @@ static bool datagram_packet(struct inspector *ins, struct flow *f, enum side sid
 {
 	if (!l->payload_n || ((f->flags & FLOW_DONE) && !ins->patterns))
 		return false;
-	struct feed fd = feed_for(ins, f, NULL, ts_us);
+	struct feed fd;
+	feed_for(&fd, ins, f, NULL, ts_us);
 	if (ins->patterns)
 		pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
 	if (f->flags & FLOW_DONE)
@@ -658,7 +690,8 @@ void inspector_outer(struct inspector *ins, struct flow *f, const struct layer *
 {
 	if (!ins->patterns || !l->payload_n || l->proto != IPPROTO_UDP)
 		return;
-	struct feed fd = feed_for(ins, f, NULL, ts_us);
+	struct feed fd;
+	feed_for(&fd, ins, f, NULL, ts_us);
 	pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
 }
 
@@ -667,7 +700,8 @@ void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us)
 	if (!(f->flags & FLOW_STATE))
 		return;
 	struct conn *c = ins->conn[f->state];
-	struct feed fd = feed_for(ins, f, c, ts_us);
+	struct feed fd;
+	feed_for(&fd, ins, f, c, ts_us);
 	struct stream_sink sink = sink_of(&fd);
 	if (f->key.proto == IPPROTO_TCP)
 		stream_flush(&c->stream, &ins->mem, ins->ledger, &sink);

@@ -63,11 +63,12 @@ static inline void observe_again(struct inspect *in, enum where w)
 enum probe { PROBE_NO = 0, PROBE_MORE, PROBE_YES };
 
 enum verdict {
-	INSPECT_MORE = 0, /* go on */
-	INSPECT_DONE,     /* nothing more to find on this flow: no more bytes, please */
-	INSPECT_ERROR,    /* the bytes break the protocol (counted); the flow is probed no more */
-	INSPECT_AGAIN     /* from here on another protocol begins (STARTTLS, CONNECT, upgrade): probe
-	                     both sides anew, beginning behind the bytes that *used says */
+	INSPECT_MORE = 0,  /* go on */
+	INSPECT_DONE,      /* nothing more to find on this flow: no more bytes, please */
+	INSPECT_ERROR,     /* the bytes break the protocol (counted); the flow is probed no more */
+	INSPECT_SIDE_DONE, /* nothing more to find on this side of the stream: no more bytes of it, please */
+	INSPECT_AGAIN      /* from here on another protocol begins (STARTTLS, CONNECT, upgrade): probe
+			      both sides anew, beginning behind the bytes that *used says */
 };
 
 #define OVER_TCP 1

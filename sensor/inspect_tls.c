@@ -282,7 +282,9 @@ static enum verdict stream(struct inspect *in, enum side side, const uint8_t *p,
 		h->left = (uint16_t)(h->left - piece);
 		record_content(in, h, cursor_bytes(&c, piece));
 	}
-	return s->half[0].finished && s->half[1].finished ? INSPECT_DONE : INSPECT_MORE;
+	if (!h->finished)
+		return INSPECT_MORE;
+	return s->half[TO_SERVER].finished && s->half[TO_CLIENT].finished ? INSPECT_DONE : INSPECT_SIDE_DONE;
 }
 
 /* A gap that ends inside the record in hand costs its message; a longer one

@@ -181,7 +181,7 @@ static bool keep_piece(struct walk *w, struct segment *after, uint32_t seq, cons
 		       struct segment **made)
 {
 	struct stream_half *h = w->h;
-	struct segment *g = mem_alloc(w->mem, sizeof(*g) + (p ? n : 0));
+	struct segment *g = mem_alloc_raw(w->mem, sizeof(*g) + (p ? n : 0));
 	if (!g)
 		return false;
 	*g = (struct segment){.seq = seq, .n = n, .lost = !p};
@@ -422,7 +422,7 @@ static void set_aside(struct walk *w, const struct layer *l, enum ledger_id why)
 	ledger_count(w->ledger, why);
 	if (!n || (l->tcp_flags & (TCP_SYN | TCP_RST)) || !in_window(h, l->tcp_seq))
 		return;
-	struct segment *g = h->doubtful_n < DOUBTFUL_MAX ? mem_alloc(w->mem, sizeof(*g) + n) : NULL;
+	struct segment *g = h->doubtful_n < DOUBTFUL_MAX ? mem_alloc_raw(w->mem, sizeof(*g) + n) : NULL;
 	if (!g) {
 		ledger_count(w->ledger, LEDGER_STREAM_LIMIT);
 		return;
@@ -632,6 +632,39 @@ void stream_segment(struct stream *s, enum side side, const struct layer *l, str
 	close_if_due(&w);
 	give_up_acknowledged(&o);
 	close_if_due(&o);
+}
+
+/* Neither data that waits, nor an end, nor a number that is still to be settled:
+ * what arrives in order changes nothing but the counts. */
+static bool smooth(const struct stream_half *h)
+{
+	return h->known && !h->waiting && !h->doubtful && !h->fin_seen && !h->syn_data;
+}
+
+bool stream_next(struct stream *s, enum side side, const struct layer *l)
+{
+	const uint8_t flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_URG | TCP_ACK;
+	struct stream_half *h = &s->half[side], *o = &s->half[side == TO_SERVER ? TO_CLIENT : TO_SERVER];
+	uint32_t n = l->payload_n;
+	if ((l->tcp_flags & flags) != TCP_ACK || l->bad_checksum || l->tcp_seq != h->next || l->payload_wire_n != n ||
+	    l->ttl + TTL_SLACK < h->ttl || !smooth(h) || !smooth(o) || h->closed || o->closed)
+		return false;
+	h->good_checksum |= l->good_checksum;
+	if (!h->ttl || l->ttl < h->ttl)
+		h->ttl = l->ttl;
+	o->unheard = 0;
+	if (!o->acked_known || seq_diff(l->tcp_ack, o->acked) > 0)
+		o->acked = l->tcp_ack;
+	o->acked_known = true;
+	if (!n)
+		return true;
+	h->soft = false;
+	h->started = true;
+	if (h->unheard < UINT8_MAX)
+		h->unheard++;
+	h->next += n;
+	h->delivered += n;
+	return true;
 }
 
 void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, const struct stream_sink *sink)

@@ -12,14 +12,11 @@
 struct segment; /* kept out-of-order data */
 
 struct stream_half {
+	/* What every segment asks for stands first: one cache line holds it. */
 	uint32_t next;  /* sequence number expected next */
 	uint32_t acked; /* the highest that the other side acknowledged */
 	uint32_t fin_at;
-	uint32_t waiting_bytes, waiting_n;
-	struct segment *waiting, *last; /* by sequence number, without overlap */
-	struct segment *doubtful;       /* bad checksum, low TTL: believed when the other side acknowledges it */
-	uint32_t doubtful_n;
-	uint64_t delivered; /* bytes handed on so far */
+	uint8_t unheard;    /* segments since the other side last acknowledged, saturating */
 	bool known;         /* next is valid */
 	bool soft;          /* next was guessed from an acknowledgement: data may correct it */
 	bool confirmed;     /* a SYN-ACK answered: no other SYN counts */
@@ -30,7 +27,12 @@ struct stream_half {
 	bool good_checksum; /* this side sends good ones, so a bad one is no offloading */
 	uint8_t ttl;        /* the lowest that was believed of this side; 0: none yet */
 	bool acked_known;
-	uint8_t unheard; /* segments since the other side last acknowledged, saturating */
+	struct segment *waiting;  /* by sequence number, without overlap */
+	struct segment *doubtful; /* bad checksum, low TTL: believed when the other side acknowledges it */
+	uint64_t delivered;       /* bytes handed on so far */
+	struct segment *last;     /* of those that wait */
+	uint32_t waiting_bytes, waiting_n;
+	uint32_t doubtful_n;
 };
 
 struct stream {
@@ -61,6 +63,12 @@ void stream_answered(struct stream *s, enum side side, uint8_t ttl);
  * it, or at stream_flush(). */
 void stream_segment(struct stream *s, enum side side, const struct layer *l, struct mem *mem, struct ledger *ledger,
 		    const struct stream_sink *sink);
+
+/* The segment that nearly all are, taken without a sink: the next in order, without
+ * SYN, FIN or RST, on a connection where nothing waits and nothing is in doubt.
+ * True: it was taken, and its payload is the next data of its side, for the caller
+ * to use. False: nothing was changed, it is for stream_segment(). */
+bool stream_next(struct stream *s, enum side side, const struct layer *l);
 
 /* The flow ends: hands on what waits, with its gaps; closes sides that sent FIN. */
 void stream_flush(struct stream *s, struct mem *mem, struct ledger *ledger, const struct stream_sink *sink);

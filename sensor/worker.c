@@ -49,8 +49,8 @@ struct worker {
 
 	/* The burst in hand. */
 	struct packet packet[BURST_MAX];
-	struct flow_key key[BURST_MAX];
-	uint64_t hash[BURST_MAX];
+	struct flow_seek seek[BURST_MAX];
+	bool judging; /* a heuristic is on */
 };
 
 static void flow_ends(void *owner, struct flow *f)
@@ -74,12 +74,11 @@ static void match_addresses(struct worker *w, struct flow *f, bool outer)
 static void outer_layer(struct worker *w, const struct packet *p, size_t i)
 {
 	const struct layer *l = &p->layer[i];
-	struct flow_key key;
-	uint64_t hash;
+	struct flow_seek seek;
 	enum side side;
 	bool is_new;
-	flow_key_of(w->flows, l, &key, &hash);
-	struct flow *f = flow_get(w->flows, l, &key, hash, w->now_us, &is_new, &side);
+	flow_seek(w->flows, l, &seek);
+	struct flow *f = flow_get(w->flows, l, &seek, w->now_us, &is_new, &side);
 	w->detector.layer = l;
 	w->detector.outer = i ? &p->layer[i - 1] : NULL;
 	if (f->checked != w->generation)
@@ -99,7 +98,7 @@ static bool set_aside(struct worker *w, struct flow *f, enum side side, const st
 	return true;
 }
 
-static void worker_packet(struct worker *w, const struct packet *p, const struct flow_key *key, uint64_t hash)
+static void worker_packet(struct worker *w, const struct packet *p, const struct flow_seek *seek)
 {
 	size_t inner = p->layers - 1;
 	const struct layer *l = &p->layer[inner];
@@ -108,7 +107,7 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 	w->now_us = p->ts_us;
 	for (size_t i = 0; i < inner; i++)
 		outer_layer(w, p, i);
-	struct flow *f = flow_get(w->flows, l, key, hash, w->now_us, &is_new, &side);
+	struct flow *f = flow_get(w->flows, l, seek, w->now_us, &is_new, &side);
 	w->detector.layer = l;
 	w->detector.outer = inner ? &p->layer[inner - 1] : NULL;
 	if (f->checked != w->generation)
@@ -117,14 +116,14 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 		ledger_count(&w->ledger, p->end);
 		return;
 	}
-	if (w->tap.engine)
+	if (w->judging)
 		heuristic_packet(&w->tap, f, side, l, p->ts_us);
 	if (w->overload.shed && set_aside(w, f, side, l))
 		return;
 	bool inspected = inspector_packet(w->inspector, f, side, l, p->ts_us);
 	if (w->overload.shed)
 		classify_shed(w->classifier, f, l);
-	else
+	else if (w->dpi)
 		classify_packet(w->classifier, f, side, l, p->ts_us);
 	ledger_count(&w->ledger, inspected ? LEDGER_END_INSPECTED : LEDGER_END_FLOW);
 }
@@ -135,13 +134,13 @@ static void run_decoded(struct worker *w, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct packet *p = &w->packet[i];
-		flow_key_of(w->flows, &p->layer[p->layers - 1], &w->key[i], &w->hash[i]);
+		flow_seek(w->flows, &p->layer[p->layers - 1], &w->seek[i]);
 	}
 	const struct flow *guess[BURST_MAX];
 	for (size_t i = 0; i < n; i++) {
-		guess[i] = flow_prefetch(w->flows, w->hash[i]);
+		guess[i] = flow_prefetch(w->flows, &w->seek[i]);
 		if (!guess[i] && w->detector.rules)
-			ruleset_prefetch_addr(w->detector.rules, &w->key[i].lo, &w->key[i].hi);
+			ruleset_prefetch_addr(w->detector.rules, &w->seek[i].key.lo, &w->seek[i].key.hi);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (guess[i])
@@ -150,17 +149,18 @@ static void run_decoded(struct worker *w, size_t n)
 		if (guess[i])
 			inspector_prefetch(w->inspector, guess[i]);
 	for (size_t i = 0; i < n; i++)
-		worker_packet(w, &w->packet[i], &w->key[i], w->hash[i]);
+		worker_packet(w, &w->packet[i], &w->seek[i]);
 	w->detector.layer = w->detector.outer = NULL;
 }
 
 static void run_burst(struct worker *w, const struct burst *b)
 {
 	size_t n = 0;
+	uint64_t bytes = 0;
+	w->judging = w->tap.engine && heuristics_on(w->tap.engine);
 	for (size_t i = 0; i < b->n; i++) {
 		const struct raw_packet *raw = &b->packet[i];
-		ledger_count(&w->ledger, LEDGER_RECEIVED);
-		ledger_add(&w->ledger, LEDGER_BYTES, raw->wire_n);
+		bytes += raw->wire_n;
 		if (!decode_packet(w->decoder, raw, &w->packet[n]))
 			continue;
 		/* A reassembled payload lives until the next decode: stop here. */
@@ -169,6 +169,8 @@ static void run_burst(struct worker *w, const struct burst *b)
 			n = 0;
 		}
 	}
+	ledger_add(&w->ledger, LEDGER_RECEIVED, b->n);
+	ledger_add(&w->ledger, LEDGER_BYTES, bytes);
 	run_decoded(w, n);
 }
 

@@ -44,16 +44,15 @@ static void fill(struct layer *l, uint32_t k)
 
 static void walk(struct flow_table *t, const struct layer *l, size_t n, int64_t ts_us)
 {
-	struct flow_key key[BURST_MAX];
-	uint64_t hash[BURST_MAX];
+	struct flow_seek seek[BURST_MAX];
 	bool is_new;
 	enum side side;
 	for (size_t i = 0; i < n; i++)
-		flow_key_of(t, &l[i], &key[i], &hash[i]);
+		flow_seek(t, &l[i], &seek[i]);
 	for (size_t i = 0; i < n; i++)
-		flow_prefetch(t, hash[i]);
+		flow_prefetch(t, &seek[i]);
 	for (size_t i = 0; i < n; i++)
-		flow_get(t, &l[i], &key[i], hash[i], ts_us, &is_new, &side);
+		flow_get(t, &l[i], &seek[i], ts_us, &is_new, &side);
 	flow_expire(t, ts_us);
 }
 

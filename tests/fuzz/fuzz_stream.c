@@ -53,6 +53,19 @@ static void check_half(const struct stream_half *h)
 	must((h->waiting == NULL) == (h->waiting_n == 0) && (h->last == NULL) == (h->waiting == NULL));
 }
 
+/* The short way for the next segment in order tells and changes what the long one does. */
+static void check_same(const struct stream *a, const struct tally *ta, const struct stream *b, const struct tally *tb)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct stream_half *x = &a->half[i], *y = &b->half[i];
+		must(x->next == y->next && x->acked == y->acked && x->delivered == y->delivered);
+		must(x->unheard == y->unheard && x->known == y->known && x->soft == y->soft);
+		must(x->started == y->started && x->closed == y->closed && x->waiting_n == y->waiting_n);
+		must(x->good_checksum == y->good_checksum && x->acked_known == y->acked_known && x->ttl == y->ttl);
+		must(ta->bytes[i] == tb->bytes[i] && ta->closed[i] == tb->closed[i]);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -63,7 +76,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct ledger g = {0};
 	struct tally t = {0};
 	struct stream_sink sink = {&t, tally_data, tally_gap, tally_close};
+	/* The same without stream_next(). */
+	struct stream slow = {0};
+	struct mem slow_m;
+	struct ledger slow_g = {0};
+	struct tally slow_t = {0};
+	struct stream_sink slow_sink = {&slow_t, tally_data, tally_gap, tally_close};
 	mem_init(&m, n & 1 ? 1 << 20 : 2048);
+	mem_init(&slow_m, m.limit);
 	while (cursor_left(&c) >= 7) {
 		uint8_t flags = cursor_u8(&c), kind = cursor_u8(&c);
 		uint32_t scale = 1u << (kind & 15) % 17;
@@ -77,12 +97,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		l.payload_n = cursor_u8(&c) * (kind & 0x10 ? 16u : 1u);
 		l.payload_wire_n = l.payload_n + (kind & 0x20 ? 100 : 0);
 		l.payload = cursor_left(&c) >= l.payload_n ? c.p : zeros;
-		stream_segment(&s, flags >> 7 ? TO_CLIENT : TO_SERVER, &l, &m, &g, &sink);
+		enum side side = flags >> 7 ? TO_CLIENT : TO_SERVER;
+		if (!stream_next(&s, side, &l))
+			stream_segment(&s, side, &l, &m, &g, &sink);
+		else if (l.payload_n)
+			sink.data(&t, side, l.payload, l.payload_n);
+		stream_segment(&slow, side, &l, &slow_m, &slow_g, &slow_sink);
 		check_half(&s.half[0]);
 		check_half(&s.half[1]);
 		if (kind & 0x40)
 			stream_flush(&s, &m, &g, &sink);
+		if (kind & 0x40)
+			stream_flush(&slow, &slow_m, &slow_g, &slow_sink);
+		check_same(&s, &t, &slow, &slow_t);
 	}
+	stream_drop(&slow, &slow_m);
+	mem_close(&slow_m);
 	if (n & 2)
 		stream_flush(&s, &m, &g, &sink);
 	stream_drop(&s, &m);

@@ -39,6 +39,7 @@ struct observed {
 	struct buf app;       /* what describe() said at the last one: "key=value\n" */
 	struct buf expected;  /* inspect_expect(): "address port note\n" */
 	size_t count;         /* observables */
+	bool given_up[2];     /* INSPECT_SIDE_DONE */
 	enum verdict verdict; /* the last; nothing is fed any more once it is not INSPECT_MORE */
 	size_t used;          /* of the last stream call */
 };
@@ -230,7 +231,7 @@ static inline uint8_t *observed_exact(const void *p, size_t n)
 /* As the engine: after a verdict other than INSPECT_MORE nothing is fed. */
 static inline enum verdict feed_stream(struct observed *o, enum side side, const void *p, size_t n)
 {
-	if (o->verdict != INSPECT_MORE || !n)
+	if (o->verdict != INSPECT_MORE || o->given_up[side] || !n)
 		return o->verdict;
 	uint8_t *copy = observed_exact(p, n);
 	o->used = n;
@@ -239,6 +240,10 @@ static inline enum verdict feed_stream(struct observed *o, enum side side, const
 	if (o->used > n || (o->used < n && o->verdict != INSPECT_AGAIN)) {
 		fprintf(stderr, "parser %s used %zu of %zu bytes\n", o->in.parser->name, o->used, n);
 		abort();
+	}
+	if (o->verdict == INSPECT_SIDE_DONE) {
+		o->given_up[side] = true;
+		o->verdict = INSPECT_MORE;
 	}
 	return o->verdict;
 }

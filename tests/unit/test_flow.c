@@ -64,11 +64,10 @@ static struct layer back(struct layer l, uint8_t flags)
 
 static struct flow *give(struct rig *r, const struct layer *l, int64_t ts_us, bool *is_new, enum side *side)
 {
-	struct flow_key key;
-	uint64_t hash;
-	flow_key_of(r->t, l, &key, &hash);
-	flow_prefetch(r->t, hash);
-	return flow_get(r->t, l, &key, hash, ts_us, is_new, side);
+	struct flow_seek seek;
+	flow_seek(r->t, l, &seek);
+	flow_prefetch(r->t, &seek);
+	return flow_get(r->t, l, &seek, ts_us, is_new, side);
 }
 
 static void test_direction(void **state)

@@ -401,7 +401,10 @@ static void give(struct stream *s, const struct step *p, const uint32_t base[2],
 	l.payload = l.payload_n ? (const uint8_t *)p->data : NULL;
 	l.payload_wire_n = l.payload_n + (p->flags & CUT3 ? 3 : 0);
 	l.truncated = (p->flags & CUT3) != 0;
-	stream_segment(s, p->side, &l, m, g, sink);
+	if (!stream_next(s, p->side, &l))
+		stream_segment(s, p->side, &l, m, g, sink);
+	else if (l.payload_n)
+		sink->data(sink->owner, p->side, l.payload, l.payload_n);
 }
 
 static void run_conversation(const struct conversation *c, const uint32_t base[2])
