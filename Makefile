@@ -36,9 +36,10 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
-        -Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral \
+        -Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral -Werror=format-security \
         $(if $(SAN),,-Wconversion)
-HARDEN := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+HARDEN := $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 $(if $(findstring clang,$(CC)),,-ftrivial-auto-var-init=zero)) \
+        -fstack-protector-strong -fstack-clash-protection $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full) -fPIE
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=undefined -fno-omit-frame-pointer) \
         -I. -ffile-prefix-map=$(CURDIR)=. -DPICKET_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -MMD -MP

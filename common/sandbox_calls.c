@@ -211,7 +211,7 @@ static const struct call forking[] = {{"clone", FREE},
 				      {"kill", KILL},
 				      {"close_range", FREE},
 				      {"openat", FREE},
-				      {"setrlimit", FREE},
+
 				      {"seccomp", FREE},
 				      {"tgkill", FREE},
 				      {"capget", FREE},

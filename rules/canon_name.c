@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "common/addr.h"
+#include "common/scratch.h"
 #include "common/swar.h"
 #include "common/text.h"
 #include "rules/refang.h"
@@ -288,7 +289,7 @@ static bool put_scheme(struct canon *out, const struct url *u, long port)
 
 static bool put_host(struct canon *out, const struct url *u)
 {
-	struct canon host;
+	SCRATCH struct canon host;
 	struct addr a;
 	char text[ADDR_TEXT_LEN];
 	if (u->bracketed && addr_parse(u->host.p, u->host.n, &a)) {

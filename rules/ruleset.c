@@ -17,6 +17,7 @@
 
 #include <string.h>
 
+#include "common/scratch.h"
 #include "rules/canon.h"
 #include "rules/canon_name.h"
 #include "rules/ruleset_format.h"
@@ -271,7 +272,7 @@ static int allow_address(struct ask *q)
 
 static int allow_name(struct ask *q)
 {
-	struct suffix suffix[SUFFIXES_MAX];
+	SCRATCH struct suffix suffix[SUFFIXES_MAX];
 	for (size_t k = suffixes(q, suffix); k > 0; k--) {
 		size_t from = suffix[k - 1].from;
 		struct part p = {.space = INDICATOR_DOMAIN | SPACE_ALLOW,
@@ -395,7 +396,7 @@ static void match_network(struct ask *q)
 
 static void match_name(struct ask *q)
 {
-	struct suffix suffix[SUFFIXES_MAX];
+	SCRATCH struct suffix suffix[SUFFIXES_MAX];
 	for (size_t k = suffixes(q, suffix); k > 0; k--) {
 		size_t from = suffix[k - 1].from;
 		if (!(q->r->head.depths >> (k < 63 ? k : 63) & 1))
@@ -439,7 +440,7 @@ static void match_exact(struct ask *q)
 
 static void match_type(struct ask *q, enum indicator_type t, const void *value, size_t n)
 {
-	struct canon canon;
+	SCRATCH struct canon canon;
 	if (!canon_wire(t, value, n, &canon))
 		return;
 	q->type = t;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/scratch.h"
 
 #define REMEMBERED                                                                                                     \
 	65536 /* flows that wait for nDPI's last word; the oldest is forgotten (its verdict is not matched) */
@@ -102,7 +103,7 @@ static void match_verdict(struct classifier *c, const struct dpi_verdict *v, int
 
 void classify_collect(struct classifier *c, int64_t ts_us)
 {
-	struct dpi_verdict v[VERDICTS];
+	SCRATCH struct dpi_verdict v[VERDICTS];
 	if (c->mode == DPI_OFF)
 		return;
 	for (size_t n; (n = dpi_collect(c->dpi, v, VERDICTS)) > 0;)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/scratch.h"
 #include "common/text.h"
 #include "sensor/http_auth.h"
 #include "sensor/mime_field.h"
@@ -143,7 +144,7 @@ void http_filename_observe(struct inspect *in, struct bytes disposition)
  * an origin may not. Both are reported. */
 static void observe_host_field(struct inspect *in, struct bytes host, struct bytes reported)
 {
-	struct url u;
+	SCRATCH struct url u;
 	u.n = 0;
 	u.over_limit = false;
 	if (!host.n || host.n > HTTP_HOST_MAX)
@@ -157,7 +158,7 @@ static void observe_host_field(struct inspect *in, struct bytes host, struct byt
 static void observe_last_host(struct inspect *in, const struct http_head *head, bool connect)
 {
 	struct http_head other;
-	struct url u;
+	SCRATCH struct url u;
 	if (!head->last_host.n || connect)
 		return;
 	other = *head;

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/scratch.h"
 #include "common/swar.h"
 #include "sensor/parsers.h"
 
@@ -426,7 +427,7 @@ static bool walk_record(struct transaction *t, struct cursor *c)
 
 static bool walk_question(struct transaction *t, struct cursor *c, bool first)
 {
-	struct name other;
+	SCRATCH struct name other;
 	struct name *name = first ? &t->question : &other;
 	if (!name_or_none(t, c, name))
 		return false;
@@ -496,7 +497,7 @@ static const struct places *places_of(const struct inspect *in)
 static bool report_message(struct inspect *in, const uint8_t *p, size_t n)
 {
 	struct dns_state *s = in->state;
-	struct transaction t;
+	SCRATCH struct transaction t;
 	memset(&t, 0, offsetof(struct transaction, question));
 	t.question.n = t.owner.n = t.data.n = 0;
 	t.in_record = t.is_addr = false;
@@ -602,7 +603,7 @@ static bool question_plausible(struct transaction *t, struct cursor *c, bool by_
  * the first question are proof enough; otherwise everything must fit. */
 static bool message_plausible(const uint8_t *p, size_t have, size_t n, bool by_port)
 {
-	struct transaction t;
+	SCRATCH struct transaction t;
 	memset(&t, 0, offsetof(struct transaction, question));
 	t.base = p;
 	t.n = have;

@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "common/scratch.h"
 #include "common/text.h"
 #include "sensor/http_body.h"
 #include "sensor/http_head.h"
@@ -82,7 +83,7 @@ static struct http_request *dequeue(struct http *h)
 static enum verdict on_request(struct inspect *in, struct http *h, enum side side, const struct http_head *head)
 {
 	struct http_side *s = &h->side[side];
-	struct url u;
+	SCRATCH struct url u;
 	struct http_request *r = http_request_new(in, side, head, &u);
 	if (!r) {
 		ledger_count(in->ledger, LEDGER_PARSER_MEMORY);

@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "common/scratch.h"
 #include "common/text.h"
 #include "sensor/hpack.h"
 #include "sensor/http_body.h"
@@ -190,7 +191,7 @@ static void keep_field(void *ctx, struct bytes name, struct bytes value)
 
 static void on_request(struct inspect *in, struct h2 *h, enum side side, struct h2_stream *st, struct block *b)
 {
-	struct url u;
+	SCRATCH struct url u;
 	b->head.request = true;
 	if (b->head.method.n > HTTP_METHOD_MAX)
 		b->head.method.n = HTTP_METHOD_MAX;

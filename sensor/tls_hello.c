@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "common/hash.h"
+#include "common/scratch.h"
 #include "common/text.h"
 #include "sensor/x509.h"
 
@@ -261,8 +262,8 @@ static void ja3_finish(const struct ja3_text *t, char out[static JA3_TEXT])
 
 bool ja3_of(const struct client_hello *h, char out[static JA3_TEXT])
 {
-	struct ja3_text t;
-	struct values l;
+	SCRATCH struct ja3_text t;
+	SCRATCH struct values l;
 	t.n = 0;
 	ja3_number(&t, '\0', h->version);
 	values_list(&l, h->ciphers);
@@ -283,8 +284,8 @@ bool ja3_of(const struct client_hello *h, char out[static JA3_TEXT])
 
 bool ja3s_of(const struct server_hello *h, char out[static JA3_TEXT])
 {
-	struct ja3_text t;
-	struct values l;
+	SCRATCH struct ja3_text t;
+	SCRATCH struct values l;
 	t.n = 0;
 	ja3_number(&t, '\0', h->version);
 	ja3_number(&t, ',', h->cipher);
@@ -374,8 +375,8 @@ static void ja4_hash(const struct ja4_list *t, char out[static 13])
 
 static bool ja4_ciphers(const struct client_hello *h, size_t *count, char out[static 13])
 {
-	struct values l;
-	struct ja4_list t;
+	SCRATCH struct values l;
+	SCRATCH struct ja4_list t;
 	t.n = 0;
 	values_list(&l, h->ciphers);
 	*count = l.n;
@@ -387,8 +388,8 @@ static bool ja4_ciphers(const struct client_hello *h, size_t *count, char out[st
 
 static bool ja4_extensions(const struct client_hello *h, size_t *count, char out[static 13])
 {
-	struct values l;
-	struct ja4_list t;
+	SCRATCH struct values l;
+	SCRATCH struct ja4_list t;
 	t.n = 0;
 	values_extensions(&l, h->extensions, false);
 	bool over = l.over;

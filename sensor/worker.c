@@ -11,6 +11,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/scratch.h"
 #include "sensor/classify.h"
 #include "sensor/inspector.h"
 
@@ -339,7 +340,7 @@ static bool between_bursts(struct worker *w, struct err *e)
 
 enum capture_result worker_step(struct worker *w, int wait_ms, struct err *e)
 {
-	struct burst burst;
+	SCRATCH struct burst burst;
 	burst.n = 0;
 	enum capture_result r = capture_read(w->capture, &burst, wait_ms, e);
 	if (!take_next(w, e)) /* came while packets were waited for: they are matched with it */
