@@ -39,7 +39,7 @@ gives() {
 	label=$1 want=$2
 	shift 2
 	code=0
-	timeout 20 "$@" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
+	timeout "${GIVES_SECONDS:-20}" "$@" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
 	[ "$code" = "$want" ] && return
 	wrong "$label: exit code $code, expected $want; it said:"
 	head -n 20 "$dir/err" >&2
