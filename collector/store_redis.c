@@ -440,12 +440,10 @@ struct reply *redis_call(struct redis *r, size_t argc, const char **argv, const 
 	}
 	r->ring[(r->head + r->waiting - 1) % r->ring_size].wait = &w;
 	while (!w.over) {
+		if (!redis_work(r, e) || w.over)
+			break;
 		int64_t left = until - clock_mono_us();
 		struct pollfd p = {.fd = r->fd, .events = (short)(POLLIN | (redis_wants_write(r) ? POLLOUT : 0))};
-		if (!redis_work(r, e))
-			break;
-		if (w.over)
-			break;
 		if (left <= 0) {
 			err_set(e, "Redis at %s does not answer within %d ms", r->where, timeout_ms);
 			break;

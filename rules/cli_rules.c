@@ -166,7 +166,8 @@ static void help(FILE *to)
 	fputs("usage: picket rules COMMAND [option…]\n\n", to);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("  push, rollback, promote, withdraw, status\n"
+	fputs("  test     whether indicators hit the captures that their authors named\n"
+	      "  push, rollback, promote, withdraw, status\n"
 	      "           signed sets to the sensors, through Redis and the collectors\n"
 	      "\npicket rules COMMAND --help says more.\n",
 	      to);

@@ -99,6 +99,24 @@ bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rul
 	return ok;
 }
 
+bool rulefile_tests(const char *path, struct rule_tests *out, struct diags *d)
+{
+	struct buf text = {0};
+	struct err e;
+	struct rulefile_count count = {0};
+	if (!rulefile_slurp(path, &text, &e)) {
+		diag_add(d, DIAG_ERROR, (struct diag_place){0}, "unreadable", "%s", e.text);
+		buf_free(&text);
+		return false;
+	}
+	struct rule_source s = {.b = ruleset_builder_new(), .d = d, .count = &count, .file = path, .tests = out};
+	rulefile_yaml_read(&s, text.n ? (const char *)text.p : "", text.n);
+	source_close(&s);
+	ruleset_builder_free(s.b);
+	buf_free(&text);
+	return true;
+}
+
 /* ---- files and folders ---- */
 
 /* The list of paths that is built up from what was named. */

@@ -5,6 +5,7 @@
 
 #include "common/diag.h"
 #include "rules/trust.h"
+#include "rules/rule_tests.h"
 #include "rules/ruleset.h"
 
 /* What became of one file. */
@@ -26,6 +27,9 @@ struct rulefile_trust {
  * is in b), or is refused as a whole. t may be NULL. */
 bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rulefile_trust *t, struct diags *d,
 		   struct rulefile_count *count);
+
+/* What a rule file (YAML) says of itself with `test:`. False: it cannot be read. */
+bool rulefile_tests(const char *path, struct rule_tests *out, struct diags *d);
 
 /* What a program wants: the files (each YAML, CSV, signed or compiled; a folder means
  * every such file in it) as one set, or NULL with an error in d. partial is set

@@ -285,6 +285,7 @@ struct full_entry {
 	char *reason;
 	int64_t expires_us;
 	char *path; /* file: */
+	struct rule_tests tests;
 };
 
 static void unknown_field(struct reader *r, struct entry *e, const char *name, struct diag_place at,
@@ -339,6 +340,7 @@ static void end_full(struct full_entry *f)
 	free(f->type_name);
 	free(f->reason);
 	free(f->path);
+	rule_tests_free(&f->tests);
 }
 
 /* `type: domain, value: x` says what `domain: x` says. */
@@ -367,6 +369,73 @@ static bool whole(struct reader *r)
 	return !yaml_failed(r->y, &why, &line, &column);
 }
 
+/* ---- test: ---- */
+
+/* The captures of `hit:` or `miss:`, a list or a lone one. */
+static void read_captures(struct reader *r, struct full_entry *f, const char *name, bool hit)
+{
+	struct yaml_event e = next(r);
+	bool list = e.kind == YAML_SEQ;
+	if (list)
+		e = next(r);
+	for (; !closes(e); e = next(r)) {
+		if (e.kind != YAML_SCALAR || !e.n || e.n >= PATH_LEN || strlen(e.text) != e.n) {
+			wrong_kind(r, &f->e, e, name, "paths of captures");
+			yaml_skip(r->y, e.kind);
+		} else if (!rule_tests_add(&f->tests, INDICATOR_NONE, NULL, e.text, hit, "", e.line)) {
+			entry_error(r->s, &f->e, place(r, e), "too-many", "more than %d tests", RULE_TESTS_MAX);
+		}
+		if (!list)
+			return;
+	}
+}
+
+static void read_tests(struct reader *r, struct full_entry *f)
+{
+	static const char *const own[] = {"hit", "miss", NULL};
+	struct diag_place at;
+	char name[NAME_LEN], hint[ENTRY_HINT_LEN];
+	struct yaml_event e = next(r);
+	if (e.kind != YAML_MAP) {
+		wrong_kind(r, &f->e, e, "test", "a map such as {hit: [a.pcap], miss: [b.pcap]}");
+		yaml_skip(r->y, e.kind);
+		return;
+	}
+	while (next_key(r, &f->e, name, &at)) {
+		bool hit = strcmp(name, "hit") == 0;
+		if (hit || strcmp(name, "miss") == 0) {
+			read_captures(r, f, name, hit);
+			continue;
+		}
+		entry_error(r->s, &f->e, at, "unknown-key", "test has no key \"%s\"%s", name,
+			    entry_hint(name, own, hint));
+		yaml_skip(r->y, next(r).kind);
+	}
+}
+
+/* To those of the file, with what they are about. */
+static void keep_tests(struct reader *r, const struct full_entry *f)
+{
+	for (size_t i = 0; r->s->tests && !f->e.bad && i < f->tests.n; i++) {
+		const struct rule_test *t = &f->tests.v[i];
+		rule_tests_add(r->s->tests, f->e.i.type, f->value, t->capture, t->hit, r->s->file, t->line);
+	}
+}
+
+/* `test:` at the top of the file. */
+static void read_set_tests(struct reader *r)
+{
+	struct full_entry f = {0};
+	read_tests(r, &f);
+	for (size_t i = 0; i < f.tests.n; i++)
+		if (f.tests.v[i].hit)
+			entry_error(r->s, &f.e, (struct diag_place){.file = r->s->file, .line = f.tests.v[i].line},
+				    "bad-shape",
+				    "test: hit: belongs to an indicator; of a whole set only miss: can be said");
+	keep_tests(r, &f);
+	end_full(&f);
+}
+
 static void indicator_item(struct reader *r, struct yaml_event item)
 {
 	struct full_entry f = {0};
@@ -389,6 +458,8 @@ static void indicator_item(struct reader *r, struct yaml_event item)
 			take_text(r, &f, name, &f.type_name, &f.type_at);
 		else if (entry_field_known(name))
 			read_field(r, &f.e, name, at);
+		else if (strcmp(name, "test") == 0)
+			read_tests(r, &f);
 		else
 			unknown_field(r, &f.e, name, at, entry_fields());
 	}
@@ -396,6 +467,7 @@ static void indicator_item(struct reader *r, struct yaml_event item)
 		settle_type(r, &f, start);
 	else
 		f.e.bad = true;
+	keep_tests(r, &f);
 	entry_submit(r->s, &f.e);
 	end_full(&f);
 }
@@ -667,6 +739,8 @@ static void section(struct reader *r, struct head *h, const char *name, struct d
 			r->item = lists[i].item;
 	if (strcmp(name, "set") == 0 || strcmp(name, "defaults") == 0) {
 		head_once(r, h, name, at);
+	} else if (strcmp(name, "test") == 0) {
+		read_set_tests(r);
 	} else if (r->item) {
 		finish_head(r, h);
 		if (r->type && r->list_line[r->type])
@@ -675,7 +749,7 @@ static void section(struct reader *r, struct head *h, const char *name, struct d
 		r->list_line[r->type] = at.line;
 		read_items(r, name, next(r));
 	} else {
-		static const char *const own[] = {"set", "defaults", "file", "indicators", "allow", NULL};
+		static const char *const own[] = {"set", "defaults", "file", "indicators", "allow", "test", NULL};
 		unknown_field(r, NULL, name, at, own);
 	}
 	r->item = whole(r) ? NULL : r->item;

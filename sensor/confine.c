@@ -42,6 +42,9 @@ bool confine_enter(struct sandbox *box, const struct sensor_conf *c, struct err 
 		sandbox_read_beside(box, tls[i]);
 	if (c->collectors.n)
 		sandbox_write(box, c->spool_dir);
+	if (c->collectors.n && c->keys)
+		sandbox_write(box, c->sets_dir);
+	sandbox_read_beside(box, c->keys);
 	sandbox_write_beside(box, c->json_path);
 	if (c->metrics && strncmp(c->metrics, "unix:", 5) == 0)
 		sandbox_write_beside(box, c->metrics + 5);

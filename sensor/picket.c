@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "rules/cli_rules.h"
 #include "sensor/confine.h"
+#include "sensor/cli_test.h"
 #include "sensor/dpi.h"
 #include "sensor/scan.h"
 
@@ -19,7 +20,7 @@ struct command {
 /* Of `picket rules`: what speaks to Redis, which rules/ knows nothing of. */
 static const struct command publishing[] = {
     {"push", "", cli_push},         {"rollback", "", cli_rollback}, {"promote", "", cli_promote},
-    {"withdraw", "", cli_withdraw}, {"status", "", cli_sets},
+    {"withdraw", "", cli_withdraw}, {"status", "", cli_sets},       {"test", "", cli_test},
 };
 
 static int rules_main(int argc, char **argv)

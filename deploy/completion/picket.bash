@@ -16,8 +16,8 @@ _picket() {
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;
 		alerts:-*) words='--severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
 		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
-		rules:-*) words='--key --output --keys --set-version --previous --priority --exercise --withdraw --allow-shrink --bump --ring --wait --timeout --to --redis --redis-user --json --help' ;;
-		rules:*) words='compile lint diff import export keygen sign verify push rollback promote withdraw status why' ;;
+		rules:-*) words='--junit --key --output --keys --set-version --previous --priority --exercise --withdraw --allow-shrink --bump --ring --wait --timeout --to --redis --redis-user --json --help' ;;
+		rules:*) words='compile lint diff import export keygen sign verify test push rollback promote withdraw status why' ;;
 		alerts:*) words='list show tail ack close fp reopen' ;;
 		sensors:*) words='list show' ;;
 		partner:-*) words='--json --reason --in --out --to --priority --exercise --policies --org --verify --head --expect --redis --redis-user --help' ;;

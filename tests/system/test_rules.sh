@@ -2,6 +2,7 @@
 # picket rules: what each subcommand prints and the code it leaves with.
 set -u
 picket=$(realpath "$1")/picket
+root=$(realpath "$(dirname "$0")/../..")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -39,7 +40,7 @@ printf 'set: {id: s}\ndomain: ["bad..test"]\n' >bad.yaml
 
 expect "no command" 2 "usage:" "$picket" rules
 expect "unknown command" 2 "no command" "$picket" rules frobnicate
-for c in compile lint diff import export keygen sign verify why; do
+for c in compile lint diff import export keygen sign verify test why; do
 	expect "$c --help" 0 "usage: picket rules $c" "$picket" rules "$c" --help
 	expect "$c without arguments" 2 "see picket rules $c --help" "$picket" rules "$c"
 done
@@ -111,5 +112,19 @@ expect "a key that all can read" 4 "open to others" "$picket" rules sign old.yam
 for f in no.pset no.set; do
 	[ ! -e $f ] || { failed=1 && echo "rules: $f was written"; }
 done
+
+# Indicators against captures.
+mkdir caps && cp "$root/deploy/demo/recorded.pcap" caps/demo.pcap
+cat >tested.yaml <<'Y'
+set: {id: t, version: 1}
+indicators:
+  - {domain: C2.malware.example, test: {hit: caps/demo.pcap}}
+  - {domain: other.example, test: {miss: [caps/demo.pcap]}}
+Y
+expect test 0 "ok 2 - domain other.example misses caps/demo.pcap" "$picket" rules test tested.yaml
+expect "a test fails" 1 "not ok 1 - nothing of the set hits" sh -c "sed '1a test: {miss: [caps/demo.pcap]}' tested.yaml >no.yaml; '$picket' rules test --junit no.xml no.yaml"
+expect "junit" 0 'failures="1"' cat no.xml
+expect "a capture is not there" 1 "could not be scanned" sh -c "sed 's/demo/none/' tested.yaml >no.yaml; '$picket' rules test no.yaml"
+expect "a wrong test" 3 'did you mean "miss"' sh -c "sed 's/miss/mis/' tested.yaml >no.yaml; '$picket' rules test no.yaml"
 [ "$failed" -eq 0 ] && echo "rules: ok"
 exit "$failed"
