@@ -31,9 +31,9 @@ VERSION := 0.1.0
 .DEFAULT_GOAL := all
 
 LIBS := libpcap libndpi libhs hiredis yaml-0.1 libssl libcrypto jansson zlib libbrotlidec libzstd \
-        libidn2 libpsl libxxhash libisal libnghttp2 libcap-ng libseccomp libsystemd libevent_core libevent_extra libevent_openssl
+        libidn2 libpsl libxxhash libisal libnghttp2 libcap-ng libseccomp libsystemd libevent_core libevent_extra libevent_openssl libcurl
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lcrypt
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
         -Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough -Wformat=2 -Wno-format-nonliteral -Werror=format-security \
@@ -264,7 +264,11 @@ install: all
 	for n in 1 5 8; do install -m 644 deploy/man/*.$$n $(SHARE)/man/man$$n || exit; done
 	install -m 644 README.md collector/redis-schema.md deploy/THREATS.md $(DOC)
 	install -m 644 rules/README.md $(DOC)/rules.md
-	install -m 644 deploy/*.yaml deploy/partners/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
+	install -m 644 deploy/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
+	install -d $(DOC)/examples/collections $(DOC)/examples/partners $(DOC)/examples/feeds
+	install -m 644 deploy/feeds/*.yaml $(DOC)/examples/feeds
+	install -m 644 deploy/collections/*.yaml $(DOC)/examples/collections
+	install -m 644 deploy/partners/*.yaml $(DOC)/examples/partners
 	install -m 755 deploy/make-test-ca.sh $(DOC)/examples
 	install -m 644 deploy/completion/picket.bash $(SHARE)/bash-completion/completions/picket
 	for u in sensor collector gateway; do sed 's|=/usr/bin/|=$(prefix)/bin/|' deploy/systemd/picket-$$u.service \

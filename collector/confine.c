@@ -50,9 +50,17 @@ bool confine_collector(const struct collector_conf *c, const char *file, struct 
 bool confine_gateway(const struct gateway_conf *c, const char *file, struct err *e)
 {
 	struct sandbox box = {.profile = SANDBOX_GATEWAY, .any_port = true};
-	const char *const files[] = {file,         c->tls.cert,   c->tls.key,
-				     c->tls.ca,    c->tls.crl,    c->collections,
-				     c->passwords, c->cursor_key, c->redis_password_file};
+	const char *const files[] = {file,
+				     c->tls.cert,
+				     c->tls.key,
+				     c->tls.ca,
+				     c->tls.crl,
+				     c->collections,
+				     c->passwords,
+				     c->cursor_key,
+				     c->redis_password_file,
+				     c->partners_dir,
+				     c->feeds};
 	if (stays_open(c->sandbox))
 		return true;
 	grant_files(&box, files, sizeof(files) / sizeof(*files));

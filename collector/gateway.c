@@ -9,6 +9,8 @@
 #include "collector/objects.h"
 #include "collector/partners.h"
 #include "collector/redis_link.h"
+#include "collector/taxii.h"
+#include "collector/taxii_client.h"
 #include "common/buf.h"
 #include "common/log.h"
 
@@ -21,6 +23,8 @@ struct gateway {
 	struct redis_link *redis;
 	struct objects *objects;
 	struct partners *partners;
+	struct taxii *taxii;
+	struct taxii_client *feeds;
 	bool (*again)(void *arg);
 	void *arg;
 	bool unfit;
@@ -29,8 +33,10 @@ struct gateway {
 
 static void on_redis_ready(void *arg)
 {
-	(void)arg;
+	struct gateway *g = arg;
 	log_info("Redis is ready");
+	if (g->taxii)
+		taxii_redis_ready(g->taxii);
 }
 
 static void on_reload(evutil_socket_t fd, short what, void *arg)
@@ -41,10 +47,14 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
 	sd_notify(0, "RELOADING=1");
 	if (g->again(g->arg)) {
 		struct err e;
-		if (partners_reload(g->partners, &e))
-			log_info("configuration loaded again");
-		else
+		taxii_cut(g->taxii); /* nothing under way may hold a policy any more */
+		taxii_client_cut(g->feeds);
+		if (!partners_reload(g->partners, &e))
 			log_warnx("%s: the partners stay as they were", e.text);
+		else if (!taxii_reload(g->taxii, &e))
+			log_warnx("%s: TAXII stays as it was", e.text);
+		else
+			log_info("configuration loaded again");
 	}
 	sd_notify(0, "READY=1");
 }
@@ -107,22 +117,33 @@ static void watch_signals(struct gateway *g)
 		g->watchdog = every(g, (int64_t)watchdog_us / 3, on_watchdog);
 }
 
-struct gateway *gateway_new(const struct gateway_conf *c, const char *seed, struct err *e)
+static bool open_store(struct gateway *g, struct err *e)
 {
-	struct gateway *g = xcalloc(1, sizeof(*g));
-	(void)seed;
-	g->conf = c;
+	const struct gateway_conf *c = g->conf;
 	g->base = event_base_new();
 	if (g->base)
 		g->redis = redis_link_new(g->base, &c->target, c->redis_timeout_ms, on_redis_ready, g);
-	if (!g->redis) {
-		err_set(e, "no memory for the event loop");
-		gateway_free(g);
-		return NULL;
-	}
+	if (!g->redis)
+		return err_set(e, "no memory for the event loop");
 	g->objects = objects_new(g->redis, c->objects_max, c->versions_max);
-	g->partners = partners_new(c, g->base, g->redis, g->objects, e);
-	if (g->partners)
+	return true;
+}
+
+static bool open_taxii(struct gateway *g, const char *seed, struct err *e)
+{
+	struct taxii_parts parts = {
+	    .conf = g->conf, .base = g->base, .redis = g->redis, .objects = g->objects, .partners = g->partners};
+	g->taxii = taxii_new(&parts, seed, e);
+	g->feeds = g->taxii ? taxii_client_new(&parts, e) : NULL;
+	return g->feeds;
+}
+
+struct gateway *gateway_new(const struct gateway_conf *c, const char *seed, struct err *e)
+{
+	struct gateway *g = xcalloc(1, sizeof(*g));
+	g->conf = c;
+	if (open_store(g, e) && (g->partners = partners_new(c, g->base, g->redis, g->objects, e)) &&
+	    open_taxii(g, seed, e))
 		return g;
 	gateway_free(g);
 	return NULL;
@@ -137,6 +158,8 @@ void gateway_free(struct gateway *g)
 		if (events[i])
 			event_free(events[i]);
 	redis_link_free(g->redis); /* whoever waits for it is told */
+	taxii_client_free(g->feeds);
+	taxii_free(g->taxii);
 	partners_free(g->partners);
 	objects_free(g->objects);
 	if (g->base)

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "collector/taxii_client.h"
+#include "collector/taxii_site.h"
 #include "common/listen.h"
 #include "common/tls.h"
 #include "rules/policy.h"
@@ -21,7 +23,10 @@ const struct conf_key gateway_keys[] = {
     {"taxii.plaintext", CONF_BOOL, AT(taxii_plaintext), .fallback = "false",
      .help = "No TLS on unix sockets and loopback addresses; all others have it always."},
     {"taxii.collections", CONF_STRING, AT(collections),
-     .help = "API roots and collections, YAML; read again on SIGHUP. Empty = none."},
+     .help = "A folder with a file for each collection (*.yaml); read again on SIGHUP. Empty = none."},
+    {"taxii.feeds", CONF_STRING, AT(feeds),
+     .help = "A folder with a file for each collection elsewhere that is fetched or posted to (*.yaml). Empty = none."},
+    {"taxii.contact", CONF_STRING, AT(contact), .help = "Whom partners can ask, in the discovery."},
     {"taxii.passwords", CONF_STRING, AT(passwords),
      .help =
 	 "Lines name:hash as crypt(5) knows them ($y$, $2b$, $6$); read again on SIGHUP. Empty = certificates only."},
@@ -108,6 +113,17 @@ static void check_taxii(const struct gateway_conf *c, struct diag_place at, stru
 	}
 }
 
+static void check_folders(const struct gateway_conf *c, struct diags *d)
+{
+	struct site s;
+	if (*given(c->feeds))
+		taxii_client_check(c->feeds, d);
+	if (!*given(c->collections))
+		return;
+	site_load(&s, c->collections, c->body_bytes, d);
+	site_free(&s);
+}
+
 static void check_partners(const struct gateway_conf *c, struct diag_place at, struct diags *d)
 {
 	bool cert = *given(c->links_tls.cert), all = cert && *given(c->links_tls.key) && *given(c->links_tls.ca);
@@ -142,6 +158,7 @@ bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags 
 	struct err e;
 	size_t before = d->count[DIAG_ERROR];
 	check_taxii(c, at, d);
+	check_folders(c, d);
 	check_partners(c, at, d);
 	if (!redis_target_parse(given(c->redis), t, &e))
 		diag_add(d, DIAG_ERROR, at, "redis", "redis.address: %s", e.text);

@@ -14,7 +14,7 @@ struct gateway_conf {
 	struct {
 		char *cert, *key, *ca, *crl;
 	} tls;
-	char *collections, *passwords, *cursor_key;
+	char *collections, *passwords, *cursor_key, *contact, *feeds;
 	char *partners_dir;
 	struct conf_list links_listen;
 	struct {

@@ -14,6 +14,13 @@
 /* Appends equal bytes for equal handling. */
 void handling_write(const struct shared *s, struct buf *out);
 
+/* The same for many objects, most of which are handled alike: what was written
+ * for one is copied for the next with equal marks. */
+struct handling_memo;
+struct handling_memo *handling_memo_new(void);
+void handling_memo_free(struct handling_memo *m);
+void handling_write_memo(struct handling_memo *m, const struct shared *s, struct buf *out);
+
 /* One that was kept. */
 struct handling {
 	struct json *root;

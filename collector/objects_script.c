@@ -25,7 +25,15 @@
 L("local call = redis.call") \
 L("local META, ROWS, LAST, OLD, IDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]") \
 L("local HANDLING, NUMBERS, REFS = KEYS[6], KEYS[7], KEYS[8]") \
-L("local function num(n) return string.format('%.0f', n) end") \
+L("local said = {}") /* printing a double is dear, and each row is printed several times */ \
+L("local function num(n)") \
+L("  local text = said[n]") \
+L("  if not text then") \
+L("    text = string.format('%.0f', n)") \
+L("    said[n] = text") \
+L("  end") \
+L("  return text") \
+L("end") \
 L("local W = {last = {}, old = {}, unlast = {}, unold = {}, rows = {}, unrows = {}, ids = {}, refs = {}, texts = {}, meta = {}}") \
 L("local function versions(text)") \
 L("  local list = {}") \

@@ -414,6 +414,21 @@ void partners_free(struct partners *p)
 	free(p);
 }
 
+const struct policies *partners_policies(const struct partners *p)
+{
+	return p->policies.list ? &p->policies : NULL;
+}
+
+struct inbound *partners_inbound(const struct partners *p)
+{
+	return p->inbound;
+}
+
+struct audit *partners_audit(const struct partners *p)
+{
+	return p->audit;
+}
+
 bool partners_reload(struct partners *p, struct err *e)
 {
 	struct policies fresh = {0};

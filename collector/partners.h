@@ -22,13 +22,22 @@
 #define PARTNER_COMMANDS "picket:{x}:partner:commands"
 #define PARTNER_ANSWER   "picket:{x}:partner:answer:%s"
 
+struct audit;
 struct event_base;
+struct inbound;
+struct policies;
 struct partners;
 
 /* NULL: e says why. Everything is borrowed. No partners.dir: nothing is done. */
 struct partners *partners_new(const struct gateway_conf *c, struct event_base *base, struct redis_link *r,
 			      struct objects *o, struct err *e);
 void partners_free(struct partners *p);
+/* For the other ways to partners. Borrowed until the next call that may change them:
+ * policies until partners_reload(), inbound until the loop has its turn. NULL: none. */
+const struct policies *partners_policies(const struct partners *p);
+struct inbound *partners_inbound(const struct partners *p);
+struct audit *partners_audit(const struct partners *p);
+
 /* Policies, certificates and lists anew; links are opened again. False: all stays as it was. */
 bool partners_reload(struct partners *p, struct err *e);
 

@@ -35,6 +35,12 @@ static inline uint64_t hash64_five(const struct hash_key *k, uint64_t v, uint64_
 uint32_t hash_crc32c(uint32_t crc, const void *data, size_t n);
 
 void hash_sha256(uint8_t out[static 32], const void *data, size_t n);
+/* HMAC (RFC 2104) with SHA-256. */
+void hash_hmac_sha256(uint8_t out[static 32], const void *key, size_t key_n, const void *data, size_t n);
+/* Whether n bytes are equal, in a time that does not tell where they differ. */
+_Bool hash_same(const void *a, const void *b, size_t n);
+/* Bytes that nobody can guess, from the kernel. */
+void hash_random(void *out, size_t n);
 void hash_sha1(uint8_t out[static 20], const void *data, size_t n);
 void hash_md5(uint8_t out[static 16], const void *data, size_t n);
 

@@ -1,6 +1,6 @@
-/* The door to libevent: an HTTP/1.1 server in a thread of its own. It reads whole
- * requests within bounds (head, body, connections, time) and hands them to one
- * function, in that thread, one at a time.
+/* The door to libevent's HTTP: an HTTP/1.1 server, in a thread of its own or in the
+ * caller's loop, with or without TLS. It reads whole requests within bounds (head,
+ * body, connections, time) and hands them to one function, in that thread, one at a time.
  *
  * A connection has timeout_ms from its beginning, or from the end of its last
  * answer, until its next request is complete, and as long for the answer to be
@@ -18,12 +18,19 @@
 enum httpd_method { HTTPD_GET = 0, HTTPD_HEAD, HTTPD_POST, HTTPD_PUT, HTTPD_DELETE, HTTPD_METHOD_COUNT };
 extern const char *const httpd_method_names[HTTPD_METHOD_COUNT + 1]; /* NULL-terminated */
 
+struct event_base;
+struct tls;
+struct identity;
+
 struct httpd;
-struct httpd_request; /* lives until the answer function returns */
+struct httpd_request; /* lives until the answer function returns, or what httpd_hold() says */
 
 struct httpd_conf {
-	const char *address; /* as listen_parse() takes it */
+	const char *address;     /* as listen_parse() takes it */
+	struct event_base *base; /* the caller's loop; NULL = a thread of its own */
+	struct tls *tls;         /* NULL = plain; used, not owned (common/tls.h, web) */
 	size_t connections;
+	size_t per_address;        /* 0 = any */
 	size_t head_max, body_max; /* bytes of one request */
 	int64_t timeout_ms;
 	unsigned methods; /* 1u << enum httpd_method; others are answered 501 */
@@ -39,6 +46,7 @@ void httpd_stop(struct httpd *h);
 
 struct httpd_stats {
 	uint64_t requests, connections, timeouts; /* timeouts: connections cut off */
+	uint64_t crowded;                         /* cut off for per_address */
 };
 void httpd_stats(struct httpd *h, struct httpd_stats *out);
 
@@ -49,6 +57,14 @@ const char *httpd_path(const struct httpd_request *r);
 const char *httpd_query(const struct httpd_request *r, const char *name);
 const char *httpd_header(const struct httpd_request *r, const char *name); /* NULL = not there */
 struct bytes httpd_body(const struct httpd_request *r);
+
+/* Who asks: an address as text; the name in his certificate, NULL when he showed none. */
+const char *httpd_peer(const struct httpd_request *r);
+const struct identity *httpd_identity(const struct httpd_request *r);
+
+/* The answer comes later: r lives until httpd_reply(). Call it in the loop's thread.
+ * A server that stops answers 503 in its place, after gone() was called. */
+void httpd_hold(struct httpd_request *r, void (*gone)(void *arg), void *arg);
 
 /* Before httpd_reply(). A value with a line break is not sent. */
 void httpd_reply_header(struct httpd_request *r, const char *name, const char *value);

@@ -130,18 +130,23 @@ void listen_close(const struct listen_address *a, int fd)
 		unlink(a->path);
 }
 
+void listen_addr_of(const struct sockaddr_storage *from, struct addr *a)
+{
+	*a = (struct addr){0};
+	if (from->ss_family == AF_INET6)
+		*a = addr_v6(&((const struct sockaddr_in6 *)from)->sin6_addr);
+	else if (from->ss_family == AF_INET)
+		*a = addr_v4(&((const struct sockaddr_in *)from)->sin_addr);
+}
+
 int listen_accept(int fd, struct addr *peer)
 {
 	struct sockaddr_storage from = {0};
 	socklen_t n = sizeof(from);
 	int one = 1, c = accept4(fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	*peer = (struct addr){0};
+	listen_addr_of(&from, peer);
 	if (c < 0 || from.ss_family == AF_UNIX)
 		return c;
-	if (from.ss_family == AF_INET6)
-		*peer = addr_v6(&((const struct sockaddr_in6 *)&from)->sin6_addr);
-	else
-		*peer = addr_v4(&((const struct sockaddr_in *)&from)->sin_addr);
 	setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return c;
 }

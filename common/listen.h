@@ -28,6 +28,9 @@ bool listen_is_local(const struct listen_address *a); /* unix socket or loopback
 int listen_open(const struct listen_address *a, struct err *e);
 void listen_close(const struct listen_address *a, int fd);
 
+/* All zero when it is of another family than IPv4 and IPv6. */
+void listen_addr_of(const struct sockaddr_storage *from, struct addr *a);
+
 /* Takes one connection: non-blocking, its peer's address (unix: all zero). -1:
  * none waits (errno EAGAIN) or it failed. */
 int listen_accept(int fd, struct addr *peer);

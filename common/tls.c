@@ -267,9 +267,10 @@ static bool load_self(SSL_CTX *ctx, const struct tls_conf *c, struct identity *s
 		return err_set(e, "cannot load the certificate %s: %s", c->cert, openssl_reason());
 	if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
 		return err_set(e, "cannot load the private key %s for %s: %s", c->key, c->cert, openssl_reason());
-	if (!certificate_identity(SSL_CTX_get0_certificate(ctx), self, &why))
+	bool named = certificate_identity(SSL_CTX_get0_certificate(ctx), self, &why);
+	if (!named && !c->web)
 		return err_set(e, "the certificate %s %s", c->cert, why.text);
-	if (self->role != c->own_role)
+	if (self->role != c->own_role && !c->web)
 		return err_set(e, "the certificate %s is for a %s, this is a %s", c->cert, role_names[self->role],
 			       role_names[c->own_role]);
 	if (self->not_after_us - clock_wall_us() < EXPIRY_WARNING_US) {
@@ -282,6 +283,11 @@ static bool load_self(SSL_CTX *ctx, const struct tls_conf *c, struct identity *s
 
 static bool load_trust(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 {
+	if (c->web && !c->ca)
+		return true;
+	if (c->web)
+		SSL_CTX_set_client_CA_list(ctx,
+					   SSL_load_client_CA_file(c->ca)); /* so that clients know which to show */
 	if (SSL_CTX_load_verify_file(ctx, c->ca) != 1)
 		return err_set(e, "cannot load the %s CA %s: %s", role_names[c->peer_role], c->ca, openssl_reason());
 	if (!c->crl)
@@ -294,9 +300,17 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 	return true;
 }
 
-static void context_settings(SSL_CTX *ctx, bool server)
+static int verify_mode(const struct tls_conf *c)
 {
-	SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+	if (c->web)
+		return c->ca ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
+	return SSL_VERIFY_PEER | (c->server ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+}
+
+static void context_settings(SSL_CTX *ctx, const struct tls_conf *c)
+{
+	SSL_CTX_set_min_proto_version(ctx, c->web ? TLS1_2_VERSION : TLS1_3_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				  SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
@@ -305,7 +319,7 @@ static void context_settings(SSL_CTX *ctx, bool server)
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_max_cert_list(ctx, CHAIN_BYTES_MAX);
 	SSL_CTX_set_verify_depth(ctx, CHAIN_DEPTH_MAX);
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (server ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), judge_handshake);
+	SSL_CTX_set_verify(ctx, verify_mode(c), judge_handshake);
 }
 
 static SSL_CTX *context_new(const struct tls_conf *c, struct identity *self, struct err *e)
@@ -315,7 +329,7 @@ static SSL_CTX *context_new(const struct tls_conf *c, struct identity *self, str
 		err_set(e, "OpenSSL gives no TLS context: %s", openssl_reason());
 		return NULL;
 	}
-	context_settings(ctx, c->server);
+	context_settings(ctx, c);
 	if (load_self(ctx, c, self, e) && load_trust(ctx, c, e))
 		return ctx;
 	SSL_CTX_free(ctx);
@@ -342,7 +356,7 @@ struct tls *tls_new(const struct tls_conf *c, struct err *e)
 	*t = (struct tls){.conf = *c, .ctx = ctx, .self = self};
 	t->conf.cert = xstrdup(c->cert);
 	t->conf.key = xstrdup(c->key);
-	t->conf.ca = xstrdup(c->ca);
+	t->conf.ca = c->ca ? xstrdup(c->ca) : NULL;
 	t->conf.crl = c->crl ? xstrdup(c->crl) : NULL;
 	return t;
 }
@@ -378,13 +392,26 @@ const struct identity *tls_self(const struct tls *t)
 /* The context and its strings may go before the connection does. */
 static void remember_conf(struct tls_conn *c, const struct tls_conf *conf)
 {
-	snprintf(c->ca, sizeof(c->ca), "%s", conf->ca);
+	snprintf(c->ca, sizeof(c->ca), "%s", conf->ca ? conf->ca : "");
 	snprintf(c->crl, sizeof(c->crl), "%s", conf->crl ? conf->crl : "");
 	c->conf = *conf;
 	c->conf.cert = c->conf.key = NULL;
 	c->conf.ca = c->ca;
 	c->conf.crl = conf->crl ? c->crl : NULL;
 	c->verdict.conf = &c->conf;
+}
+
+static struct tls_conn *conn_new(struct tls *t, SSL *ssl)
+{
+	struct tls_conn *c = xcalloc(1, sizeof(*c));
+	c->ssl = ssl;
+	remember_conf(c, &t->conf);
+	SSL_set_app_data(ssl, c);
+	if (t->conf.server)
+		SSL_set_accept_state(ssl);
+	else
+		SSL_set_connect_state(ssl);
+	return c;
 }
 
 struct tls_conn *tls_open(struct tls *t, int fd, struct err *e)
@@ -395,15 +422,22 @@ struct tls_conn *tls_open(struct tls *t, int fd, struct err *e)
 		SSL_free(ssl);
 		return NULL;
 	}
-	struct tls_conn *c = xcalloc(1, sizeof(*c));
-	c->ssl = ssl;
-	remember_conf(c, &t->conf);
-	SSL_set_app_data(ssl, c);
-	if (t->conf.server)
-		SSL_set_accept_state(ssl);
-	else
-		SSL_set_connect_state(ssl);
-	return c;
+	return conn_new(t, ssl);
+}
+
+struct tls_conn *tls_open_detached(struct tls *t, struct err *e)
+{
+	SSL *ssl = SSL_new(t->ctx);
+	if (ssl)
+		return conn_new(t, ssl);
+	err_set(e, "OpenSSL gives no TLS connection: %s", openssl_reason());
+	return NULL;
+}
+
+struct ssl_st *tls_ssl(struct tls_conn *c)
+{
+	SSL_up_ref(c->ssl);
+	return c->ssl;
 }
 
 struct reason_text {

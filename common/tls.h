@@ -51,6 +51,10 @@ struct tls_conf {
 	const char *crl;        /* PEM: its revocation lists; NULL = none is kept */
 	enum role own_role;     /* what our certificate must say */
 	enum role peer_role;    /* what the peer's must say */
+	/* A server for clients that are not ours (HTTPS): TLS 1.2 too; our certificate
+	 * needs no picket name, so that one of a public CA will do; a client may show
+	 * none (then tls_peer() has an empty org); without ca none is asked for. */
+	bool web;
 };
 
 /* Reads and checks all files. NULL: e says which file and why. Strings are copied. */
@@ -60,6 +64,13 @@ void tls_free(struct tls *t); /* connections may outlive it */
  * has changed, e says why. Call tls_recheck() on the live ones afterwards. */
 bool tls_reload(struct tls *t, struct err *e);
 const struct identity *tls_self(const struct tls *t);
+
+/* For a library that drives the socket by itself: a server's connection without
+ * one, and its SSL with a reference for the one who asks. tls_close() after that
+ * library is done with it. */
+struct ssl_st;
+struct tls_conn *tls_open_detached(struct tls *t, struct err *e);
+struct ssl_st *tls_ssl(struct tls_conn *c);
 
 enum tls_result {
 	TLS_DONE = 0,

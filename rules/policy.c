@@ -65,13 +65,6 @@ static bool check_collection(const char *text, struct err *e)
 	return shared_id_valid(id) || err_set(e, "expected a collection's UUID, found \"%s\"", text);
 }
 
-static bool check_sha256(const char *text, struct err *e)
-{
-	uint8_t digest[32];
-	return text_unhex(digest, sizeof(digest), text, strlen(text)) ||
-	       err_set(e, "expected 64 hex digits: SHA-256 of \"user:password\"");
-}
-
 static bool property(const char *text, size_t n)
 {
 	return n && n <= 250 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") >= n;
@@ -113,9 +106,8 @@ const struct conf_key policy_keys[] = {
     {"link.address", CONF_STRING, AT(link.address),
      .help = "Where we connect, host:port or [v6]:port; empty = they connect to us."},
     {"link.rate", CONF_INT, AT(link.rate), 1, 10000000, "200000", .help = "Objects a second to them."},
-    {"taxii.user", CONF_STRING, AT(taxii.user), .help = "User of basic authentication at our TAXII server."},
-    {"taxii.password_sha256", CONF_STRING, AT(taxii.password_sha256), .check = check_sha256,
-     .help = "Hex of SHA-256 of \"user:password\"; the password should be a random one of 128 bits."},
+    {"taxii.user", CONF_STRING, AT(taxii.user),
+     .help = "User of basic authentication at our TAXII server; its password is in the gateway's taxii.passwords."},
     {"taxii.identity", CONF_STRING, AT(taxii.identity), .check = check_identity,
      .help = "The certificate that is taken at our TAXII server."},
     {"taxii.read", CONF_STRING_LIST, AT(taxii.read), .check = check_collection, .help = "Collections they may read."},
@@ -196,8 +188,6 @@ static void check_whole(struct policy *p, const char *own, struct diags *d)
 				 uris[i], p->id);
 	if (p->link.address && !p->link.identity)
 		diag_add(d, DIAG_ERROR, at, "link", "link.address needs link.identity: who should answer there");
-	if (!p->taxii.user != !p->taxii.password_sha256)
-		diag_add(d, DIAG_ERROR, at, "taxii", "taxii.user and taxii.password_sha256 go together");
 	if (p->release.unaddressed > p->release.tlp_max)
 		diag_add(d, DIAG_ERROR, at, "release", "release.unaddressed is above release.tlp_max");
 	if (p->valid_until)

@@ -42,8 +42,8 @@ struct policy {
 	} link;
 
 	struct {
-		char *user, *password_sha256; /* basic authentication: hex of SHA-256("user:password") */
-		char *identity;               /* the certificate's URI, instead or besides */
+		char *user;     /* basic authentication; NULL = none */
+		char *identity; /* the certificate's URI, instead or besides */
 		struct conf_list read, write; /* collection ids */
 	} taxii;
 

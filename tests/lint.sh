@@ -54,7 +54,9 @@ door 'openssl/x509' common/tls.c sensor/x509.c
 door 'openssl/' common/hash.c common/tls.c sensor/x509.c sensor/file.c sensor/initial.c rules/sign.c
 door 'zlib|brotli|zstd' sensor/inflate.c 'sensor/capture*'
 door 'nghttp2' 'sensor/hpack.*' sensor/inspect_http2.c
-door 'event2/' common/httpd.c collector/gateway.c collector/redis_link.c 'collector/taxii*' 'collector/partner*' collector/cli_partner_store.c
+door 'event2/' common/httpd.c collector/gateway.c collector/redis_link.c collector/login.c collector/http_client.c 'collector/taxii*' 'collector/partner*' collector/cli_partner_store.c
+door 'curl/' collector/http_client.c
+door 'crypt.h' collector/login.c
 door 'seccomp|linux/seccomp|cap-ng|linux/landlock' 'common/sandbox*'
 
 # Exported names that our libraries use themselves.

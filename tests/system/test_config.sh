@@ -5,7 +5,7 @@ set -u
 # shellcheck source=tests/system/help.sh
 . tests/system/help.sh
 deploy/make-test-ca.sh "$dir/tls" test 5 || wrong "make-test-ca.sh fails"
-mkdir "$dir/rules" && cp deploy/demo/rules.yaml "$dir/rules"
+mkdir "$dir/rules" && cp deploy/demo/rules.yaml "$dir/rules" && cp -r deploy/collections deploy/partners "$dir"
 
 for p in sensor collector gateway; do
 	sed "s|/etc/picket|$dir|; s|/var/lib|$dir|; s|/run/picket|$dir|" deploy/$p.yaml >"$dir/$p.yaml"
