@@ -46,6 +46,9 @@ const struct conf_key gateway_keys[] = {
     {"links.key", CONF_STRING, AT(links_tls.key), .help = "Its private key, PEM."},
     {"links.ca", CONF_STRING, AT(links_tls.ca), .help = "The CA of partners' gateways, PEM."},
     {"links.crl", CONF_STRING, AT(links_tls.crl), .help = "Its revocation list, PEM; read again on SIGHUP."},
+    {"sets.key", CONF_STRING, AT(sets_key),
+     .help = "The private key (picket rules keygen) that signs partners' sets for sensors, whose trusted keys have it "
+	     "with the scope partner-*. Empty = nothing of partners goes to sensors."},
     {"inbound.own", CONF_STRING_LIST, AT(inbound_own),
      .help = "Our networks and names: partners' indicators that would hit them are quarantined."},
     {"inbound.warninglists", CONF_STRING_LIST, AT(inbound_warninglists),

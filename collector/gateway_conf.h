@@ -15,7 +15,7 @@ struct gateway_conf {
 		char *cert, *key, *ca, *crl;
 	} tls;
 	char *collections, *passwords, *cursor_key, *contact, *feeds;
-	char *partners_dir;
+	char *partners_dir, *sets_key;
 	struct conf_list links_listen;
 	struct {
 		char *cert, *key, *ca, *crl;

@@ -178,6 +178,9 @@ static void on_counted(void *arg, bool ok)
 	if (--p->counting)
 		return;
 	p->counted = !p->count_failed;
+	for (size_t i = 0; i < p->policies.n; i++) /* something may have come while no gateway ran */
+		for (int lane = 0; lane < LANE_COUNT; lane++)
+			partners_changed(&p->list[i], (enum lane)lane);
 	if (p->counted)
 		log_info("%zu partners; links may open", p->policies.n);
 }
@@ -246,6 +249,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		return;
 	ask_last(p);
 	partners_ask_commands(p);
+	partners_make_sets(p);
 	for (size_t i = 0; i < p->policies.n; i++)
 		dial_again(&p->list[i]);
 	if (p->now_us >= p->flags_at_us) {
@@ -262,7 +266,7 @@ static void on_stored(void *arg, const struct policy *from, const struct shared 
 {
 	struct partners *p = arg;
 	if (strcmp(shared_type(s->stix), "indicator") == 0)
-		partner_of(p, from)->changed[feed_lane(s->priority)] = true;
+		partners_changed(partner_of(p, from), feed_lane(s->priority));
 }
 
 /* ---- start and end ---- */
@@ -371,6 +375,10 @@ struct partners *partners_new(const struct gateway_conf *c, struct event_base *b
 		partners_free(p);
 		return NULL;
 	}
+	if (c->sets_key && *c->sets_key && !(p->sets = set_maker_new(o, &c->target, c->sets_key, e))) {
+		partners_free(p);
+		return NULL;
+	}
 	use_house(p);
 	use_policies(p);
 	p->tick = event_new(base, -1, EV_PERSIST, on_tick, p);
@@ -393,6 +401,7 @@ void partners_free(struct partners *p)
 {
 	if (!p)
 		return;
+	set_maker_free(p->sets);
 	drop_links(p);
 	for (size_t i = 0; i < p->listen_n; i++) {
 		if (p->listen[i].event)
@@ -434,7 +443,7 @@ bool partners_reload(struct partners *p, struct err *e)
 	struct policies fresh = {0};
 	if (!p->tick)
 		return true;
-	if (p->counting || p->asking_flags || p->commands)
+	if (p->counting || p->asking_flags || p->commands || p->making)
 		return err_set(e, "partners: busy; try again in a moment");
 	if (!read_policies(p->conf, &fresh, e) ||
 	    (p->server && (!tls_reload(p->server, e) || !tls_reload(p->client, e)))) {

@@ -59,7 +59,7 @@ static void over(struct command *c)
 	log_info("%s", text);
 	answer(c->p, c->entry, text);
 	for (int lane = 0; c->done && lane < LANE_COUNT; lane++)
-		c->of->changed[lane] = true;
+		partners_changed(c->of, (enum lane)lane);
 	c->p->commands--;
 	free(c);
 }

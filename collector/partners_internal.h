@@ -5,6 +5,7 @@
 #include "collector/inbound.h"
 #include "collector/partner_dial.h"
 #include "collector/partner_link.h"
+#include "collector/partner_set.h"
 #include "collector/partners.h"
 #include "common/listen.h"
 
@@ -19,6 +20,14 @@ struct partner {
 	int64_t dial_at_us, backoff_us;
 	bool paused_in, paused_out, withdrawn;
 	bool changed[LANE_COUNT]; /* its set on the sensors is not what is in the store any more */
+	struct set_job {
+		struct partner *of;
+		enum lane lane;
+		bool busy;
+		int64_t since_us, quiet_us, not_before_us, began_us; /* first and last change; … */
+		size_t indicators;
+		int64_t took_us;
+	} set[LANE_COUNT];
 	struct link_stats before; /* sums of links that are gone */
 	bool up;
 };
@@ -35,7 +44,8 @@ struct partners {
 	struct inbound *inbound;
 	struct taker taker;
 	struct link_house house;
-	struct partner *list; /* as many as policies */
+	struct partner *list;   /* as many as policies */
+	struct set_maker *sets; /* NULL: no key, nothing goes to sensors */
 	struct tls *server, *client;
 	struct {
 		struct listen_address at;
@@ -48,7 +58,7 @@ struct partners {
 	struct event *tick;
 	int64_t last_row, now_us, flags_at_us, status_at_us;
 	bool asking_last, asking_commands;
-	size_t asking_flags, counting, commands; /* answers, walks that are on their way */
+	size_t asking_flags, counting, commands, making; /* answers, walks that are on their way */
 	bool counted, count_failed;
 	char last_command[32];
 };
@@ -61,6 +71,10 @@ struct link *partner_link_of(const struct partner *p); /* NULL: there is none th
 void partners_tell(struct partners *p);
 void partners_ask_flags(struct partners *p);
 void stats_add(struct link_stats *sum, const struct link_stats *with);
+
+/* partners_set.c: what changed goes to the sensors. */
+void partners_changed(struct partner *p, enum lane lane);
+void partners_make_sets(struct partners *p);
 
 /* partners_command.c: what people ask for. */
 void partners_ask_commands(struct partners *p);

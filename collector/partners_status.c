@@ -108,6 +108,10 @@ static void tell_one(struct partners *p, struct partner *of)
 	if (l)
 		stats_add(&sum, link_stats(l));
 	put_stats(f, &sum);
+	put_number(f, "set_indicators", of->set[LANE_BULK].indicators);
+	put_number(f, "set_ms", (uint64_t)of->set[LANE_BULK].took_us / 1000);
+	put_number(f, "flash_indicators", of->set[LANE_FLASH].indicators);
+	put_number(f, "flash_ms", (uint64_t)of->set[LANE_FLASH].took_us / 1000);
 	for (size_t i = 0; i < f->n; i++)
 		len[i] = strlen(f->words[i]);
 	redis_link_send(p->redis, f->n, f->words, len, (struct redis_done){ignore, NULL});
@@ -148,7 +152,7 @@ static void on_flags(void *arg, const struct reply *r)
 	log_warnx("%s: its indicators are %s", partner_policy(of)->id,
 		  withdrawn ? "withdrawn from every sensor" : "used again");
 	for (int lane = 0; lane < LANE_COUNT; lane++)
-		of->changed[lane] = true;
+		partners_changed(of, (enum lane)lane);
 }
 
 void partners_ask_flags(struct partners *p)
