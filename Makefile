@@ -2,6 +2,7 @@
 #
 #   make            the four programs in build/
 #   make demo       the main job for real, from packets to Redis, in a minute
+#   make demo-partners  two organisations that share indicators and sightings both ways
 #   make test       everything that is checked; SAN=address,undefined for sanitizers
 #   make fuzz       coverage-guided fuzzing, FUZZ_SECONDS=60 for each target (clang)
 #   make torture    FAULTS=1000 faults between sensor, collector and Redis; every count must be exact
@@ -144,6 +145,12 @@ demo:
 	$(Q)deploy/deps.sh demo
 	$(Q)$(MAKE) --no-print-directory -j2 all
 	$(Q)deploy/demo/demo.sh $(BUILD)
+
+# Two organisations with two gateways and four sensors, exchanging both ways.
+demo-partners:
+	$(Q)deploy/deps.sh demo
+	$(Q)$(MAKE) --no-print-directory -j2 all
+	$(Q)deploy/demo/partners.sh $(BUILD)
 
 # The parts of make test, in the order in which they fail most cheaply.
 check: lint

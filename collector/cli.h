@@ -21,6 +21,7 @@ int cli_promote(int argc, char **argv);
 int cli_withdraw(int argc, char **argv);
 int cli_sets(int argc, char **argv);
 int cli_partner(int argc, char **argv);
+int cli_sighting(int argc, char **argv);
 
 /* ---- what the three share ---- */
 

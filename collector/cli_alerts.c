@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collector/cli.h"
+#include "collector/partners.h"
 #include "collector/store.h"
 #include "collector/store_script.h"
 #include "common/clock.h"
@@ -456,6 +457,20 @@ static struct reply *run_state(struct alerts *a, const char *id, const char *sta
 		       CLOSED_KEEP, NULL);
 }
 
+/* Of a partner's indicator its producer should know: the gateway tells it. */
+static void tell_producer(struct alerts *a, const char *id)
+{
+	char key[ID_LEN + 64], set[128], indicator[512];
+	snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
+	struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
+	cli_text(r, "set", set, sizeof(set));
+	cli_text(r, "indicator", indicator, sizeof(indicator));
+	reply_free(r);
+	if (strncmp(set, "partner-", 8) == 0)
+		reply_free(cli_ask(&a->cli, "XADD", PARTNER_COMMANDS, "MAXLEN", "~", "1000", "*", "op", "fp", "partner",
+				   set, "id", indicator, NULL));
+}
+
 static int decide(struct alerts *a, const char *state)
 {
 	int code = EXIT_OK;
@@ -476,6 +491,8 @@ static int decide(struct alerts *a, const char *state)
 		reply_free(r);
 		if (done == 1) {
 			printf("%s: %s (was %s)\n", id, state, text);
+			if (strcmp(state, "false_positive") == 0)
+				tell_producer(a, id);
 			continue;
 		}
 		code = EXIT_FINDINGS;

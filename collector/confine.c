@@ -64,6 +64,10 @@ bool confine_gateway(const struct gateway_conf *c, const char *file, struct err 
 	if (stays_open(c->sandbox))
 		return true;
 	grant_files(&box, files, sizeof(files) / sizeof(*files));
+	const char *const links[] = {c->links_tls.cert, c->links_tls.key, c->links_tls.ca, c->links_tls.crl};
+	grant_files(&box, links, sizeof(links) / sizeof(*links));
+	sandbox_read(&box, c->partners_dir);
+	grant_listeners(&box, &c->links_listen);
 	grant_listeners(&box, &c->taxii_listen);
 	return sandbox_enter(&box, e);
 }

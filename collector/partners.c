@@ -11,6 +11,7 @@
 
 #include "collector/partner_walk.h"
 #include "collector/partners_internal.h"
+#include "collector/sighting.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -250,6 +251,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	ask_last(p);
 	partners_ask_commands(p);
 	partners_make_sets(p);
+	sightings_work(p->sightings);
 	for (size_t i = 0; i < p->policies.n; i++)
 		dial_again(&p->list[i]);
 	if (p->now_us >= p->flags_at_us) {
@@ -267,6 +269,8 @@ static void on_stored(void *arg, const struct policy *from, const struct shared 
 	struct partners *p = arg;
 	if (strcmp(shared_type(s->stix), "indicator") == 0)
 		partners_changed(partner_of(p, from), feed_lane(s->priority));
+	else
+		sightings_take(p->sightings, from, s);
 }
 
 /* ---- start and end ---- */
@@ -341,6 +345,7 @@ static void use_policies(struct partners *p)
 		p->list[i].all = p; /* the one behind the last stands for ourselves */
 	p->house.policies = &p->policies;
 	fresh_inbound(p);
+	p->sightings = sightings_new(p);
 	p->counted = false;
 }
 
@@ -413,6 +418,7 @@ void partners_free(struct partners *p)
 	tls_free(p->server);
 	tls_free(p->client);
 	audit_free(p->audit);
+	sightings_free(p->sightings);
 	inbound_free(p->inbound);
 	if (p->policies.list)
 		policies_free(&p->policies);
@@ -443,7 +449,8 @@ bool partners_reload(struct partners *p, struct err *e)
 	struct policies fresh = {0};
 	if (!p->tick)
 		return true;
-	if (p->counting || p->asking_flags || p->commands || p->making)
+	if (p->counting || p->asking_flags || (p->sightings && sightings_busy(p->sightings)) || p->commands ||
+	    p->making)
 		return err_set(e, "partners: busy; try again in a moment");
 	if (!read_policies(p->conf, &fresh, e) ||
 	    (p->server && (!tls_reload(p->server, e) || !tls_reload(p->client, e)))) {
@@ -453,6 +460,7 @@ bool partners_reload(struct partners *p, struct err *e)
 	drop_links(p);
 	inbound_free(p->inbound);
 	p->inbound = NULL;
+	sightings_free(p->sightings);
 	policies_free(&p->policies);
 	free(p->list);
 	p->policies = fresh;

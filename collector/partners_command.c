@@ -4,7 +4,8 @@
  *
  *   accept PARTNER ID|all   what is in review or quarantine becomes active, as a new row,
  *                           so that it goes on to others who may have it
- *   reject PARTNER ID|all   it becomes withdrawn: never used, never passed on */
+ *   reject PARTNER ID|all   it becomes withdrawn: never used, never passed on
+ *   fp SET ID               a person says that it is wrong: the partner is told */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "collector/partner_walk.h"
 #include "collector/partners_internal.h"
+#include "collector/sighting.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
@@ -156,12 +158,33 @@ static bool field(const struct reply *fields, const char *name, char *to, size_t
 	return false;
 }
 
+/* The partner is named by its set. */
+static void false_positive(struct partners *p, const char *entry, const char *set, const char *id)
+{
+	char name[OBJECTS_COLLECTION_MAX + 1];
+	for (size_t i = 0; i < p->policies.n; i++)
+		for (int lane = 0; lane < LANE_COUNT; lane++) {
+			feed_collection_of(p->policies.list[i].id, (enum lane)lane, name);
+			if (strcmp(name, set) != 0 || !shared_id_valid(id))
+				continue;
+			sightings_false_positive(p->sightings, &p->policies.list[i], id);
+			answer(p, entry, "its producer is told");
+			return;
+		}
+	answer(p, entry, "it is not of a partner");
+}
+
 static void begin(struct partners *p, const char *entry, const struct reply *fields)
 {
 	char op[16], partner[SHARED_NAME_MAX + 1], id[SHARED_ID_MAX + 1];
 	const struct policy *policy;
-	if (!field(fields, "op", op, sizeof(op)) || !field(fields, "partner", partner, sizeof(partner)) ||
-	    !field(fields, "id", id, sizeof(id)) || (strcmp(op, "accept") != 0 && strcmp(op, "reject") != 0)) {
+	bool whole = field(fields, "op", op, sizeof(op)) && field(fields, "partner", partner, sizeof(partner)) &&
+		     field(fields, "id", id, sizeof(id));
+	if (whole && strcmp(op, "fp") == 0) {
+		false_positive(p, entry, partner, id);
+		return;
+	}
+	if (!whole || (strcmp(op, "accept") != 0 && strcmp(op, "reject") != 0)) {
 		answer(p, entry, "not a command that this gateway knows");
 		return;
 	}

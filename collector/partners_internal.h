@@ -44,7 +44,8 @@ struct partners {
 	struct inbound *inbound;
 	struct taker taker;
 	struct link_house house;
-	struct partner *list;   /* as many as policies */
+	struct partner *list; /* as many as policies */
+	struct sightings *sightings;
 	struct set_maker *sets; /* NULL: no key, nothing goes to sensors */
 	struct tls *server, *client;
 	struct {

@@ -65,11 +65,14 @@ partners_start() {
 			--pidfile "$partners_dir/$org/redis.pid" --daemonize yes >/dev/null
 		listen=
 		[ "$org" = alpha ] || listen=", address: \"127.0.0.1:$port\""
+		sets=
+		[ ! -e "$partners_dir/$org.pem" ] || sets="sets: {key: $partners_dir/$org.pem}"
 		cat >"$partners_dir/$org/gateway.yaml" <<-CONF
 			gateway: {org: $org}
 			partners: {dir: $partners_dir/$org/partners}
 			links: {cert: $partners_dir/tls/gw-$org.crt, key: $partners_dir/tls/gw-$org.key, ca: $partners_dir/tls/partner-ca.crt$listen}
 			redis: {address: "unix:$partners_dir/$org/redis.sock"}
+			$sets
 		CONF
 	done
 	partner_policy alpha bravo ", address: \"127.0.0.1:$port\"" "$3"
