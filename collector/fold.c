@@ -82,7 +82,7 @@ static bool same_identity(const struct fold *f, const struct delta *d, const str
 	struct bytes rule = r->field[FIELD_FOLD];
 	const char *pair = fold_names[FOLD_SRC_DST];
 	if (!same(f, d, r, FIELD_INDICATOR) || !same(f, d, r, FIELD_WHERE) || !same(f, d, r, FIELD_SET) ||
-	    !same(f, d, r, FIELD_TENANT) || !same(f, d, r, FIELD_FOLD))
+	    !same(f, d, r, FIELD_TENANT) || !same(f, d, r, FIELD_FOLD) || !same(f, d, r, FIELD_EXERCISE))
 		return false;
 	if (rule.n == strlen(pair) && memcmp(rule.p, pair, rule.n) == 0)
 		return same(f, d, r, FIELD_SRC) && same(f, d, r, FIELD_DEST);
@@ -169,7 +169,7 @@ enum fold_result fold_add(struct fold *f, const struct record *r, uint64_t seque
 	int64_t skew_us = 0, last_us = clamp(r->last_us, now_us, &skew_us);
 	int64_t first_us = clamp(r->first_us < r->last_us ? r->first_us : r->last_us, now_us, &skew_us);
 	uint16_t *slot = true_slot(f, r, key, &lied);
-	unsigned lane = r->kind == RECORD_ALERT ? lane_of(key) : 0;
+	unsigned lane = r->kind == RECORD_ALERT ? lane_of(key, r->field[FIELD_EXERCISE].n) : 0;
 	if (f->marks && sequence <= f->marks->lane[lane])
 		return FOLD_KNOWN;
 	struct delta *d = *slot ? &f->delta[*slot - 1] : NULL;

@@ -13,7 +13,11 @@
 
 #include "common/cursor.h"
 
-#define LANES          64
+/* Half of the lanes are for groups of exercises, whose keys are others: a script
+ * call writes one kind only. They alternate in runs, so that each of up to
+ * LANES / (2 * LANE_RUN) partitions has as many of both. */
+#define LANES          128
+#define LANE_RUN       4
 #define MARKS_TEXT_LEN (LANES * 21 + 1)
 
 struct marks {
@@ -22,9 +26,15 @@ struct marks {
 
 /* A function of the group key only: the same record comes to the same lane
  * whoever folds it. Losses belong to no group: lane 0. */
-static inline unsigned lane_of(const uint8_t key[16])
+static inline unsigned lane_of(const uint8_t key[16], bool exercise)
 {
-	return key[15] % LANES;
+	unsigned k = key[15] % (LANES / 2);
+	return k / LANE_RUN * 2 * LANE_RUN + (exercise ? LANE_RUN : 0) + k % LANE_RUN;
+}
+
+static inline bool lane_is_exercise(unsigned lane)
+{
+	return lane & LANE_RUN;
 }
 
 void marks_set(struct marks *m, uint64_t mark);

@@ -21,6 +21,10 @@
  * and the next ones are cut to CALL_US; with durability: disk, where each call
  * waits for the disk once, to CALL_DISK_US.
  *
+ * Alerts of an exercise come with the real ones, on the same marks, and are written
+ * under keys of their own (STORE_EXERCISE): nothing that counts or lists real alerts
+ * ever reads them. Their groups have lanes of their own, and a call is for one kind.
+ *
  * In a cluster a call may be refused because its slot has moved or is moving.
  * Then this partition's calls are all answered first, the map is asked for, and
  * those that were not done are sent again in their old order. */
@@ -59,14 +63,19 @@ const char *const store_mode_names[STORE_MODE_COUNT + 1] = {"standalone", "senti
 
 struct call;
 
+/* Keys of one kind in a partition, and how far their retention sweep is. */
+struct realm {
+	char prefix[40];
+	int64_t sweep_us;
+	uint64_t sweep_offset;
+};
+
 struct partition {
 	unsigned index, slot;
-	char prefix[24];
+	struct realm real, exercise;
 	struct call *head, *tail; /* in the order of sending, not answered or to be sent again */
 	size_t sent;              /* of these, answers that are awaited */
 	int64_t retry_us;         /* when to send again; 0 = nothing was refused */
-	int64_t sweep_us;
-	uint64_t sweep_offset;
 };
 
 struct store {
@@ -120,8 +129,9 @@ struct store *store_new(const struct store_conf *c)
 	for (unsigned i = 0; i < s->parts; i++) {
 		struct partition *p = &s->part[i];
 		p->index = i;
-		snprintf(p->prefix, sizeof(p->prefix), "picket:{p%u}:", i);
-		p->slot = cluster_slot(p->prefix, strlen(p->prefix));
+		snprintf(p->real.prefix, sizeof(p->real.prefix), "picket:{p%u}:", i);
+		snprintf(p->exercise.prefix, sizeof(p->exercise.prefix), "picket:{p%u}:" STORE_EXERCISE, i);
+		p->slot = cluster_slot(p->real.prefix, strlen(p->real.prefix));
 	}
 	struct redis_target t = c->redis;
 	if (c->mode == STORE_SENTINEL)
@@ -457,8 +467,10 @@ static void call_reply(void *arg, const struct reply *r)
 	}
 	if (error) {
 		node_refused(c->node, text);
-		if (text.n > 9 && memcmp(text.p, "WRONGTYPE", 9) == 0)
-			node_check_types(c->node, p->prefix);
+		if (text.n > 9 && memcmp(text.p, "WRONGTYPE", 9) == 0) {
+			node_check_types(c->node, p->real.prefix);
+			node_check_types(c->node, p->exercise.prefix);
+		}
 	}
 	enum store_result result = !r || error               ? STORE_FAILED
 				   : c->job->marks_done.call ? take_marks(s, c, r)
@@ -487,7 +499,7 @@ void store_marks(struct store *s, const char *sensor, uint64_t epoch, struct sto
 	snprintf(field, sizeof(field), "%s:%" PRIu64, sensor, epoch);
 	snprintf(part, sizeof(part), "%s:part", field);
 	for (unsigned i = 0; i < s->parts; i++) {
-		snprintf(key, sizeof(key), "%shwm", s->part[i].prefix);
+		snprintf(key, sizeof(key), "%shwm", s->part[i].real.prefix);
 		const char *argv[] = {"HMGET", key, field, part};
 		size_t len[] = {5, strlen(key), strlen(field), strlen(part)};
 		call_add(j, &s->part[i], 4, argv, len, 0, 0);
@@ -521,12 +533,22 @@ static void call_flush(struct job *j, struct partition *p, const struct flush_he
 	call_add(j, p, a->argc, a->argv, a->len, flush_low(h), b->start[to] - b->start[from]);
 }
 
-/* The lanes from..: as many as fit into a call. */
-static unsigned lanes_that_fit(const struct by_lane *b, unsigned from, unsigned end, size_t deltas)
+static bool lane_empty(const struct by_lane *b, unsigned lane)
 {
-	unsigned to = from + 1;
-	while (to < end && (size_t)(b->start[to + 1] - b->start[from]) <= deltas)
+	return b->start[lane + 1] == b->start[lane];
+}
+
+/* The lanes from..: as many as fit into a call, with groups of one kind. */
+static unsigned lanes_that_fit(const struct by_lane *b, unsigned from, unsigned end, size_t deltas, bool *exercise)
+{
+	unsigned to = from;
+	while (to < end && lane_empty(b, to))
 		to++;
+	*exercise = to < end && lane_is_exercise(to);
+	for (to += to < end; to < end; to++)
+		if (!lane_empty(b, to) &&
+		    (lane_is_exercise(to) != *exercise || (size_t)(b->start[to + 1] - b->start[from]) > deltas))
+			break;
 	return to;
 }
 
@@ -538,7 +560,7 @@ static void flush_partition(struct job *j, struct partition *p, const struct sto
 	struct marks next = *now;
 	struct flush_head h = {.conf = &s->conf,
 			       .sha = s->one.sha[SCRIPT_FLUSH],
-			       .prefix = p->prefix,
+			       .marks_prefix = p->real.prefix,
 			       .sensor = f->sensor,
 			       .epoch = f->epoch,
 			       .first_lane = first,
@@ -546,7 +568,9 @@ static void flush_partition(struct job *j, struct partition *p, const struct sto
 			       .prev = now,
 			       .next = &next};
 	for (unsigned from = first, to; from < end; from = to) {
-		to = lanes_that_fit(b, from, end, s->call_deltas);
+		bool exercise;
+		to = lanes_that_fit(b, from, end, s->call_deltas, &exercise);
+		h.prefix = exercise ? p->exercise.prefix : p->real.prefix;
 		marks_raise(&next, from, to - from, f->hi);
 		call_flush(j, p, &h, f, b, from, to);
 		*now = next;
@@ -627,7 +651,7 @@ void store_posture(struct store *s, const char *sensor, const struct store_field
 
 struct sweeping {
 	struct store *store;
-	struct partition *part;
+	struct realm *realm;
 	struct node *node;
 };
 
@@ -641,30 +665,31 @@ static void sweep_done(void *arg, const struct reply *r)
 		return;
 	w.store->stats.swept += (uint64_t)gone;
 	bool more = gone + kept >= SWEEP_BATCH;
-	w.part->sweep_offset = more ? w.part->sweep_offset + (uint64_t)kept : 0;
+	w.realm->sweep_offset = more ? w.realm->sweep_offset + (uint64_t)kept : 0;
 	if (more)
-		w.part->sweep_us -= SWEEP_EVERY_US; /* the next batch at once */
+		w.realm->sweep_us -= SWEEP_EVERY_US; /* the next batch at once */
 }
 
-static void sweep(struct store *s, struct partition *p, int64_t now_us)
+static void sweep(struct store *s, const struct partition *p, struct realm *realm, int64_t now_us)
 {
 	int64_t now = clock_wall_us(), old = now - s->conf.open_retention_ms * 1000;
 	char key[48], score[24], heard[CLOCK_TEXT_LEN], offset[24], batch[24], cut_ms[24];
-	struct node *n = owner(s, p->slot), *list = p->index ? NULL : owner_of(s, "picket:sensors");
-	if (now_us - p->sweep_us <= SWEEP_EVERY_US || !n || n->state != STORE_READY)
+	struct node *n = owner(s, p->slot),
+		    *list = p->index || realm != &p->real ? NULL : owner_of(s, "picket:sensors");
+	if (now_us - realm->sweep_us <= SWEEP_EVERY_US || !n || n->state != STORE_READY)
 		return;
-	p->sweep_us = now_us;
-	snprintf(key, sizeof(key), "%sopen", p->prefix);
+	realm->sweep_us = now_us;
+	snprintf(key, sizeof(key), "%sopen", realm->prefix);
 	snprintf(score, sizeof(score), "%" PRId64, old / 1000);
-	snprintf(offset, sizeof(offset), "%" PRIu64, p->sweep_offset);
+	snprintf(offset, sizeof(offset), "%" PRIu64, realm->sweep_offset);
 	snprintf(batch, sizeof(batch), "%d", SWEEP_BATCH);
 	snprintf(cut_ms, sizeof(cut_ms), "%" PRId64, now / 1000 - (int64_t)POSTURE_KEEP_S * 1000);
 	clock_format(old, heard);
 	struct sweeping *w = xcalloc(1, sizeof(*w));
-	*w = (struct sweeping){s, p, n};
+	*w = (struct sweeping){s, realm, n};
 	if (!node_send(
 		n, 9,
-		(const char *[]){"EVALSHA", n->sha[SCRIPT_SWEEP], "1", key, p->prefix, score, heard, offset, batch},
+		(const char *[]){"EVALSHA", n->sha[SCRIPT_SWEEP], "1", key, realm->prefix, score, heard, offset, batch},
 		(struct redis_done){sweep_done, w}))
 		free(w);
 	if (list)
@@ -687,6 +712,8 @@ void store_work(struct store *s)
 		node_work(&s->one);
 	}
 	s->stats.reconnects = s->one.connects;
-	for (unsigned i = 0; i < s->parts; i++)
-		sweep(s, &s->part[i], now);
+	for (unsigned i = 0; i < s->parts; i++) {
+		sweep(s, &s->part[i], &s->part[i].real, now);
+		sweep(s, &s->part[i], &s->part[i].exercise, now);
+	}
 }

@@ -15,7 +15,8 @@
 
 #define STORE_SCHEMA     "1"
 #define STORE_PREFIX     "picket:{p0}:"
-#define STORE_FIELDS_MAX 128 /* of one sensor's status */
+#define STORE_EXERCISE   "exercise:" /* behind the prefix: keys of groups that are no real alerts */
+#define STORE_FIELDS_MAX 128         /* of one sensor's status */
 
 enum durability { DURABILITY_MEMORY = 0, DURABILITY_REPLICA, DURABILITY_DISK, DURABILITY_COUNT };
 extern const char *const durability_names[DURABILITY_COUNT + 1];

@@ -169,7 +169,7 @@ void flush_args_begin(struct flush_args *s, const struct flush_head *h)
 	arg_text(s, "EVALSHA");
 	arg_text(s, h->sha);
 	arg_text(s, "1");
-	arg_printf(s, "%shwm", h->prefix);
+	arg_printf(s, "%shwm", h->marks_prefix);
 	arg_text(s, h->prefix);
 	arg_text(s, h->sensor);
 	arg_printf(s, "%" PRIu64, h->epoch);

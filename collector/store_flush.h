@@ -22,7 +22,8 @@ struct flush_args {
 
 struct flush_head {
 	const struct store_conf *conf;
-	const char *sha, *prefix, *sensor;
+	const char *sha, *marks_prefix; /* where the marks stand */
+	const char *prefix, *sensor;    /* where the groups go */
 	uint64_t epoch;
 	unsigned first_lane, lanes;      /* of the partition */
 	const struct marks *prev, *next; /* its marks before and after the call */

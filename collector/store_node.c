@@ -352,8 +352,10 @@ static void check(struct node *n)
 	node_send(n, 2, (const char *[]){"GET", "picket:schema"}, (struct redis_done){schema_done, n});
 	if (n->conf->durability == DURABILITY_DISK)
 		node_send(n, 3, (const char *[]){"CONFIG", "GET", "appendfsync"}, (struct redis_done){fsync_done, n});
-	if (n->conf->mode != STORE_CLUSTER)
+	if (n->conf->mode != STORE_CLUSTER) {
 		node_check_types(n, STORE_PREFIX);
+		node_check_types(n, STORE_PREFIX STORE_EXERCISE);
+	}
 	load_scripts(n);
 }
 

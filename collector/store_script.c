@@ -409,7 +409,8 @@ L("for i = 1, #dead, 1000 do call('HDEL', KEYS[1], unpack(dead, i, math.min(i + 
 L("call('HSET', KEYS[1], mark_field, low)")
 L("if marks ~= low then call('HSET', KEYS[1], part_field, marks)")
 L("elseif part then call('HDEL', KEYS[1], part_field) end")
-L("for i = 1, #hints do call('PUBLISH', 'picket:live', hints[i]) end")
+L("local live = string.find(P, ':exercise:', 1, true) and 'picket:live:exercise' or 'picket:live'")
+L("for i = 1, #hints do call('PUBLISH', live, hints[i]) end")
 L("local ended, took = redis.pcall('TIME'), 0")
 L("if not began.err then took = (ended[1] - began[1]) * 1000000 + ended[2] - began[2] end")
 L("return {1, low, #entries + fresh, conflicts, conflict_key, took}");

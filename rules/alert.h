@@ -84,7 +84,8 @@ void alert_json(struct buf *out, const struct alert *a, const struct ruleset *r,
  *
  * The group key is the first 16 bytes of SHA-256 over the schema version,
  * tenant, set id, indicator id, kind of where, and the endpoints that the
- * indicator's fold asks for, each length-prefixed: never ports, never time. */
+ * indicator's fold asks for, each length-prefixed, and the exercise's name when
+ * there is one: never ports, never time. */
 enum record_kind { RECORD_ALERT = 0, RECORD_LOSS, RECORD_KIND_COUNT };
 
 /* FIELD_SRC, _DEST and _ENDPOINT (the internal end) are text as addr_format()

@@ -130,6 +130,8 @@ void record_key(const struct record *rec, uint8_t key[static 16])
 	} else if (!fold.n || !equals(fold, fold_names[FOLD_INDICATOR])) {
 		key_part(&b, rec->field[FIELD_ENDPOINT]);
 	}
+	if (rec->field[FIELD_EXERCISE].n)
+		key_part(&b, rec->field[FIELD_EXERCISE]);
 	hash_sha256(digest, b.p, b.n);
 	memcpy(key, digest, 16);
 	buf_free(&b);

@@ -24,7 +24,7 @@
 #define SEC 1000000ll
 
 struct made {
-	const char *indicator, *endpoint, *peer, *json;
+	const char *indicator, *endpoint, *peer, *json, *exercise;
 	uint32_t n;
 	int64_t first_us, last_us;
 	enum severity severity;
@@ -41,6 +41,7 @@ static inline struct record made_record(const struct made *m, struct addr *peer)
 {
 	struct record r = {.kind = m->kind,
 			   .severity = m->severity,
+			   .exercise = m->exercise != NULL,
 			   .n = m->n ? m->n : 1,
 			   .first_us = m->first_us ? m->first_us : T0,
 			   .last_us = m->last_us    ? m->last_us
@@ -57,6 +58,7 @@ static inline struct record made_record(const struct made *m, struct addr *peer)
 	r.field[FIELD_ENDPOINT] = as_bytes(m->endpoint ? m->endpoint : "10.1.2.7");
 	r.field[FIELD_APP] = as_bytes("tls");
 	r.field[FIELD_TLP] = as_bytes("amber");
+	r.field[FIELD_EXERCISE] = as_bytes(m->exercise);
 	r.field[FIELD_FOLD] = as_bytes("indicator+asset");
 	r.field[FIELD_JSON] = as_bytes(m->json ? m->json : "{\"event_type\":\"alert\"}");
 	const char *far = m->peer ? m->peer : "203.0.113.9";

@@ -135,7 +135,7 @@ static void lanes_are_bounded(void **state)
 	for (size_t i = 0; i < LANES; i++) {
 		size_t count = 0;
 		for (size_t k = 0; k < f.n; k++)
-			count += lane_of(f.delta[k].key) == i;
+			count += f.delta[k].lane == i;
 		assert_int_equal(count, f.lane_n[i]);
 		assert_true(count <= FOLD_LANE_MAX);
 	}
@@ -154,23 +154,60 @@ static void marks_skip(void **state)
 	(void)state;
 	fold_init(&f, &hash, HOUR, 0);
 	marks_set(&marks, 5);
-	marks.lane[lane_of(r.key)] = 9;
+	marks.lane[lane_of(r.key, false)] = 9;
 	f.marks = &marks;
 	assert_int_equal(fold_add(&f, &r, 9, NOW), FOLD_KNOWN);
 	assert_int_equal(fold_add(&f, &r, 10, NOW), FOLD_ADDED);
 	marks_set(&marks, 9);
-	marks.lane[lane_of(r.key)] = 5;
+	marks.lane[lane_of(r.key, false)] = 5;
 	assert_int_equal(fold_add(&f, &r, 9, NOW), FOLD_ADDED);
 	assert_int_equal(fold_add_unreadable(&f, 9, NOW), FOLD_KNOWN);
 	assert_int_equal(f.delta[0].n, 6);
 	fold_free(&f);
 }
 
+/* Groups of an exercise are others than the real ones, and have lanes of their own. */
+static void exercises_apart(void **state)
+{
+	struct fold f;
+	(void)state;
+	fold_init(&f, &hash, HOUR, 0);
+	add(&f, &(struct made){0}, NOW);
+	add(&f, &(struct made){.exercise = "KEEN"}, NOW);
+	add(&f, &(struct made){.exercise = "EDGE"}, NOW);
+	add(&f, &(struct made){.exercise = "KEEN"}, NOW);
+	assert_int_equal(f.n, 3);
+	assert_int_equal(f.delta[1].n, 2);
+	for (size_t i = 0; i < f.n; i++)
+		assert_int_equal(lane_is_exercise(f.delta[i].lane), i > 0);
+	assert_int_equal(f.lies, 0);
+	fold_free(&f);
+}
+
+/* Every partition, whatever the number of them, has as many lanes of both kinds. */
+static void lanes_of_both_kinds(void **state)
+{
+	(void)state;
+	for (unsigned parts = 1; parts <= 16; parts *= 2)
+		for (unsigned p = 0, each = LANES / parts; p < parts; p++) {
+			unsigned exercise = 0;
+			for (unsigned i = p * each; i < (p + 1) * each; i++)
+				exercise += lane_is_exercise(i);
+			assert_int_equal(exercise, each / 2);
+		}
+	for (unsigned k = 0; k < 256; k++) {
+		uint8_t key[16] = {[15] = (uint8_t)k};
+		assert_true(lane_of(key, false) < LANES && !lane_is_exercise(lane_of(key, false)));
+		assert_true(lane_of(key, true) < LANES && lane_is_exercise(lane_of(key, true)));
+		assert_int_equal(lane_of(key, true) / (2 * LANE_RUN), lane_of(key, false) / (2 * LANE_RUN));
+	}
+}
+
 static void marks_as_text(void **state)
 {
-	static const char *const bad[] = {"",         "x",      "1x64,", "1x63",   "1x65",  "1x1,2x64",
-					  "-1",       "1x0,2x", "1 x64", "1,2x64", "1x64 ", "99999999999999999",
-					  "1x32,2x31"};
+	static const char *const bad[] = {"",         "x",      "1x128,", "1x127",   "1x129",  "1x1,2x128",
+					  "-1",       "1x0,2x", "1 x128", "1,2x128", "1x128 ", "99999999999999999",
+					  "1x64,2x63"};
 	char text[MARKS_TEXT_LEN], again[MARKS_TEXT_LEN];
 	struct marks m, back;
 	unsigned seed = (unsigned)getpid();
@@ -178,7 +215,7 @@ static void marks_as_text(void **state)
 	printf("seed %u\n", seed);
 	srand(seed);
 	for (int i = 0; i < 300; i++) {
-		unsigned lanes = 1u << rand() % 7, first = LANES - lanes;
+		unsigned lanes = 1u << rand() % 8, first = LANES - lanes;
 		marks_set(&m, (uint64_t)rand());
 		marks_set(&back, 0);
 		for (int k = rand() % 4; k; k--)
@@ -270,6 +307,8 @@ int main(void)
 					   cmocka_unit_test(equals_the_model),
 					   cmocka_unit_test(lanes_are_bounded),
 					   cmocka_unit_test(marks_skip),
+					   cmocka_unit_test(exercises_apart),
+					   cmocka_unit_test(lanes_of_both_kinds),
 					   cmocka_unit_test(marks_as_text)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

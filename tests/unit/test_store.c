@@ -2,6 +2,8 @@
  * that says so, when there is none). */
 #include "tests/unit/collector_help.h"
 
+#include <inttypes.h>
+
 #include "collector/store.h"
 #include "collector/store_flush.h"
 #include "collector/store_script.h"
@@ -77,12 +79,12 @@ static struct result flush_as(struct store *s, const char *sensor, uint64_t prev
 
 static const char *key_of(const struct made *m)
 {
-	static char key[64];
+	static char key[80];
 	struct addr peer;
 	struct record r = made_record(m, &peer);
 	char hex[33];
 	text_hex(hex, r.key, 16);
-	snprintf(key, sizeof(key), "picket:{p0}:alert:%s", hex);
+	snprintf(key, sizeof(key), "picket:{p0}:%salert:%s", m->exercise ? "exercise:" : "", hex);
 	return key;
 }
 
@@ -251,8 +253,14 @@ static const char *shape_of(const struct fold *f, const struct delta *d)
 	struct flush_args a = {0};
 	struct store_conf conf = {.stream_max = 1};
 	struct marks marks = {0};
-	struct flush_head h = {
-	    .conf = &conf, .sha = "", .prefix = "", .sensor = "", .lanes = LANES, .prev = &marks, .next = &marks};
+	struct flush_head h = {.conf = &conf,
+			       .sha = "",
+			       .marks_prefix = "",
+			       .prefix = "",
+			       .sensor = "",
+			       .lanes = LANES,
+			       .prev = &marks,
+			       .next = &marks};
 	flush_args_begin(&a, &h);
 	size_t head = a.argc;
 	flush_args_delta(&a, f, d);
@@ -635,6 +643,29 @@ static void dead_epochs_are_forgotten(void **state)
 	assert_string_equal(ask(&redis, "HGET picket:{p0}:hwm a:5"), "1");
 }
 
+/* What an exercise raises stands under keys of its own; nothing real counts it. */
+static void exercise_apart(void **state)
+{
+	struct made m[] = {{.n = 2}, {.exercise = "KEEN", .n = 5}, {.indicator = "D-2", .exercise = "KEEN", .n = 7}};
+	char command[128];
+	int64_t day = clock_wall_us() / 86400000000;
+	assert_int_equal(flush_as(*state, "a", 0, 3, m, 3).result, STORE_OK);
+	assert_string_equal(field(&m[0], "n"), "2");
+	assert_string_equal(field(&m[1], "n"), "5");
+	assert_string_equal(field(&m[1], "exercise"), "KEEN");
+	assert_string_equal(field(&m[2], "n"), "7");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:open"), "1");
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:exercise:open"), "2");
+	assert_string_equal(ask(&redis, "XLEN picket:{p0}:alerts"), "1");
+	assert_string_equal(ask(&redis, "XLEN picket:{p0}:exercise:alerts"), "2");
+	snprintf(command, sizeof(command), "HGET picket:{p0}:day:%" PRId64 " total", day);
+	assert_string_equal(ask(&redis, command), "2");
+	snprintf(command, sizeof(command), "HGET picket:{p0}:exercise:day:%" PRId64 " total", day);
+	assert_string_equal(ask(&redis, command), "12");
+	assert_string_equal(ask(&redis, "HGET picket:{p0}:hwm a:5"), "3");
+	assert_string_equal(ask(&redis, "EXISTS picket:{p0}:exercise:hwm"), "0");
+}
+
 /* ---- flushes of several calls, broken anywhere ---- */
 
 #define CHAIN_GROUPS  900
@@ -711,6 +742,12 @@ static void chain_session(struct chain *c, bool last)
 	fold_free(&f);
 }
 
+/* Every third group is one of an exercise. */
+static const char *exercise_of(int group)
+{
+	return group % 3 ? NULL : "KEEN";
+}
+
 static void broken_chains_count_once(void **state)
 {
 	unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : (unsigned)getpid();
@@ -722,7 +759,8 @@ static void broken_chains_count_once(void **state)
 		snprintf(c->names[i], sizeof(c->names[i]), "G-%d", i);
 	for (int i = 0; i < CHAIN_RECORDS; i++) {
 		int g = rand() % CHAIN_GROUPS;
-		c->made[i] = (struct made){.indicator = c->names[g], .n = (uint32_t)(1 + rand() % 3)};
+		c->made[i] = (struct made){
+		    .indicator = c->names[g], .n = (uint32_t)(1 + rand() % 3), .exercise = exercise_of(g)};
 		c->truth[g] += c->made[i].n;
 	}
 	int sessions = 0;
@@ -734,7 +772,7 @@ static void broken_chains_count_once(void **state)
 	}
 	printf("%d sessions%s\n", sessions, c->uneven ? ", marks were uneven between them" : "");
 	for (int i = 0; i < CHAIN_GROUPS; i++) {
-		struct made m = {.indicator = c->names[i]};
+		struct made m = {.indicator = c->names[i], .exercise = exercise_of(i)};
 		if (c->truth[i] && c->truth[i] != strtoull(field(&m, "n"), NULL, 10))
 			fail_msg("%s: %s, truth %llu", c->names[i], field(&m, "n"), (unsigned long long)c->truth[i]);
 	}
@@ -770,7 +808,7 @@ static void every_prefix_of_a_chain(void **state)
 		for (size_t i = 0; i < 600; i++) {
 			struct addr peer;
 			struct record rec = made_record(&m[i], &peer);
-			above += lane_of(rec.key) >= cut;
+			above += lane_of(rec.key, false) >= cut;
 			fold_add(&f, &rec, i + 1, clock_wall_us());
 		}
 		assert_int_equal(f.n, above);
@@ -807,6 +845,7 @@ int main(void)
 					   T(scripts_are_loaded_again),
 					   T(frozen_redis),
 					   T(only_known_keys),
+					   T(exercise_apart),
 					   T(dead_epochs_are_forgotten),
 					   T(every_prefix_of_a_chain),
 					   T(broken_chains_count_once)};
