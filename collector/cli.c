@@ -40,6 +40,14 @@ int cli_options(struct cli *c, int argc, char **argv, const char *usage)
 	return -1;
 }
 
+const char *cli_who(void)
+{
+	const char *user = getenv("SUDO_USER");
+	if (!user || !*user)
+		user = getenv("USER");
+	return user && *user ? user : "unknown";
+}
+
 bool cli_target(struct cli *c, struct redis_target *t)
 {
 	struct err e;

@@ -22,6 +22,7 @@ int cli_withdraw(int argc, char **argv);
 int cli_sets(int argc, char **argv);
 int cli_partner(int argc, char **argv);
 int cli_sighting(int argc, char **argv);
+int cli_exercise(int argc, char **argv);
 
 /* ---- what the three share ---- */
 
@@ -68,6 +69,9 @@ const char *cli_plain(const struct cli *c);
 
 /* "90s", "15m", "24h", "7d" ago, or a time in RFC 3339: microseconds since 1970. */
 bool cli_since(const char *text, int64_t *us);
+/* Who types, for the record: $SUDO_USER, $USER, or "unknown". */
+const char *cli_who(void);
+
 /* "12 s", "5 min", "3 h", "2 d" */
 const char *cli_age(int64_t us, char *into, size_t cap);
 

@@ -25,6 +25,7 @@
 #define PAGE_N        200
 #define ID_LEN        32
 #define ID_PREFIX_MIN 4
+#define KEY_MAX       160
 #define CLOSED_KEEP   "2592000" /* seconds; the collector's sweep knows open groups only */
 
 static const char usage[] =
@@ -38,6 +39,7 @@ static const char usage[] =
     "  --state new|acknowledged|closed|false_positive|open|all   (default open)\n"
     "  --set ID   --type TYPE   --sensor ID   --since 24h|7d|2026-11-21T03:10:00Z\n"
     "  --limit N  at most N (default 50, 0 = all)\n"
+    "  --exercise alerts of exercises instead of real ones; for each of the above\n"
     "\n"
     "  --json     one object per line\n"
     "  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
@@ -46,7 +48,8 @@ static const char usage[] =
 
 struct alerts {
 	struct cli cli;
-	int severity; /* at least */
+	const char *prefix; /* of all keys: real or of exercises */
+	int severity;       /* at least */
 	const char *state, *set, *type, *sensor, *note;
 	int64_t since_us;
 	long limit, tail_n, shown;
@@ -54,6 +57,13 @@ struct alerts {
 	int words_n;
 	int width;
 };
+
+/* prefix and name, and an id when one is given. Returns into. */
+static const char *key_of(const struct alerts *a, char into[static KEY_MAX], const char *name, const char *id)
+{
+	snprintf(into, KEY_MAX, "%s%s%s", a->prefix, name, id);
+	return into;
+}
 
 /* ---- what a group does not store because other fields say it ---- */
 
@@ -169,11 +179,11 @@ static bool full(const struct alerts *a)
 static bool list_one(struct alerts *a, const struct reply *element)
 {
 	struct bytes raw;
-	char id[ID_LEN * 3 + 1], key[160];
+	char id[ID_LEN * 3 + 1], key[KEY_MAX];
 	if (!reply_text(element, &raw) || raw.n > ID_LEN)
 		return true;
 	text_clean(id, sizeof(id), raw.p, raw.n);
-	snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
+	key_of(a, key, "alert:", id);
 	const char *argv[] = {"HGETALL", key};
 	size_t len[] = {7, strlen(key)};
 	struct err e;
@@ -193,14 +203,14 @@ static bool list_one(struct alerts *a, const struct reply *element)
 
 static bool list_open(struct alerts *a)
 {
-	char offset[24];
+	char offset[24], key[KEY_MAX];
 	for (long at = 0;; at += PAGE_N) {
 		snprintf(offset, sizeof(offset), "%ld", at);
 		char low[32] = "-inf";
 		if (a->since_us)
 			snprintf(low, sizeof(low), "%" PRId64, a->since_us / 1000);
-		struct reply *page = cli_ask(&a->cli, "ZREVRANGEBYSCORE", STORE_PREFIX "open", "+inf", low, "LIMIT",
-					     offset, PAGE, NULL);
+		struct reply *page = cli_ask(&a->cli, "ZREVRANGEBYSCORE", key_of(a, key, "open", ""), "+inf", low,
+					     "LIMIT", offset, PAGE, NULL);
 		if (!page)
 			return false;
 		size_t n = reply_count(page);
@@ -219,7 +229,7 @@ static bool walk_keys(struct alerts *a, const char *pattern, bool (*each)(struct
 		      void *arg)
 {
 	char cursor[32] = "0";
-	const size_t prefix = strlen(STORE_PREFIX "alert:");
+	const size_t prefix = strlen(a->prefix) + strlen("alert:");
 	do {
 		struct reply *page = cli_ask(&a->cli, "SCAN", cursor, "MATCH", pattern, "COUNT", "1000", NULL);
 		struct bytes next;
@@ -244,24 +254,26 @@ static bool walk_keys(struct alerts *a, const char *pattern, bool (*each)(struct
 static bool list_walked(struct alerts *a, struct bytes id, void *arg)
 {
 	bool *good = arg;
-	char key[160];
-	snprintf(key, sizeof(key), STORE_PREFIX "alert:%.*s", (int)id.n, (const char *)id.p);
+	char key[KEY_MAX], name[ID_LEN + 1];
+	text_clean(name, sizeof(name), id.p, id.n);
+	key_of(a, key, "alert:", name);
 	struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
 	if (!r) {
 		*good = false;
 		return false;
 	}
 	if (wanted(a, r))
-		print_row(a, key + strlen(STORE_PREFIX "alert:"), r);
+		print_row(a, name, r);
 	reply_free(r);
 	return !full(a);
 }
 
 static int list(struct alerts *a)
 {
+	char pattern[KEY_MAX];
 	bool good = true;
 	if (strcmp(a->state, "closed") == 0 || strcmp(a->state, "false_positive") == 0 || strcmp(a->state, "all") == 0)
-		walk_keys(a, STORE_PREFIX "alert:*", list_walked, &good);
+		walk_keys(a, key_of(a, pattern, "alert:*", ""), list_walked, &good);
 	else
 		good = list_open(a);
 	if (good && !a->shown && !a->cli.json)
@@ -293,7 +305,7 @@ static bool find_each(struct alerts *a, struct bytes id, void *arg)
 static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 1])
 {
 	struct found f = {0};
-	char pattern[128];
+	char pattern[KEY_MAX];
 	size_t n = strlen(word);
 	bool hex = n >= ID_PREFIX_MIN && n <= ID_LEN && strspn(word, "0123456789abcdef") == n;
 	if (hex && n == ID_LEN) {
@@ -301,7 +313,7 @@ static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 
 		return true;
 	}
 	if (hex) {
-		snprintf(pattern, sizeof(pattern), STORE_PREFIX "alert:%s*", word);
+		snprintf(pattern, sizeof(pattern), "%salert:%s*", a->prefix, word);
 		walk_keys(a, pattern, find_each, &f);
 	}
 	memcpy(id, f.id, sizeof(f.id));
@@ -317,13 +329,13 @@ static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 
 /* ---- show ---- */
 
 /* The event of a transition, from the stream entry that the field names. */
-static void print_entry(struct cli *c, const struct reply *r, const char *field, const char *title)
+static void print_entry(struct alerts *a, const struct reply *r, const char *field, const char *title)
 {
 	struct bytes json;
-	char id[64];
+	char id[64], key[KEY_MAX];
 	if (!*cli_text(r, field, id, sizeof(id)))
 		return;
-	struct reply *entries = cli_ask(c, "XRANGE", STORE_PREFIX "alerts", id, id, NULL);
+	struct reply *entries = cli_ask(&a->cli, "XRANGE", key_of(a, key, "alerts", ""), id, id, NULL);
 	if (cli_field(reply_at(reply_at(entries, 0), 1), "json", &json))
 		cli_print_event(title, json);
 	else if (entries)
@@ -331,7 +343,7 @@ static void print_entry(struct cli *c, const struct reply *r, const char *field,
 	reply_free(entries);
 }
 
-static void print_whole(struct cli *c, const char *id, const char *key, const struct reply *r)
+static void print_whole(struct alerts *a, const char *id, const char *key, const struct reply *r)
 {
 	char peers_key[176], name[128], value[2048];
 	struct bytes field, text;
@@ -343,25 +355,25 @@ static void print_whole(struct cli *c, const char *id, const char *key, const st
 		printf("%-16s %s\n", name, text_clean(value, sizeof(value), text.p, text.n));
 	}
 	snprintf(peers_key, sizeof(peers_key), "%s:peers", key);
-	struct reply *peers = cli_ask(c, "PFCOUNT", peers_key, NULL);
+	struct reply *peers = cli_ask(&a->cli, "PFCOUNT", peers_key, NULL);
 	int64_t n = 0;
 	reply_number(peers, &n);
 	printf("%-16s %" PRId64 "\n", "distinct peers", n ? n : *far_end(r, value, sizeof(value)) ? 1 : 0);
 	reply_free(peers);
-	print_entry(c, r, "event", "first event");
-	print_entry(c, r, "last_event", "event of the last transition");
+	print_entry(a, r, "event", "first event");
+	print_entry(a, r, "last_event", "event of the last transition");
 }
 
 static int show(struct alerts *a)
 {
 	int code = EXIT_OK;
 	for (int i = 0; i < a->words_n; i++) {
-		char id[ID_LEN + 1], key[160];
+		char id[ID_LEN + 1], key[KEY_MAX];
 		if (!resolve(a, a->words[i], id)) {
 			code = EXIT_FINDINGS;
 			continue;
 		}
-		snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
+		key_of(a, key, "alert:", id);
 		struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
 		if (!r)
 			return EXIT_ENVIRONMENT;
@@ -371,7 +383,7 @@ static int show(struct alerts *a)
 		} else if (a->cli.json) {
 			cli_print_json(r, id);
 		} else {
-			print_whole(&a->cli, id, key, r);
+			print_whole(a, id, key, r);
 		}
 		reply_free(r);
 	}
@@ -406,9 +418,10 @@ static void print_transition(struct alerts *a, const struct reply *entry, char l
 
 static int tail(struct alerts *a)
 {
-	char last[64] = "$", count[24];
+	char last[64] = "$", count[24], key[KEY_MAX];
+	key_of(a, key, "alerts", "");
 	snprintf(count, sizeof(count), "%ld", a->tail_n > 0 ? a->tail_n : 1);
-	struct reply *r = cli_ask(&a->cli, "XREVRANGE", STORE_PREFIX "alerts", "+", "-", "COUNT", count, NULL);
+	struct reply *r = cli_ask(&a->cli, "XREVRANGE", key, "+", "-", "COUNT", count, NULL);
 	if (!r)
 		return EXIT_ENVIRONMENT;
 	strcpy(last, "0-0");
@@ -421,8 +434,7 @@ static int tail(struct alerts *a)
 	}
 	reply_free(r);
 	for (;;) {
-		r = cli_ask(&a->cli, "XREAD", "COUNT", "100", "BLOCK", "1000", "STREAMS", STORE_PREFIX "alerts", last,
-			    NULL);
+		r = cli_ask(&a->cli, "XREAD", "COUNT", "100", "BLOCK", "1000", "STREAMS", key, last, NULL);
 		if (!r)
 			return EXIT_ENVIRONMENT;
 		const struct reply *entries = reply_at(reply_at(r, 0), 1);
@@ -436,24 +448,16 @@ static int tail(struct alerts *a)
 
 /* ---- decisions ---- */
 
-static const char *who(void)
-{
-	const char *user = getenv("SUDO_USER");
-	if (!user || !*user)
-		user = getenv("USER");
-	return user && *user ? user : "unknown";
-}
-
 static struct reply *run_state(struct alerts *a, const char *id, const char *state)
 {
-	char key[160], now[CLOCK_TEXT_LEN], hex[41];
+	char key[KEY_MAX], now[CLOCK_TEXT_LEN], hex[41];
 	uint8_t sha[20];
 	hash_sha1(sha, script_text[SCRIPT_STATE], strlen(script_text[SCRIPT_STATE]));
 	text_hex(hex, sha, sizeof(sha));
-	snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
+	key_of(a, key, "alert:", id);
 	clock_format(clock_wall_us(), now);
 	reply_free(cli_ask(&a->cli, "SCRIPT", "LOAD", script_text[SCRIPT_STATE], NULL));
-	return cli_ask(&a->cli, "EVALSHA", hex, "1", key, STORE_PREFIX, id, state, who(), now, a->note ? a->note : "",
+	return cli_ask(&a->cli, "EVALSHA", hex, "1", key, a->prefix, id, state, cli_who(), now, a->note ? a->note : "",
 		       CLOSED_KEEP, NULL);
 }
 
@@ -552,6 +556,9 @@ static bool take_option(struct alerts *a, int c)
 	case 'n':
 		a->tail_n = strtol(optarg, &end, 10);
 		return end != optarg && !*end && a->tail_n >= 0;
+	case 'x':
+		a->prefix = STORE_PREFIX STORE_EXERCISE;
+		return true;
 	case 'm':
 		a->note = optarg;
 		return true;
@@ -572,11 +579,13 @@ static bool take_option(struct alerts *a, int c)
 /* 0: go on. Otherwise the exit code + 1. */
 static int parse(struct alerts *a, int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"severity", 1, NULL, 'S'}, {"state", 1, NULL, 's'}, {"set", 1, NULL, 'e'},        {"type", 1, NULL, 't'},
-	    {"sensor", 1, NULL, 'o'},   {"since", 1, NULL, 'i'}, {"limit", 1, NULL, 'l'},      {"note", 1, NULL, 'm'},
-	    {"json", 0, NULL, 'j'},     {"redis", 1, NULL, 'r'}, {"redis-user", 1, NULL, 'u'}, {"help", 0, NULL, 'h'},
-	    {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {{"severity", 1, NULL, 'S'},   {"state", 1, NULL, 's'},
+					      {"set", 1, NULL, 'e'},        {"type", 1, NULL, 't'},
+					      {"sensor", 1, NULL, 'o'},     {"since", 1, NULL, 'i'},
+					      {"limit", 1, NULL, 'l'},      {"note", 1, NULL, 'm'},
+					      {"json", 0, NULL, 'j'},       {"redis", 1, NULL, 'r'},
+					      {"redis-user", 1, NULL, 'u'}, {"exercise", 0, NULL, 'x'},
+					      {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0}};
 	int c, which = 0;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "hn:", longs, &which)) != -1) {
@@ -607,7 +616,11 @@ static int indicator_width(void)
 
 int cli_alerts(int argc, char **argv)
 {
-	struct alerts a = {.cli = {.command = "alerts"}, .state = "open", .limit = 50, .width = indicator_width()};
+	struct alerts a = {.cli = {.command = "alerts"},
+			   .prefix = STORE_PREFIX,
+			   .state = "open",
+			   .limit = 50,
+			   .width = indicator_width()};
 	int ended = parse(&a, argc, argv);
 	const struct verb *v = &verbs[0];
 	if (ended)

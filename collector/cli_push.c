@@ -11,6 +11,7 @@
 #include "collector/cli.h"
 #include "collector/cli_receipts.h"
 #include "collector/publish.h"
+#include "collector/push.h"
 #include "common/clock.h"
 #include "common/exits.h"
 #include "rules/cli_rules.h"
@@ -61,6 +62,7 @@ struct push {
 	int64_t timeout_ms;
 	uint32_t to;
 	struct rule_paths files;
+	struct manifest published; /* by publish() */
 	struct err e;
 };
 
@@ -143,14 +145,12 @@ static int usage_error(const struct push *p, const char *why)
 static int publish(struct push *p, const struct buf *file)
 {
 	struct signed_set s;
-	char by[128];
-	const char *user = getenv("SUDO_USER"), *name = user && *user ? user : getenv("USER");
-	snprintf(by, sizeof(by), "%s", name ? name : "");
 	int64_t began_us = clock_mono_us();
-	if (!publish_put(p->cli.redis, (struct bytes){file->p, file->n}, p->ring, by, &p->e))
+	if (!publish_put(p->cli.redis, (struct bytes){file->p, file->n}, p->ring, cli_who(), &p->e))
 		return said(p, strstr(p->e.text, "Redis") ? EXIT_ENVIRONMENT : EXIT_INVALID);
 	if (!signed_set_read(file->p, file->n, &s, &p->e))
 		return said(p, EXIT_INVALID);
+	p->published = s.m;
 	printf("published %s version %" PRIu64 " (%" PRIu64 " indicators, %s) to %s%s\n", s.m.set, s.m.version,
 	       s.m.count, urgency_names[s.m.priority], *p->ring ? "ring " : "all sensors", p->ring);
 	return p->wait ? receipts_wait(&p->cli, s.m.set, (uint32_t)s.m.version, p->ring, began_us, p->timeout_ms)
@@ -292,6 +292,48 @@ static int promote(struct push *p, const char *set)
 		return said(p, strstr(p->e.text, "Redis") ? EXIT_ENVIRONMENT : EXIT_INVALID);
 	printf("version %" PRIu32 " of %s is for all sensors now\n", version, set);
 	return p->wait ? receipts_wait(&p->cli, set, version, "", began_us, p->timeout_ms) : EXIT_OK;
+}
+
+/* ---- for exercises ---- */
+
+static struct push push_of(const struct push_order *o)
+{
+	return (struct push){.cli = *o->cli,
+			     .signing = {.key_path = o->key_path,
+					 .exercise = o->exercise,
+					 .until_us = o->until_us,
+					 .now_us = clock_wall_us()},
+			     .ring = o->ring,
+			     .bump = true,
+			     .wait = o->wait,
+			     .timeout_ms = o->timeout_ms};
+}
+
+int push_exercise_set(const struct push_order *o, const struct rule_paths *files, struct manifest *m)
+{
+	struct push p = push_of(o);
+	p.files = *files;
+	int code = push_rules(&p);
+	*m = p.published;
+	sign_key_free(p.signing.key);
+	return code;
+}
+
+int push_exercise_end(const struct push_order *o, const char *set)
+{
+	struct push p = push_of(o);
+	struct published last;
+	uint32_t version;
+	int code;
+	if (!read_key(&p) || !publish_latest(p.cli.redis, set, &version, &p.e) ||
+	    (version && !publish_read(p.cli.redis, set, version, &last, &p.e)))
+		code = said(&p, EXIT_ENVIRONMENT);
+	else if (!version || last.m.withdrawn || strcmp(last.m.exercise, o->exercise) != 0)
+		code = EXIT_OK; /* it is none of the exercise's any more */
+	else
+		code = withdraw(&p, set);
+	sign_key_free(p.signing.key);
+	return code;
 }
 
 /* ---- the commands ---- */

@@ -185,6 +185,24 @@ static bool good_content(const struct signed_set *s, struct err *e)
 	       err_set(e, "set \"%s\" has %zu indicators, its manifest says %" PRIu64, s->m.set, rows, s->m.count);
 }
 
+/* A set is real or of one exercise as long as there is something in it: else an
+ * exercise could take a real set away, and its end would not bring it back. */
+static bool same_realm(struct redis *r, const struct manifest *m, struct err *e)
+{
+	struct published last;
+	uint32_t version;
+	if (!publish_latest(r, m->set, &version, e))
+		return false;
+	if (!version || m->withdrawn)
+		return true;
+	if (!publish_read(r, m->set, version, &last, e))
+		return false;
+	if (last.m.withdrawn || strcmp(last.m.exercise, m->exercise) == 0)
+		return true;
+	return err_set(e, "the set \"%s\" is published as %s%s: give this one another id", m->set,
+		       *last.m.exercise ? "part of the exercise " : "a real one", last.m.exercise);
+}
+
 bool publish_put(struct redis *r, struct bytes file, const char *ring, const char *by, struct err *e)
 {
 	struct signed_set s;
@@ -194,6 +212,8 @@ bool publish_put(struct redis *r, struct bytes file, const char *ring, const cha
 		return false;
 	if (*ring && !manifest_id_valid(ring, strlen(ring)))
 		return err_set(e, "a ring is called by 1 to %d of A-Z a-z 0-9 . _ -", MANIFEST_SET_MAX);
+	if (!same_realm(r, &s.m, e))
+		return false;
 	snprintf(tmp, sizeof(tmp), PUBLISH_PREFIX "set:%s:put:%" PRIx64 ":", s.m.set, (uint64_t)clock_wall_us());
 	snprintf(content_key, sizeof(content_key), "%scontent", tmp);
 	snprintf(delta_key, sizeof(delta_key), "%sdelta", tmp);

@@ -38,7 +38,8 @@ struct published {
 bool publish_endorsement_read(struct bytes text, struct endorsement *by);
 
 /* Publishes a signed set (the whole file) to a ring ("" = everybody). A delta is
- * made when the version that it follows is here. e: older, not laid out, Redis. */
+ * made when the version that it follows is here. e: older, not laid out, of another
+ * exercise than the version before (unless that was withdrawn), Redis. */
 bool publish_put(struct redis *r, struct bytes file, const char *ring, const char *by, struct err *e);
 
 /* The highest version of a set in any ring; 0 = the set is not here. */

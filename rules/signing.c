@@ -76,6 +76,8 @@ static bool fill(const struct ruleset *r, const struct signing *s, struct manife
 	struct indicator_set set = ruleset_set_at(r, 0);
 	const char *exercise = s->exercise ? s->exercise : set.exercise ? set.exercise : "";
 	*m = (struct manifest){.version = s->version ? s->version : set.version, .valid_until_us = set.valid_until_us};
+	if (s->until_us && (!m->valid_until_us || m->valid_until_us > s->until_us))
+		m->valid_until_us = s->until_us;
 	if (!manifest_id_valid(set.id, strlen(set.id)))
 		return err_set(e, "\"%s\": the id of a signed set has 1 to %d of A-Z a-z 0-9 . _ -, no dot in front",
 			       set.id, MANIFEST_SET_MAX);

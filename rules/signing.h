@@ -13,6 +13,7 @@ struct signing {
 	char previous[MANIFEST_DIGEST_LEN];
 	enum urgency priority;
 	const char *exercise; /* NULL = the set's own */
+	int64_t until_us;     /* not valid for longer than this; 0 = as long as the set says */
 	bool withdraw, shrink;
 	int64_t now_us;
 };

@@ -10,11 +10,11 @@ _picket() {
 	--state) words='new acknowledged closed false_positive open all' ;;
 	esac
 	if [ -z "$words" ] && [ "$COMP_CWORD" -eq 1 ]; then
-		words='scan rules why alerts sensors partner sighting status sandbox help'
+		words='scan rules why alerts sensors exercise partner sighting status sandbox help'
 	elif [ -z "$words" ]; then
 		case ${COMP_WORDS[1]}:$word in
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;
-		alerts:-*) words='--severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
+		alerts:-*) words='--exercise --severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
 		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
 		rules:-*) words='--junit --key --output --keys --set-version --previous --priority --exercise --withdraw --allow-shrink --bump --ring --wait --timeout --to --redis --redis-user --json --help' ;;
 		rules:*) words='compile lint diff import export keygen sign verify test push rollback promote withdraw status why' ;;
@@ -23,6 +23,8 @@ _picket() {
 		partner:-*) words='--json --reason --in --out --to --priority --exercise --policies --org --verify --head --expect --redis --redis-user --help' ;;
 		sighting:*) words='list --json --redis --redis-user --help' ;;
 		partner:*) words='list show pause resume withdraw restore review accept reject why publish revoke audit keys' ;;
+		exercise:-*) words='--key --title --until --ring --wait --timeout --json --redis --redis-user --help' ;;
+		exercise:*) words='list start inject report stop forget' ;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
