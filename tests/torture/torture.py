@@ -13,10 +13,15 @@ Redis already had. The reader below is written from the drawing in
 sensor/spool.c and shares no code with it. A sensor that ends in order must
 moreover have promised every alert that its generator raised.
 
+Redis is one server, or a master and a replica behind three sentinels (failovers:
+the master killed, frozen, asked to go, or gone while its replica lags), or a
+cluster of three masters (slots move under load, nodes are killed and frozen).
+
 A cut of Redis' append-only file plays a power loss; no cut reaches back before a
 spool was cut or was refused by its disk, since two losses at once may lose.
 
   torture.py --build build --faults 1000 [--seed N] [--minutes M] [--only KIND,…]
+             [--redis standalone,sentinel,cluster]      the faults are shared out, 3 : 1 : 1
   torture.py … --control cas | writes-first     the script is spoilt: must fail
 
 Exit: 0 exact, 1 not exact, 4 the campaign itself could not run.
@@ -54,10 +59,14 @@ class Broken(Exception):
 
 
 class Redis:
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        self.sock.connect(path)
+    def __init__(self, where, timeout=20):
+        """A path, or a port on loopback."""
+        if isinstance(where, int):
+            self.sock = socket.create_connection(("127.0.0.1", where), timeout)
+        else:
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.connect(where)
+        self.sock.settimeout(timeout)
         self.file = self.sock.makefile("rb")
 
     def __call__(self, *words):
@@ -253,7 +262,7 @@ class ScriptProxy:
     """Stands before Redis and gives it a spoilt flush script in place of the collector's."""
 
     def __init__(self, path, target, spoil):
-        self.target, self.spoil, self.sha = target, SPOILT[spoil], {}
+        self.path, self.target, self.spoil, self.sha = path, target, SPOILT[spoil], {}
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(16)
@@ -345,7 +354,18 @@ class Fallen(Exception):
     """A part of the product ended by itself."""
 
 
-class RedisServer(Part):
+class Standalone(Part):
+    """One redis-server on a unix socket. The others below give the same: ask() sends
+    a command to where its key is, owner() the connection that has a partition."""
+
+    partitions = 1
+    weight = {
+        "sensor_kill": 5, "spool_cut": 3, "sensor_end": 2, "collector_kill": 6, "collector_end": 2, "zombie": 7,
+        "redis_kill": 3, "power_loss": 4, "redis_freeze": 3, "net_cut": 5, "net_freeze": 3, "redis_full": 3,
+        "disk_full": 2, "wrong_type": 3, "script_flush": 2, "clock_jump": 2, "all_killed": 1,
+        "site_loss": 2,
+    }  # fmt: skip
+
     def __init__(self, camp):
         super().__init__(camp, "redis")
         self.path = os.path.join(camp.dir, "redis.sock")
@@ -394,11 +414,284 @@ class RedisServer(Part):
         )
 
 
+    def settings(self):
+        spoilt = self.camp.script_proxy
+        return {"redis.address": "unix:" + (spoilt.path if spoilt else self.path)}
+
+    def owner(self, partition):
+        return self.ask
+
+    def owners(self):
+        return [self.ask]
+
+    def freeze(self, pause):
+        self.signal(signal.SIGSTOP)
+        pause()
+        self.signal(signal.SIGCONT)
+
+    def kill_all(self):
+        self.kill_and_cut(cut=False)
+        self.start()
+
+    def parts(self):
+        return [self]
+
+    def words(self):
+        return f"{self.cut_bytes} bytes cut from the append-only file"
+
+
+def redis_server(part, port, *more):
+    folder = os.path.join(part.camp.dir, part.name)
+    os.makedirs(folder, exist_ok=True)
+    part.spawn(
+        "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "",
+        "--hash-max-listpack-value", "1024", *more,
+    )  # fmt: skip
+
+
+def wait_until(seconds, what, condition):
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (OSError, ConnectionError, RuntimeError, ValueError, AttributeError, TypeError):
+            pass
+        if time.monotonic() > until:
+            raise Broken(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.02)
+
+
+class Node(Part):
+    """A redis-server on a port of its own."""
+
+    def __init__(self, camp, name, *options):
+        super().__init__(camp, name)
+        self.port, self.options, self.connection = free_port(), options, None
+
+    def start(self, *more):
+        self.connection = None
+        redis_server(self, self.port, *self.options, *more)
+        wait_until(10, self.name, lambda: self("PING") == b"PONG")
+
+    def __call__(self, *words):
+        try:
+            self.connection = self.connection or Redis(self.port, 5)
+            return self.connection(*words)
+        except (OSError, ConnectionError, ValueError):
+            self.connection = None
+            raise
+
+    def master(self):
+        return self("ROLE")[0] == b"master"
+
+    def keys(self, pattern):
+        return Redis.keys(self, pattern)
+
+    def hash(self, key):
+        return Redis.hash(self, key)
+
+
+class Sentinel:
+    """A master, a replica, three sentinels."""
+
+    partitions = 1
+    weight = {
+        "failover_kill": 4, "failover_freeze": 3, "failover_asked": 3, "failover_lag": 4, "sensor_kill": 3,
+        "spool_cut": 2, "sensor_end": 1, "collector_kill": 4, "collector_end": 1, "zombie": 4, "redis_freeze": 1,
+        "net_cut": 3, "net_freeze": 2, "redis_full": 2, "disk_full": 1, "wrong_type": 2, "script_flush": 1,
+        "clock_jump": 1, "site_loss": 1,
+    }  # fmt: skip
+
+    def __init__(self, camp):
+        self.camp, self.back = camp, []
+        self.nodes = [Node(camp, f"redis-{i}", "--repl-diskless-sync-delay", "0") for i in (1, 2)]
+        self.sentinels = []
+        self.nodes[0].start()
+        self.nodes[1].start("--replicaof", "127.0.0.1", str(self.nodes[0].port))
+        for i in (1, 2, 3):
+            sentinel = Node(camp, f"sentinel-{i}")
+            conf = os.path.join(camp.dir, sentinel.name + ".conf")
+            with open(conf, "w") as f:
+                f.write(f"port {sentinel.port}\nbind 127.0.0.1\ndir {camp.dir}\n"
+                        f"sentinel monitor picket 127.0.0.1 {self.nodes[0].port} 2\n"
+                        "sentinel down-after-milliseconds picket 700\n"
+                        "sentinel failover-timeout picket 3000\n")  # fmt: skip
+            sentinel.spawn("redis-server", conf, "--sentinel")
+            self.sentinels.append(sentinel)
+        self.wait_linked()
+        wait_until(15, "the sentinels to know each other", lambda: all(self.knows(s) for s in self.sentinels))
+
+    @staticmethod
+    def knows(sentinel):
+        flat = sentinel("SENTINEL", "master", "picket")
+        state = dict(zip(flat[::2], flat[1::2]))
+        return state[b"num-slaves"] == b"1" and state[b"num-other-sentinels"] == b"2"
+
+    def master(self):
+        for node in self.nodes:
+            try:
+                if node.alive() and node.master() and self.named() == node.port:
+                    return node
+            except (OSError, ConnectionError, RuntimeError):
+                pass
+        raise ConnectionError("no master now")
+
+    def named(self):
+        """The port that a sentinel gives out."""
+        return int(self.sentinels[0]("SENTINEL", "get-master-addr-by-name", "picket")[1])
+
+    def other(self, node):
+        return self.nodes[1 - self.nodes.index(node)]
+
+    def wait_linked(self):
+        def linked():
+            master = self.master()
+            role = self.other(master)("ROLE")
+            return role[0] == b"slave" and role[3] == b"connected" and len(master("ROLE")[2]) == 1
+
+        wait_until(40, "the replica to be in step", linked)
+
+    def ask(self, *words):
+        got = []
+        wait_until(30, "a master", lambda: got.append(self.master()(*words)) or True)
+        return got[-1]
+
+    def owner(self, partition):
+        return self.master()
+
+    def owners(self):
+        return [self.master()]
+
+    def settings(self):
+        nodes = ",".join(f"127.0.0.1:{s.port}" for s in self.sentinels)
+        return {"redis.mode": "sentinel", "redis.nodes": nodes, "redis.timeout": "1s"}
+
+    def set_floor(self):
+        self.wait_linked()
+        if self.ask("WAIT", "1", "10000") != 1:
+            raise Broken("the replica does not follow within 10 s")
+
+    def freeze(self, pause):
+        node = self.master()
+        node.signal(signal.SIGSTOP)
+        pause()
+        node.signal(signal.SIGCONT)
+        self.settle(node)
+
+    def settle(self, node):
+        """The node is the master still, or becomes the other one's replica."""
+        time.sleep(1.5)
+        if self.other(node).alive():
+            wait_until(40, "one master", lambda: [n.master() for n in self.nodes].count(True) == 1)
+        self.wait_linked()
+
+    def failover(self, node):
+        """Until the other one is master, and alerts flow again: how long the second took."""
+        new = self.other(node)
+        wait_until(30, "the failover", lambda: new.master() and self.named() == new.port)
+        since, marks = time.monotonic(), [self.mark_of(s, new) for s in self.camp.sensors]
+        wait_until(30, "service", lambda: any(self.mark_of(s, new) > m for s, m in zip(self.camp.sensors, marks)))
+        self.back.append(time.monotonic() - since)
+
+    @staticmethod
+    def mark_of(sensor, node):
+        return int(node("HGET", PREFIX + "hwm", f"{sensor.name}:{sensor.spool.epoch()}") or 0)
+
+    def replace(self, dead):
+        dead.start("--replicaof", "127.0.0.1", str(self.other(dead).port))
+        self.wait_linked()
+
+    def parts(self):
+        return [*self.nodes, *self.sentinels]
+
+    def words(self):
+        back = sorted(self.back) or [0]
+        return (f"{len(self.back)} failovers, alerts flow {back[len(back) // 2]:.2f} s after the promotion (median), "
+                f"{back[-1]:.2f} s at worst")  # fmt: skip
+
+
+class Cluster:
+    """Three masters. Slots go round while alerts flow."""
+
+    partitions = 16
+    weight = {
+        "slot_move": 12, "node_kill": 4, "node_freeze": 3, "sensor_kill": 3, "spool_cut": 2, "sensor_end": 1,
+        "collector_kill": 5, "collector_end": 1, "zombie": 5, "net_cut": 3, "net_freeze": 2, "redis_full": 2,
+        "disk_full": 1, "wrong_type": 2, "script_flush": 1, "clock_jump": 1, "site_loss": 1,
+    }  # fmt: skip
+
+    def __init__(self, camp):
+        self.camp, self.moves = camp, 0
+        self.nodes = []
+        for i in (1, 2, 3):
+            node = Node(camp, f"redis-{i}", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+                        "--appendonly", "yes", "--appendfsync", "everysec")  # fmt: skip
+            node.options += ("--cluster-port", str(free_port()))
+            node.start()
+            self.nodes.append(node)
+        addresses = [f"127.0.0.1:{n.port}" for n in self.nodes]
+        done = subprocess.run(["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"], capture_output=True)
+        if done.returncode:
+            raise Broken("the cluster does not form: " + done.stdout.decode()[-500:])
+        self.wait_formed()
+
+    def wait_formed(self):
+        wait_until(30, "the cluster", lambda: all(b"cluster_state:ok" in n("CLUSTER", "INFO") for n in self.nodes))
+
+    def owner(self, partition):
+        slot, got = self.nodes[0]("CLUSTER", "KEYSLOT", f"{{p{partition}}}"), []
+
+        def find():
+            for first, last, master, *_ in self.nodes[0]("CLUSTER", "SLOTS"):
+                if first <= slot <= last:
+                    got.extend(n for n in self.nodes if n.port == master[1])
+            return bool(got)
+
+        wait_until(30, "the map of slots", find)
+        return got[0]
+
+    def owners(self):
+        return self.nodes
+
+    def ask(self, *words):
+        partition, got = int(words[1].split("{p")[1].split("}")[0]), []
+        wait_until(30, "a node", lambda: got.append(self.owner(partition)(*words)) or True)
+        return got[-1]
+
+    def settings(self):
+        return {"redis.mode": "cluster", "redis.nodes": f"127.0.0.1:{self.nodes[1].port}", "redis.timeout": "1s"}
+
+    def set_floor(self):
+        """Nothing is ever cut from these files."""
+
+    def move(self, partition):
+        source = self.owner(partition)
+        target = self.camp.rng.choice([n for n in self.nodes if n is not source])
+        slot = source("CLUSTER", "KEYSLOT", f"{{p{partition}}}")
+        ids = {n: n("CLUSTER", "MYID") for n in (source, target)}
+        target("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        source("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+        while keys := source("CLUSTER", "GETKEYSINSLOT", slot, 20):
+            source("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
+        for node in (target, source, *self.nodes):
+            node("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+        self.moves += 1
+
+    def parts(self):
+        return self.nodes
+
+    def words(self):
+        return f"{self.moves} slots moved"
+
+
+DEPLOYMENTS = {"standalone": Standalone, "sentinel": Sentinel, "cluster": Cluster}
+
+
 class Collector(Part):
-    def __init__(self, camp, name, redis_path):
+    def __init__(self, camp, name):
         super().__init__(camp, name)
         self.port = free_port()
-        self.redis_path = redis_path
         self.stopped = False
         self.start()
         self.proxy = Proxy(self.port)
@@ -409,7 +702,7 @@ class Collector(Part):
             "collector.name": self.name, "listen.address": f"127.0.0.1:{self.port}",
             "tls.cert": f"{certs}/{self.name}.crt", "tls.key": f"{certs}/{self.name}.key",
             "tls.ca": f"{certs}/sensor-ca.crt", "tls.crl": f"{certs}/sensor-ca.crl",
-            "redis.address": f"unix:{self.redis_path}",
+            **self.camp.redis.settings(),
         }  # fmt: skip
         words = [w for k, v in settings.items() for w in ("--set", f"{k}={v}")]
         self.spawn(os.path.join(self.camp.build, "picket-collector"), *words)
@@ -459,8 +752,13 @@ class Sensor(Part):
         """What stands in the spool now was promised, whatever becomes of it."""
         self.sum, self.known = self.promised(upto)
 
+    def marks(self, field=""):
+        """Of each partition, what stands in its hwm."""
+        name = f"{self.name}:{self.spool.epoch()}{field}"
+        return [self.camp.redis.ask("HGET", prefix(p) + "hwm", name) for p in range(self.camp.redis.partitions)]
+
     def mark(self):
-        return int(self.camp.redis.ask("HGET", PREFIX + "hwm", f"{self.name}:{self.spool.epoch()}") or 0)
+        return min(int(m or 0) for m in self.marks())
 
     def raised(self):
         with open(self.counters, "rb") as f:
@@ -490,12 +788,16 @@ class Sensor(Part):
 
     def lane_marks(self):
         """Of the 64 lanes (collector/marks.h); uneven after a collector died in the middle of a flush."""
-        part = self.camp.redis.ask("HGET", PREFIX + "hwm", f"{self.name}:{self.spool.epoch()}:part")
-        runs = [run.split("x") for run in part.decode().split(",")] if part else [(self.mark(), 64)]
-        return [int(mark) for mark, n in runs for _ in range(int(n))]
+        lanes, each = [], 64 // self.camp.redis.partitions
+        for mark, part in zip(self.marks(), self.marks(":part")):
+            runs = [run.split("x") for run in part.decode().split(",")] if part else [(int(mark or 0), each)]
+            lanes += [int(mark) for mark, *n in runs for _ in range(int(n[0]) if n else each)]
+        if len(lanes) != 64:
+            raise Broken(f"{len(lanes)} lanes in {self.marks(':part')}")
+        return lanes
 
     def uneven(self):
-        return self.camp.redis.ask("HEXISTS", PREFIX + "hwm", f"{self.name}:{self.spool.epoch()}:part")
+        return any(self.marks(":part")) or len(set(self.marks())) > 1
 
     def cut_spool(self, least, most):
         """Takes bytes off the end. What of it Redis has stays promised."""
@@ -528,14 +830,7 @@ class Sensor(Part):
 
 
 class Faults:
-    """Each method is one kind; the weight says how often it comes."""
-
-    weight = {
-        "sensor_kill": 5, "spool_cut": 3, "sensor_end": 2, "collector_kill": 6, "collector_end": 2, "zombie": 7,
-        "redis_kill": 3, "power_loss": 4, "redis_freeze": 3, "net_cut": 5, "net_freeze": 3, "redis_full": 3,
-        "disk_full": 2, "wrong_type": 3, "script_flush": 2, "clock_jump": 2, "all_killed": 1,
-        "site_loss": 2,
-    }  # fmt: skip
+    """Each method is one kind; how often it comes stands with the deployment."""
 
     def __init__(self, camp):
         self.c, self.rng, self.halves = camp, camp.rng, 0
@@ -645,9 +940,58 @@ class Faults:
         self.c.redis.start()
 
     def redis_freeze(self):
-        self.c.redis.signal(signal.SIGSTOP)
-        self.pause(0.1, 0.8)
-        self.c.redis.signal(signal.SIGCONT)
+        self.c.redis.freeze(lambda: self.pause(0.1, 0.8))
+
+    def failover_kill(self):
+        self.c.redis.wait_linked()
+        self.failover_of(self.c.redis.master())
+
+    def failover_lag(self):
+        """The replica that is promoted lacks alerts that sensors were told to be stored."""
+        self.c.redis.wait_linked()
+        master = self.c.redis.master()
+        self.c.redis.other(master)("REPLICAOF", "127.0.0.1", "1")
+        self.pause(0.2, 0.8)
+        self.failover_of(master)
+
+    def failover_of(self, master):
+        master.kill()
+        self.c.redis.failover(master)
+        self.c.redis.replace(master)
+
+    def failover_freeze(self):
+        """The old master wakes up after the promotion and believes that it is one."""
+        self.c.redis.wait_linked()
+        master = self.c.redis.master()
+        master.signal(signal.SIGSTOP)
+        self.c.redis.failover(master)
+        self.pause(0, 0.3)
+        master.signal(signal.SIGCONT)
+        self.c.redis.settle(master)
+
+    def failover_asked(self):
+        self.c.redis.wait_linked()
+        master = self.c.redis.master()
+        wait_until(15, "a sentinel that agrees", lambda: self.c.redis.sentinels[0]("SENTINEL", "FAILOVER", "picket"))
+        self.c.redis.failover(master)
+        self.c.redis.settle(master)
+
+    def slot_move(self):
+        self.c.redis.move(self.rng.randrange(16))
+
+    def node_kill(self):
+        node = self.rng.choice(self.c.redis.nodes)
+        node.kill()
+        self.pause(0, 1.5)
+        node.start()
+        self.c.redis.wait_formed()
+
+    def node_freeze(self):
+        node = self.rng.choice(self.c.redis.nodes)
+        node.signal(signal.SIGSTOP)
+        self.pause(0.1, 1.5)
+        node.signal(signal.SIGCONT)
+        self.c.redis.wait_formed()
 
     def net_cut(self):
         for k in self.rng.sample(self.c.collectors, self.rng.choice((1, 2))):
@@ -662,9 +1006,10 @@ class Faults:
         k.proxy.frozen = False
 
     def redis_full(self):
-        self.c.redis.ask("CONFIG", "SET", "maxmemory", "1mb")
+        ask = self.rng.choice(self.c.redis.owners())
+        ask("CONFIG", "SET", "maxmemory", "1mb")
         self.pause(0.2, 0.8)
-        self.c.redis.ask("CONFIG", "SET", "maxmemory", "0")
+        ask("CONFIG", "SET", "maxmemory", "0")
 
     def disk_full(self):
         """A run of its own: what goes to the collector from memory never stands on
@@ -691,17 +1036,19 @@ class Faults:
         s.start()
 
     def wrong_type(self):
-        ask, key = self.c.redis.ask, PREFIX + self.rng.choice(("open", "severity:high", "alerts"))
+        partition = self.rng.randrange(self.c.redis.partitions)
+        ask, key = self.c.redis.owner(partition), prefix(partition) + self.rng.choice(("open", "severity:high", "alerts"))
+        aside = f"aside:{{p{partition}}}"
         if not ask("EXISTS", key):
             return
-        for words in (("MULTI",), ("RENAME", key, "aside"), ("SET", key, "somebody else's"), ("EXEC",)):
+        for words in (("MULTI",), ("RENAME", key, aside), ("SET", key, "somebody else's"), ("EXEC",)):
             ask(*words)
         self.pause(0.1, 0.6)
-        for words in (("MULTI",), ("RENAME", "aside", key), ("EXEC",)):
+        for words in (("MULTI",), ("RENAME", aside, key), ("EXEC",)):
             ask(*words)
 
     def script_flush(self):
-        self.c.redis.ask("SCRIPT", "FLUSH")
+        self.rng.choice(self.c.redis.owners())("SCRIPT", "FLUSH")
 
     def clock_jump(self):
         self.rng.choice(self.c.sensors).signal(signal.SIGUSR1)
@@ -709,8 +1056,7 @@ class Faults:
     def all_killed(self):
         for part in self.c.sensors + self.c.collectors:
             part.kill()
-        self.c.redis.kill_and_cut(cut=False)
-        self.c.redis.start()
+        self.c.redis.kill_all()
         for part in self.c.collectors + self.c.sensors:
             part.start()
 
@@ -719,9 +1065,10 @@ class Faults:
 
 
 class Campaign:
-    def __init__(self, options):
+    def __init__(self, options, deployment, faults):
         self.options, self.seed, self.build = options, options.seed, os.path.abspath(options.build)
-        self.rng = random.Random(self.seed)
+        self.deployment, self.wanted = deployment, faults
+        self.rng = random.Random(f"{self.seed} {deployment}")
         self.dir = tempfile.mkdtemp(prefix="torture.")
         self.certs = os.path.join(self.dir, "certs")
         self.sensors, self.collectors, self.redis = [], [], None
@@ -736,12 +1083,11 @@ class Campaign:
     def start(self):
         os.makedirs(self.certs, exist_ok=True)
         self.make_certificates()
-        self.redis = RedisServer(self)
-        path = self.redis.path
+        self.redis = DEPLOYMENTS[self.deployment](self)
         if self.options.control:
             path = os.path.join(self.dir, "spoilt.sock")
             self.script_proxy = ScriptProxy(path, self.redis.path, self.options.control)
-        self.collectors = [Collector(self, name, path) for name in ("col-a", "col-b")]
+        self.collectors = [Collector(self, name) for name in ("col-a", "col-b")]
         a, b = self.collectors
         self.sensors = [Sensor(self, "sen-1", (a, b)), Sensor(self, "sen-2", (b, a))]
         for s in self.sensors:
@@ -760,18 +1106,18 @@ class Campaign:
 
     def run(self):
         self.faults = faults = Faults(self)
-        kinds = self.options.only.split(",") if self.options.only else list(Faults.weight)
-        weights = [Faults.weight[k] for k in kinds]
+        kinds = self.options.only.split(",") if self.options.only else list(self.redis.weight)
+        weights = [self.redis.weight[k] for k in kinds]
         until = time.monotonic() + self.options.minutes * 60
         # Every kind once, then by weight.
-        queue = self.rng.sample(kinds, len(kinds)) if self.options.faults >= len(kinds) else []
-        while sum(self.done.values()) < self.options.faults and time.monotonic() < until:
+        queue = self.rng.sample(kinds, len(kinds)) if self.wanted >= len(kinds) else []
+        while sum(self.done.values()) < self.wanted and time.monotonic() < until:
             kind = queue.pop() if queue else self.rng.choices(kinds, weights)[0]
             if self.options.verbose:
                 print(f"{time.strftime('%H:%M:%S')} {sum(self.done.values())} {kind}", flush=True)
             getattr(faults, kind)()
             self.done[kind] += 1
-            for part in (self.redis, *self.collectors, *self.sensors):
+            for part in (*self.redis.parts(), *self.collectors, *self.sensors):
                 part.must_live()
             time.sleep(self.rng.uniform(0.02, self.options.rest))
 
@@ -798,9 +1144,8 @@ class Campaign:
             self.findings.append(text)
 
     def compare(self):
-        ask, found, total = self.redis.ask, {s.name: collections.Counter() for s in self.sensors}, collections.Counter()
-        for key in ask_groups(ask):
-            group = self.redis.ask.hash(key)
+        found, total = {s.name: collections.Counter() for s in self.sensors}, collections.Counter()
+        for group in self.groups_in_redis():
             number = int(group["value"].decode().split(".")[0][1:])
             total[number] = int(group["n"])
             for s in self.sensors:
@@ -821,20 +1166,27 @@ class Campaign:
         self.compare_rollups(sum(truth.values()))
         self.alerts, self.groups, self.differences = sum(truth.values()), len(total), differences
 
+    def hashes(self, partition, pattern):
+        ask = self.redis.owner(partition)
+        return [ask.hash(k) for k in ask.keys(prefix(partition) + pattern) if not k.endswith(b":peers")]
+
+    def groups_in_redis(self):
+        return [h for p in range(self.redis.partitions) for h in self.hashes(p, "alert:*")]
+
     def compare_rollups(self, alerts):
-        days = [self.redis.ask.hash(k) for k in self.redis.ask.keys(PREFIX + "day:*")]
+        days = [h for p in range(self.redis.partitions) for h in self.hashes(p, "day:*")]
         if sum(int(d.get("total", 0)) for d in days) != alerts:
             self.find(f"the days' totals are {sum(int(d.get('total', 0)) for d in days)}, promised {alerts}")
         if sum(int(d.get("loss", 0)) for d in days):
             self.find(f"the days' hashes count {sum(int(d.get('loss', 0)) for d in days)} alerts as lost")
 
     def report(self):
-        print(f"torture: seed {self.seed}, {sum(self.done.values())} faults"
+        print(f"torture: seed {self.seed}, {self.deployment}, {sum(self.done.values())} faults"
               + (f", CONTROL {self.options.control}" if self.options.control else ""))  # fmt: skip
         for kind, n in sorted(self.done.items(), key=lambda x: -x[1]):
             print(f"  {kind:16}{n:5}")
         print(f"  {self.alerts} alerts in {self.groups} groups from {len(self.sensors)} sensors; "
-              f"{self.redis.cut_bytes} bytes cut from the append-only file, "
+              f"{self.redis.words()}, "
               f"{self.faults.halves} spools cut with a flush half written")  # fmt: skip
         for text in self.findings:
             print("  " + text)
@@ -842,8 +1194,8 @@ class Campaign:
               + (f", {self.differences:+d} alerts" if self.findings else ""))  # fmt: skip
 
     def close(self, keep):
-        for part in (*self.sensors, *self.collectors, self.redis):
-            if part and part.alive():
+        for part in (*self.sensors, *self.collectors, *(self.redis.parts() if self.redis else ())):
+            if part.alive():
                 part.signal(signal.SIGCONT)
                 part.kill()
         if keep:
@@ -852,25 +1204,21 @@ class Campaign:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def ask_groups(ask):
-    return [k for k in ask.keys(PREFIX + "alert:*") if not k.endswith(b":peers")]
+def prefix(partition):
+    return f"picket:{{p{partition}}}:"
 
 
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--build", default="build")
-    p.add_argument("--faults", type=int, default=1000)
-    p.add_argument("--minutes", type=float, default=60)
-    p.add_argument("--rest", type=float, default=0.4, help="longest rest between two faults, seconds")
-    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1 << 31))
-    p.add_argument("--only", default="")
-    p.add_argument("--control", choices=sorted(SPOILT))
-    p.add_argument("--keep", action="store_true", help="keep the folder also when all is exact")
-    p.add_argument("--verbose", action="store_true")
-    options = p.parse_args()
-    camp, code = Campaign(options), 4
+def shares(faults, names):
+    """Of the faults, 3 : 1 : 1 for standalone and the others."""
+    parts = {n: 3 if n == "standalone" else 1 for n in names}
+    out = {n: faults * parts[n] // sum(parts.values()) for n in names}
+    out[names[0]] += faults - sum(out.values())
+    return out
+
+
+def one_campaign(options, deployment, faults):
+    camp, code = Campaign(options, deployment, faults), 4
     camp.alerts = camp.groups = camp.differences = 0
-    print(f"torture: seed {camp.seed}", flush=True)
     try:
         camp.start()
         try:
@@ -885,10 +1233,35 @@ def main():
             raise Broken("the script has no compare-and-set as SCRIPT_CAS has it: nothing was spoilt")
     except Broken as e:
         code = 4
-        print(f"torture: {e}")
+        print(f"torture: {deployment}: {e}", flush=True)
     finally:
         camp.close(options.keep or (code != 0 and not options.control))
-    sys.exit(code)
+    return code, camp
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--build", default="build")
+    p.add_argument("--faults", type=int, default=1000)
+    p.add_argument("--minutes", type=float, default=60)
+    p.add_argument("--rest", type=float, default=0.4, help="longest rest between two faults, seconds")
+    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1 << 31))
+    p.add_argument("--only", default="")
+    p.add_argument("--control", choices=sorted(SPOILT))
+    p.add_argument("--keep", action="store_true", help="keep the folder also when all is exact")
+    p.add_argument("--verbose", action="store_true")
+    p.add_argument("--redis", default="standalone,sentinel,cluster")
+    options = p.parse_args()
+    names = ["standalone"] if options.control else options.redis.split(",")
+    print(f"torture: seed {options.seed}", flush=True)
+    worst, faults, alerts = 0, 0, 0
+    for name, n in shares(options.faults, names).items():
+        code, camp = one_campaign(options, name, n)
+        worst = max(worst, code)
+        faults += sum(camp.done.values())
+        alerts += camp.alerts
+    print(f"torture: {faults} faults, {alerts} alerts in all: {('exact', 'NOT EXACT')[worst > 0]}")
+    sys.exit(worst)
 
 
 if __name__ == "__main__":
