@@ -1,132 +1,91 @@
 #!/bin/sh
-# Signed sets on their way: push, canary and promote, refusals with their reason,
-# rollback and withdrawal, kill -9, a start without the collector, a changed file.
+# Compiled sets where things go wrong: no memory, no disk, a damaged file, a file that
+# is swapped under a running sensor. A sentence each time, and the old set stays.
 set -u
 # shellcheck source=tests/system/help.sh
 . tests/system/help.sh
-# shellcheck source=tests/system/redis.sh
-. tests/system/redis.sh
-start_redis "$dir" || exit 1
-PICKET_REDIS=unix:$REDIS_SOCKET
-export PICKET_REDIS
+# shellcheck source=tests/bench/wire.sh
+. tests/bench/wire.sh
+tools=$build/tests/bench
 picket=$build/picket
+"$tools/sets" -c 300000 >"$dir/many.csv"
+"$tools/sets" 300000 "$dir/many.set" >/dev/null
+printf 'type,value\ndomain,bad.example\n' >"$dir/few.csv"
+"$picket" rules compile "$dir/few.csv" -o "$dir/few.set" >/dev/null || wrong "few.csv was not compiled"
 
-start collector.log "$build/picket-collector" --set listen.address="unix:$dir/c.sock" --set listen.plaintext=true \
-	--set redis.address="$PICKET_REDIS"
-collector=$!
-until_ok 5 grep -q ': ready' "$dir/collector.log" || cat "$dir/collector.log"
+# ---- a small machine ----
+# shellcheck disable=SC2016 # the inner shell's
+limited='ulimit -v "$1" && shift && exec "$@"'
+case $build in
+*-address* | *-thread*) ;; # they reserve terabytes
+*)
+	gives "compile without memory" 4 sh -c "$limited" sh 90000 "$picket" rules compile "$dir/many.csv" -o "$dir/new.set"
+	contains "compile without memory" "$dir/err" "memory"
+	[ ! -e "$dir/new.set" ] || wrong "compile without memory: a set was written"
+	size=$(($(stat -c %s "$dir/many.set") / 1024))
+	gives "a compiled set needs its own size" 0 sh -c "$limited" sh $((size + 700000)) "$picket" scan -q --dpi off \
+		--rules "$dir/many.set" tests/golden/vlan-qinq/case.pcap*
+	;;
+esac
 
-"$picket" rules keygen "$dir/k1.pem" --scope 'apt-*' >"$dir/k1.entry" || wrong "keygen fails"
-"$picket" rules keygen "$dir/k2.pem" >"$dir/k2.entry" || wrong "keygen fails"
-{ echo keys: && cat "$dir/k1.entry"; } >"$dir/keys.yaml"
+# ---- a full disk ----
+cp "$dir/few.set" "$dir/kept.set"
+# shellcheck disable=SC2016
+full='trap "" XFSZ && ulimit -f 64 && exec "$@"'
+gives "compile onto a full disk" 4 sh -c "$full" sh "$picket" rules compile "$dir/many.csv" -o "$dir/kept.set"
+contains "compile onto a full disk" "$dir/err" "cannot write the compiled rule set"
+cmp -s "$dir/few.set" "$dir/kept.set" || wrong "full disk: the old set is not what it was"
+check "full disk: nothing is left behind" 0 "$(find "$dir" -name '*.tmp' | wc -l)"
 
-sensor() { # sensor N [option…]
-	n=$1
-	shift
-	start "s$n.log" "$build/picket-sensor" -i lo --set sensor.id="s-$n" --set spool.dir="$dir/spool$n" --set dpi.mode=off \
-		--set collector.address="unix:$dir/c.sock" --set rules.keys="$dir/keys.yaml" --set rules.dir="$dir/sets$n" "$@" \
-		"udp port 5399"
-}
-sensor 1 --set rules.ring=canary
-one=$!
-if ! until_ok 5 grep -q 'captures on lo' "$dir/s1.log" 2>/dev/null; then
-	echo "test_sets.sh: no right to capture here: skipped"
-	bad=0
+# ---- under a running sensor ----
+wire_up || {
+	echo "  skip  $(basename "$0"): the running sensor needs root and network namespaces"
 	finish
-fi
-sensor 2
-two=$!
-sensor 3
-for n in 1 2 3; do until_ok 5 grep -q 'connected to the collector' "$dir/s$n.log"; done
-takes() { [ "$(redis_cli HGET "picket:sensor:s-$1" takes_sets)" = true ]; }
-for n in 1 2 3; do until_ok 5 takes $n; done
-
-rules() { # rules VERSION COUNT: a rule file
-	i=0
-	printf 'set: {id: apt-demo, version: %s, producer: cert, tlp: amber, valid_until: 2100-01-01}\ndomain:\n' "$1"
-	while [ "$i" -lt "$2" ]; do
-		echo "  - d$i.example"
-		i=$((i + 1))
-	done
 }
-push() {
-	"$picket" rules "$@" --wait >"$dir/out" 2>&1
-	code=$?
-}
-all_three() {
-	check "$1: exit code" 0 "$code"
-	contains "$1" "$dir/out" "3 of 3 sensors match since t+"
-}
+trap 'wire_down; leave' EXIT
+hits=$("$tools/generate" dns 3000 "$dir/dns.pcap" 50)
+cp "$dir/many.set" "$dir/live.set"
+start sensor ip netns exec "$wire_far" "$build/picket-sensor" -i wire1 -R "$dir/live.set" -o "$dir/alerts" \
+	--set sensor.id=s --set dpi.mode=off
+sensor=$!
+said() { grep -qF -- "$1" "$dir/sensor"; }
+found() { grep -c '"where":"dns.query"' "$dir/alerts"; }
+times_said() { [ "$(grep -cF -- "$1" "$dir/sensor")" -ge "$2" ]; }
+plays() { ip netns exec "$wire_near" "$tools/send" wire0 "$dir/dns.pcap" 10000 0 | sed -n 's/^sent=//p'; }
+enough() { [ "$(found)" -ge "$1" ]; }
+until_ok 10 said "worker 0 captures"
+sent=$(plays)
+until_ok 10 enough "$hits"
 
-rules 7 100 >"$dir/r7.yaml"
-push push "$dir/r7.yaml" --key "$dir/k1.pem"
-all_three "push"
-rules 8 101 >"$dir/r8.yaml"
-push push "$dir/r8.yaml" --key "$dir/k1.pem" --ring canary --priority flash
-contains "canary" "$dir/out" "1 of 1 sensors match"
-contains "canary: by delta" "$dir/s1.log" "version 8 is armed: 101 indicators, by delta"
-check "the others stay" "" "$(grep -h 'version 8' "$dir/s2.log" "$dir/s3.log")"
-push promote apt-demo
-all_three "promote"
-gives "status" 0 "$picket" rules status apt-demo
-contains "status" "$dir/out" "s-3"
+# A damaged file in its place: refused, the old set still matches.
+head -c 1000000 "$dir/many.set" >"$dir/cut.set"
+mv "$dir/cut.set" "$dir/live.set"
+kill -HUP "$sensor"
+until_ok 10 said "the set loaded before stays"
+contains "damaged" "$dir/sensor" "is damaged"
+# The flows are the same: their hits are repeats, unless the sensor sees new ports.
+plays >/dev/null
+kill -USR1 "$sensor"
+repeats() { kill -USR1 "$sensor"; sleep 0.2; [ "$(awk '$1 == "alerts.repeats" { v = $2 } END { print v + 0 }' "$dir/sensor")" -ge "$1" ]; }
+until_ok 10 repeats "$hits"
 
-gives "older" 3 "$picket" rules push "$dir/r7.yaml" --key "$dir/k1.pem"
-contains "older" "$dir/err" "not newer than 8"
-rules 9 20 >"$dir/r9.yaml"
-push push "$dir/r9.yaml" --key "$dir/k1.pem"
-check "shrunken: exit code" 1 "$code"
-contains "shrunken" "$dir/out" "0 of 3 sensors match"
-contains "shrunken: why" "$dir/out" "lost more than 50 %"
-until_ok 10 sh -c "'$picket' sensors show s-2 | grep -q 'sets_refused.apt-demo.*lost more than'"
-rules 10 102 >"$dir/r10.yaml"
-push push "$dir/r10.yaml" --key "$dir/k2.pem"
-contains "another key" "$dir/out" "not trusted here"
-push push "$dir/r10.yaml" --key "$dir/k1.pem" --bump
-all_three "after the refusals"
-sed 's/apt-demo/other/' "$dir/r10.yaml" >"$dir/other.yaml"
-push push "$dir/other.yaml" --key "$dir/k1.pem"
-contains "scope" "$dir/out" "outside its scope"
-push rollback apt-demo --key "$dir/k1.pem" --to 8
-all_three "rollback"
-contains "rollback" "$dir/s2.log" "version 12 is armed: 101 indicators"
-
-# Killed, and started while the collector is away: what it had is what it has.
-kill -9 $two
-wait $two 2>/dev/null
-stop $collector
-sensor 2
-two=$!
-until_ok 5 grep -q 'armed with 101 indicators' "$dir/s2.log"
-kill -9 $two
-wait $two 2>/dev/null
-# A file that was changed is not believed; the rest of the sensor works.
-sed 's/d7.example/dx.example/' "$dir/sets2/apt-demo.pset" >"$dir/changed" && cp "$dir/changed" "$dir/sets2/apt-demo.pset"
-sensor 2
-until_ok 5 grep -q 'another digest' "$dir/s2.log"
-until_ok 5 grep -q 'armed with 0 indicators' "$dir/s2.log"
-start collector.log "$build/picket-collector" --set listen.address="unix:$dir/c.sock" --set listen.plaintext=true \
-	--set redis.address="$PICKET_REDIS"
-until_ok 40 grep -q 'version 12 is armed: 101 indicators' "$dir/s2.log"
-
-# Another key beside the old one, then instead of it.
-{ echo keys: && cat "$dir/k1.entry" "$dir/k2.entry"; } >"$dir/keys.yaml"
-kill -HUP $one
-until_ok 5 sh -c "[ \"\$(grep -c 'armed with 101' '$dir/s1.log')\" = 1 ]"
-{ echo keys: && cat "$dir/k2.entry"; } >"$dir/keys.yaml"
-kill -HUP $one
-until_ok 5 grep -q 'not trusted here' "$dir/s1.log"
-{ echo keys: && cat "$dir/k1.entry" "$dir/k2.entry"; } >"$dir/keys.yaml"
-kill -HUP $one
-until_ok 5 sh -c "[ \"\$(grep -c 'armed with 101' '$dir/s1.log')\" = 2 ]"
-
-until_ok 40 grep -q 'sending from' "$dir/s3.log"
-push withdraw apt-demo --key "$dir/k1.pem" --timeout 40
-all_three "withdraw"
-contains "withdraw" "$dir/s3.log" "version 13 is armed: 0 indicators, withdrawn"
-gives "status of nothing" 1 "$picket" rules status nothing
-for c in push rollback promote withdraw status; do
-	gives "$c --help" 0 "$picket" rules $c --help
-	contains "$c --help" "$dir/out" "usage: picket rules $c"
+# Swapped by renaming, again and again, while packets flow: all of them are there, and
+# the set that counts in the end is the last.
+ip netns exec "$wire_near" "$tools/send" wire0 "$dir/dns.pcap" 3000 0 >"$dir/more" &
+sender=$!
+for i in 1 2 3 4; do
+	cp "$dir/$([ $((i % 2)) = 0 ] && echo many || echo few).set" "$dir/next.set"
+	mv "$dir/next.set" "$dir/live.set"
+	kill -HUP "$sensor"
+	until_ok 10 times_said "armed with" $((i + 1))
 done
+wait "$sender"
+sent=$((sent * 2 + $(sed -n 's/^sent=//p' "$dir/more")))
+all_here() { kill -USR1 "$sensor"; sleep 0.2; [ "$(awk '$1 == "packets.received" { v = $2 } END { print v + 0 }' "$dir/sensor")" -ge "$sent" ]; }
+until_ok 10 all_here
+check "swapped under traffic: packets" "$sent" "$(awk '$1 == "packets.received" { v = $2 } END { print v + 0 }' "$dir/sensor")"
+said "out of balance" && wrong "the ledger does not balance"
+check "the last set" "armed with 300000 indicators" "$(grep -o 'armed with [0-9]* indicators' "$dir/sensor" | tail -n 1)"
+stop "$sensor"
+check "exit code" 0 "$code"
 finish
