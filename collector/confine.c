@@ -68,6 +68,8 @@ bool confine_gateway(const struct gateway_conf *c, const char *file, struct err 
 	grant_files(&box, links, sizeof(links) / sizeof(*links));
 	sandbox_read(&box, c->partners_dir);
 	grant_listeners(&box, &c->links_listen);
+	for (size_t i = 0; i < c->inbound_warninglists.n; i++)
+		sandbox_read_beside(&box, c->inbound_warninglists.v[i]);
 	grant_listeners(&box, &c->taxii_listen);
 	return sandbox_enter(&box, e);
 }

@@ -13,7 +13,7 @@ bool confine_prepare(struct sandbox *box, const struct sensor_conf *c, struct er
 	return !c->sandbox || sandbox_opener_start(box, e);
 }
 
-/* Files that rules name are read again on SIGHUP. */
+/* Rules are read again on SIGHUP; sets that come from a collector are kept. */
 static void grant_rules(struct sandbox *box, const struct sensor_conf *c)
 {
 	struct stat st;
@@ -23,6 +23,11 @@ static void grant_rules(struct sandbox *box, const struct sensor_conf *c)
 		else
 			sandbox_read_beside(box, c->rules.v[i]);
 	}
+	sandbox_read_beside(box, c->keys);
+	if (c->keys && c->collectors.n)
+		sandbox_write(box, c->sets_dir);
+	else
+		sandbox_read(box, c->sets_dir);
 	for (size_t i = 0; i < c->readable.n; i++)
 		sandbox_read(box, c->readable.v[i]);
 }
