@@ -23,6 +23,7 @@ int cli_sets(int argc, char **argv);
 int cli_partner(int argc, char **argv);
 int cli_sighting(int argc, char **argv);
 int cli_exercise(int argc, char **argv);
+int cli_bundle(int argc, char **argv);
 
 /* ---- what the three share ---- */
 

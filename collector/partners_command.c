@@ -5,6 +5,7 @@
  *   accept PARTNER ID|all   what is in review or quarantine becomes active, as a new row,
  *                           so that it goes on to others who may have it
  *   reject PARTNER ID|all   it becomes withdrawn: never used, never passed on
+ *   changed PARTNER all     a bundle of it was imported: count again, make its sets again
  *   fp SET ID               a person says that it is wrong: the partner is told */
 #include <inttypes.h>
 #include <stdio.h>
@@ -182,6 +183,11 @@ static void begin(struct partners *p, const char *entry, const struct reply *fie
 		     field(fields, "id", id, sizeof(id));
 	if (whole && strcmp(op, "fp") == 0) {
 		false_positive(p, entry, partner, id);
+		return;
+	}
+	if (whole && strcmp(op, "changed") == 0) {
+		p->counted = p->counting != 0;
+		answer(p, entry, "counted again");
 		return;
 	}
 	if (!whole || (strcmp(op, "accept") != 0 && strcmp(op, "reject") != 0)) {

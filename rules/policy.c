@@ -65,6 +65,13 @@ static bool check_collection(const char *text, struct err *e)
 	return shared_id_valid(id) || err_set(e, "expected a collection's UUID, found \"%s\"", text);
 }
 
+static bool check_sha256(const char *text, struct err *e)
+{
+	uint8_t digest[32];
+	return text_unhex(digest, sizeof(digest), text, strlen(text)) ||
+	       err_set(e, "expected 64 hex digits (a SHA-256 or an Ed25519 public key)");
+}
+
 static bool property(const char *text, size_t n)
 {
 	return n && n <= 250 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") >= n;
@@ -113,6 +120,8 @@ const struct conf_key policy_keys[] = {
     {"taxii.read", CONF_STRING_LIST, AT(taxii.read), .check = check_collection, .help = "Collections they may read."},
     {"taxii.write", CONF_STRING_LIST, AT(taxii.write), .check = check_collection,
      .help = "Collections they may write to."},
+    {"bundle.public", CONF_STRING, AT(bundle_public), .check = check_sha256,
+     .help = "Public key (64 hex digits) that signs the bundles they bring (picket bundle import)."},
     {"release.tlp_max", CONF_CHOICE, AT(release.tlp_max), .fallback = "unmarked", .choices = tlp_names,
      .help = "The highest TLP that may go to them; unmarked = nothing goes."},
     {"release.pap_max", CONF_CHOICE, AT(release.pap_max), .fallback = "red", .choices = pap_names,

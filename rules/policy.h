@@ -75,6 +75,8 @@ struct policy {
 		bool sightings;         /* tell the producer what was seen */
 	} inbound;
 
+	char *bundle_public; /* hex of the key that signs bundles they carry to us */
+
 	const struct policies *all;
 	char *file;
 };

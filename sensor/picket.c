@@ -40,6 +40,7 @@ static const struct command commands[] = {
     {"partner", "partners: who they are, what goes to them and comes from them", cli_partner},
     {"sighting", "what partners saw of ours and we of theirs", cli_sighting},
     {"exercise", "indicators that are an exercise, and who found them how fast", cli_exercise},
+    {"bundle", "shared objects in files, for sites without a network", cli_bundle},
     {"status", "the posture in one page", cli_status},
     {"sandbox", "which system calls each process may make", confine_main},
 };

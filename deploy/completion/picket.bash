@@ -10,7 +10,7 @@ _picket() {
 	--state) words='new acknowledged closed false_positive open all' ;;
 	esac
 	if [ -z "$words" ] && [ "$COMP_CWORD" -eq 1 ]; then
-		words='scan rules why alerts sensors exercise partner sighting status sandbox help'
+		words='scan rules why alerts sensors exercise partner sighting bundle status sandbox help'
 	elif [ -z "$words" ]; then
 		case ${COMP_WORDS[1]}:$word in
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;
@@ -21,6 +21,8 @@ _picket() {
 		alerts:*) words='list show tail ack close fp reopen' ;;
 		sensors:*) words='list show' ;;
 		partner:-*) words='--json --reason --in --out --to --priority --exercise --policies --org --verify --head --expect --redis --redis-user --help' ;;
+		bundle:-*) words='--org --policies --key --output --all --gap --own --redis --redis-user --help' ;;
+		bundle:*) words='export import' ;;
 		sighting:*) words='list --json --redis --redis-user --help' ;;
 		partner:*) words='list show pause resume withdraw restore review accept reject why publish revoke audit keys' ;;
 		exercise:-*) words='--key --title --until --ring --wait --timeout --json --redis --redis-user --help' ;;
