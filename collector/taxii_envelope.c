@@ -92,7 +92,7 @@ static enum envelope_result members(struct envelope *s, struct err *e)
 		if (!take(s, ':') || (ours && s->found))
 			return ENVELOPE_BROKEN;
 		if (ours && !take(s, '['))
-			return ENVELOPE_NONE;
+			return s->p == s->end ? ENVELOPE_BROKEN : ENVELOPE_NONE;
 		if (ours) {
 			s->found = s->inside = true;
 			return ENVELOPE_OBJECT;
