@@ -346,6 +346,10 @@ def gate():
           "description" not in a.json["objects"][0], a)
 
 
+    with open(os.path.join(TLS, "given.json"), "wb") as f:
+        f.write(get(OBJECTS + "?limit=500").bytes)
+
+
 def raw(data, wait=0.0):
     c = ssl.create_default_context(cafile=f"{TLS}/collector-ca.crt")
     c.check_hostname = False

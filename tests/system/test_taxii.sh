@@ -9,7 +9,7 @@ command -v redis-server >/dev/null || {
 	echo "SKIP: no redis-server" >&2
 	exit 0
 }
-port=$((20000 + $$ % 20000))
+port=$((20000 + $$ % 12000))
 tls=$dir/tls
 deploy/make-test-ca.sh "$tls" us 5 collector collector-1 || wrong "make-test-ca.sh fails"
 for p in reader writer stranger; do deploy/make-test-ca.sh "$tls" $p 5 partner $p-1 || wrong "make-test-ca.sh fails"; done
@@ -77,6 +77,10 @@ run() { # PART: taxii.py's part
 }
 run requirements
 run gate
+python3 tests/system/stix_check.py "$tls/given.json" >"$dir/out" || {
+	wrong "what is given is not all STIX:"
+	head -n 10 "$dir/out" >&2
+}
 run hostile
 
 # A reader goes on from its cursor after both gateways and Redis were killed.
@@ -135,7 +139,7 @@ feeds b1
 until_ok 20 all_held 500
 kill -9 "$feeds" # in the middle: goes on from where it was
 feeds b2
-until_ok 40 all_held 7200
+until_ok 60 all_held 7200 || cat "$dir/b2" >&2
 sleep 2
 mine=$(held)
 [ "$mine" -le "$there" ] && [ "$mine" -ge 7200 ] || wrong "fetched $mine of $there objects"
