@@ -564,6 +564,9 @@ int dpi_worker_main(int argc, char **argv)
 	stand_apart();
 	s.keep = argc > 2 && strcmp(argv[2], DPI_WORKER_KEEP) == 0;
 	s.unconfined = argc > 3 && strcmp(argv[3], DPI_WORKER_UNCONFINED) == 0;
+	/* nDPI asks for the local time of a certificate's dates; libc would open /etc/localtime then. */
+	setenv("TZ", "UTC0", 1);
+	tzset();
 	s.ndpi = inspect_ndpi_new();
 	struct err e = {"nDPI does not initialise"};
 	if (!s.ndpi || !confine(&s, &e)) {
