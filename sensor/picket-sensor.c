@@ -45,6 +45,7 @@ struct sensor {
 	struct metrics *metrics;
 	struct ledger ledger;
 	int64_t started_us;
+	uint64_t rules_refused;
 };
 
 static const char usage[] =
@@ -235,6 +236,7 @@ static void reload(struct sensor *s)
 	struct armed *next = supply_load(&s->supply, next_generation(s), &s->d);
 	print_findings(s);
 	if (!next) {
+		s->rules_refused++;
 		log_errorx("the new rules are refused, see above; the set loaded before stays");
 		return;
 	}
@@ -344,6 +346,7 @@ static struct status status_now(struct sensor *s, struct output_stats *stats)
 	    .ledger = &s->ledger,
 	    .output = stats,
 	    .started_us = s->started_us,
+	    .rules_refused = s->rules_refused,
 	    .sync = s->supply.sync,
 	};
 }

@@ -36,6 +36,13 @@ static void put_indicators(struct buf *out, const struct armed *a)
 	}
 }
 
+static void put_refused(struct buf *out, const struct status *s)
+{
+	metric_family(out, "picket_sensor_rules_refused_total", METRIC_COUNTER,
+		      "Reloads of rules.files that were refused: the set loaded before stayed.");
+	metric_sample(out, "picket_sensor_rules_refused_total", NULL, 0, s->rules_refused);
+}
+
 /* "end.not_ip" without its first part. */
 static const char *end_name(enum ledger_id id)
 {
@@ -106,6 +113,7 @@ void sensor_metrics(struct buf *out, const struct status *s)
 {
 	put_info(out, s);
 	put_indicators(out, s->armed);
+	put_refused(out, s);
 	put_ends(out, s->ledger);
 	put_events(out, s->ledger);
 	put_output(out, s);

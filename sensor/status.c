@@ -22,9 +22,10 @@ static void put_time(struct json *j, const char *key, int64_t us)
 	json_put_text(j, key, text);
 }
 
-static void put_rules(struct json *j, const struct armed *a)
+static void put_rules(struct json *j, const struct armed *a, uint64_t rules_refused)
 {
 	json_put_text(j, "set_digest", ruleset_digest(a->rules));
+	json_put_int(j, "set_refused", (int64_t)rules_refused);
 	json_put_int(j, "set_indicators", (int64_t)ruleset_count(a->rules, INDICATOR_NONE));
 	json_put_text(j, "set_state",
 		      a->partial                                     ? "partial"
@@ -82,7 +83,7 @@ void status_json(struct buf *out, const struct status *s)
 	put_time(j, "started", s->started_us);
 	put_list(j, "interfaces", &s->conf->interfaces);
 	json_put_text(j, "capture", !s->captures_up ? "down" : s->captures_up < s->captures ? "partly up" : "up");
-	put_rules(j, s->armed);
+	put_rules(j, s->armed, s->rules_refused);
 	put_sets(j, s->sync);
 	put_output(j, s->output);
 	for (int i = 0; i < LEDGER_COUNT; i++)

@@ -17,6 +17,7 @@ struct status {
 	const struct ledger *ledger;
 	const struct output_stats *output;
 	int64_t started_us;
+	uint64_t rules_refused; /* reloads of rules.files that were refused */
 	struct rulesync *sync; /* NULL = none */
 };
 

@@ -46,8 +46,15 @@ trap 'wire_down; leave' EXIT
 hits=$("$tools/generate" dns 3000 "$dir/dns.pcap" 50)
 cp "$dir/many.set" "$dir/live.set"
 start sensor ip netns exec "$wire_far" "$build/picket-sensor" -i wire1 -R "$dir/live.set" -o "$dir/alerts" \
-	--set sensor.id=s --set dpi.mode=off
+	--set sensor.id=s --set dpi.mode=off --set metrics.listen="unix:$dir/metrics.sock"
 sensor=$!
+figure() {
+	python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+print(s.makefile().read())' "$dir/metrics.sock" | grep -q "^$1\$"
+}
 said() { grep -qF -- "$1" "$dir/sensor"; }
 found() { grep -c '"where":"dns.query"' "$dir/alerts"; }
 times_said() { [ "$(grep -cF -- "$1" "$dir/sensor")" -ge "$2" ]; }
@@ -63,6 +70,7 @@ mv "$dir/cut.set" "$dir/live.set"
 kill -HUP "$sensor"
 until_ok 10 said "the set loaded before stays"
 contains "damaged" "$dir/sensor" "is damaged"
+until_ok 10 figure "picket_sensor_rules_refused_total 1"
 # The flows are the same: their hits are repeats, unless the sensor sees new ports.
 plays >/dev/null
 kill -USR1 "$sensor"
