@@ -14,6 +14,10 @@
 int cli_alerts(int argc, char **argv);
 int cli_sensors(int argc, char **argv);
 int cli_status(int argc, char **argv);
+/* picket allow|suppress|disable */
+int cli_allow(int argc, char **argv);
+int cli_suppress(int argc, char **argv);
+int cli_disable(int argc, char **argv);
 /* picket rules push|rollback|promote|withdraw|status */
 int cli_push(int argc, char **argv);
 int cli_rollback(int argc, char **argv);

@@ -189,7 +189,7 @@ static int push_rules(struct push *p)
 	int code;
 	if (!read_key(p))
 		return said(p, p->signing.key_path ? EXIT_ENVIRONMENT : EXIT_USAGE);
-	struct ruleset *r = rules_load_told(&p->files, p->signing.withdraw, &code);
+	struct ruleset *r = rules_load_all(&p->files, p->signing.withdraw, &p->signing.overrides, &code);
 	if (!r)
 		return code;
 	struct indicator_set set = ruleset_set_count(r) ? ruleset_set_at(r, 0) : (struct indicator_set){.id = ""};
@@ -342,6 +342,7 @@ static int finish(struct push *p, int code)
 {
 	cli_close(&p->cli);
 	sign_key_free(p->signing.key);
+	overrides_free(&p->signing.overrides);
 	free(p->files.v);
 	return code;
 }

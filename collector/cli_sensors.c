@@ -106,7 +106,8 @@ static const struct section {
 	const char *title, *names[16]; /* a name that ends in '.' is all that begin so */
 } sections[] = {
     {"sensor", {"connected", "seen", "collector", "address", "version", "site", "started", "time", "skew_ms"}},
-    {"rules", {"set_state", "set_digest", "set_indicators", "set_refused", "sets_", "sets.", "ring", "takes_sets"}},
+    {"rules",
+     {"set_state", "set_digest", "set_indicators", "set_refused", "sets_", "sets.", "ring", "takes_sets", "hidden."}},
     {"alerts", {"alerts.", "epoch", "stored", "spool_", "queue_lost", "refused_records", "reconnects"}},
     {"packets", {"capture", "interfaces", "packets.", "drops.", "capture."}},
     {"how they ended", {"end."}},

@@ -28,9 +28,15 @@ int rules_load_code(const struct diags *d)
 
 struct ruleset *rules_load_told(const struct rule_paths *p, bool allow_empty, int *code)
 {
+	return rules_load_all(p, allow_empty, NULL, code);
+}
+
+struct ruleset *rules_load_all(const struct rule_paths *p, bool allow_empty, struct overrides *o, int *code)
+{
 	struct diags d = {0};
 	bool partial = false;
-	struct ruleset *r = rulefile_load(p->v, p->n, allow_empty, &d, &partial);
+	struct rulefile_trust t = {.overrides = o};
+	struct ruleset *r = rulefile_load_trusted(p->v, p->n, allow_empty, &t, &d, &partial);
 	diag_print(&d, stderr);
 	*code = !r ? rules_load_code(&d) : partial ? EXIT_PARTIAL : EXIT_OK;
 	diag_free(&d);

@@ -10,6 +10,7 @@
 
 #include "common/diag.h"
 #include "rules/manifest.h"
+#include "rules/overrides.h"
 #include "rules/ruleset.h"
 
 int cli_rules(int argc, char **argv);
@@ -36,6 +37,8 @@ void rule_paths_add(struct rule_paths *p, const char *path);
 /* Loads; what is wrong goes to standard error. NULL: *code is the exit code;
  * otherwise it is EXIT_OK or EXIT_PARTIAL. */
 struct ruleset *rules_load_told(const struct rule_paths *p, bool allow_empty, int *code);
+/* The same, with what they suppress and disable. */
+struct ruleset *rules_load_all(const struct rule_paths *p, bool allow_empty, struct overrides *o, int *code);
 /* EXIT_ENVIRONMENT when a file could not be read, else EXIT_INVALID. */
 int rules_load_code(const struct diags *d);
 

@@ -227,7 +227,7 @@ int rules_sign(int argc, char **argv)
 	while (optind < argc)
 		rule_paths_add(&files, argv[optind++]);
 	int code;
-	struct ruleset *r = rules_load_told(&files, s.withdraw, &code);
+	struct ruleset *r = rules_load_all(&files, s.withdraw, &s.overrides, &code);
 	if (r && code == EXIT_PARTIAL)
 		code = failed("sign",
 			      &(struct err){"entries were left out, see above: a set is signed whole or not at all"},
@@ -235,6 +235,7 @@ int rules_sign(int argc, char **argv)
 	else if (r)
 		code = sign_to(r, &s, output, quiet);
 	ruleset_free(r);
+	overrides_free(&s.overrides);
 	sign_key_free(s.key);
 	free(files.v);
 	return code;

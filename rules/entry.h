@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/diag.h"
 #include "rules/manifest.h"
+#include "rules/overrides.h"
 #include "rules/rule_tests.h"
 #include "rules/rulefile.h"
 
@@ -39,10 +40,11 @@ struct rule_source {
 	int64_t set_valid_until_us;
 	struct entry defaults;
 	const struct manifest
-	    *signed_as;           /* NULL = no signed set: what this says of id, version, exercise and end counts */
-	struct rule_tests *tests; /* `test:` goes here; NULL = it is only checked */
-	bool no_files;            /* `file:` names nothing: the text came over the network */
-	size_t repeats_told;      /* duplicates that were reported one by one */
+	    *signed_as;              /* NULL = no signed set: what this says of id, version, exercise and end counts */
+	struct overrides *overrides; /* `suppress:` and `disable:` go here; NULL = they are only checked */
+	struct rule_tests *tests;    /* `test:` goes here; NULL = it is only checked */
+	bool no_files;               /* `file:` names nothing: the text came over the network */
+	size_t repeats_told;         /* duplicates that were reported one by one */
 };
 
 /* Adds the set's head to the rule set. Without an id the file's name serves. */

@@ -84,7 +84,7 @@ bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rul
 		buf_free(&text);
 		return false;
 	}
-	struct rule_source s = {.b = b, .d = d, .count = count, .file = path};
+	struct rule_source s = {.b = b, .d = d, .count = count, .file = path, .overrides = t ? t->overrides : NULL};
 	s.defaults.i.severity = SEVERITY_MEDIUM;
 	s.defaults.i.confidence = CONFIDENCE_DEFAULT;
 	if (signed_set_looks(text.p, text.n))

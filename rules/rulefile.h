@@ -19,6 +19,7 @@ struct rulefile_trust {
 	const struct trust *keys;
 	bool required; /* files without a signature are refused */
 	int64_t now_us;
+	struct overrides *overrides; /* what the files suppress and disable is added; may be NULL */
 };
 
 /* Reads one file into b: YAML by content or the ending .yaml/.yml; CSV with or

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/yaml.h"
+#include "rules/canon.h"
 #include "rules/rulefile_csv.h"
 #include "rules/rulefile_file.h"
 
@@ -286,6 +287,7 @@ struct full_entry {
 	int64_t expires_us;
 	char *path; /* file: */
 	struct rule_tests tests;
+	char *id, *source; /* suppress:, disable: */
 };
 
 static void unknown_field(struct reader *r, struct entry *e, const char *name, struct diag_place at,
@@ -341,6 +343,8 @@ static void end_full(struct full_entry *f)
 	free(f->reason);
 	free(f->path);
 	rule_tests_free(&f->tests);
+	free(f->id);
+	free(f->source);
 }
 
 /* `type: domain, value: x` says what `domain: x` says. */
@@ -499,10 +503,10 @@ static void take_expires(struct reader *r, struct full_entry *f)
 
 static void allow_item(struct reader *r, struct yaml_event item)
 {
-	static const char *const own[] = {"reason", "expires", "type", "value", NULL};
+	static const char *const own[] = {"reason", "expires", "by", "type", "value", NULL};
 	struct full_entry f = {0};
 	struct diag_place at, start = place(r, item);
-	char name[NAME_LEN];
+	char name[NAME_LEN], *by = NULL;
 	if (item.kind != YAML_MAP) {
 		wrong_kind(r, NULL, item, "allow", "an entry such as {domain: update.example, reason: \"vendor\"}");
 		return;
@@ -517,6 +521,8 @@ static void allow_item(struct reader *r, struct yaml_event item)
 			take_text(r, &f, name, &f.type_name, &f.type_at);
 		else if (strcmp(name, "reason") == 0)
 			take_text(r, &f, name, &f.reason, &at);
+		else if (strcmp(name, "by") == 0)
+			take_text(r, &f, name, &by, &at);
 		else if (strcmp(name, "expires") == 0)
 			take_expires(r, &f);
 		else
@@ -526,7 +532,91 @@ static void allow_item(struct reader *r, struct yaml_event item)
 		settle_type(r, &f, start);
 		add_allowed(r, &f);
 	}
+	free(by);
 	end_full(&f);
+}
+
+/* ---- suppress: and disable: ---- */
+
+static char *given(char **text)
+{
+	char *t = *text;
+	*text = NULL;
+	return t;
+}
+
+static void add_override(struct reader *r, struct full_entry *f, enum override_verb verb, struct diag_place at)
+{
+	struct override o = {.verb = verb, .type = f->e.i.type, .expires_us = f->expires_us};
+	struct canon c;
+	struct err why = {""};
+	if (f->source && !(o.has_source = prefix_parse(f->source, strlen(f->source), &o.source)))
+		entry_error(r->s, &f->e, at, "bad-source", "source: \"%s\" is no address and no prefix", f->source);
+	if (!f->id && !f->e.bad && !canon_rule(f->e.i.type, f->value, strlen(f->value), &c, &why))
+		entry_error(r->s, &f->e, f->e.value_at, "bad-value", "%s", why.text);
+	if (f->e.bad || !r->s->overrides)
+		return;
+	o.value = f->id ? NULL : given(&f->value);
+	o.type = f->id ? INDICATOR_NONE : o.type;
+	o.id = given(&f->id);
+	o.reason = given(&f->reason);
+	if (!overrides_add(r->s->overrides, &o))
+		entry_error(r->s, &f->e, at, "too-many", "more than %d entries are given", OVERRIDES_MAX);
+}
+
+static void override_field(struct reader *r, struct full_entry *f, const char *name, char **by, struct diag_place at)
+{
+	static const char *const own[] = {"id", "source", "reason", "expires", "by", "type", "value", NULL};
+	enum indicator_type t = indicator_type_parse(name, strlen(name));
+	if (t)
+		take_value(r, f, t, name);
+	else if (strcmp(name, "value") == 0)
+		take_value(r, f, f->e.i.type, name);
+	else if (strcmp(name, "type") == 0)
+		take_text(r, f, name, &f->type_name, &f->type_at);
+	else if (strcmp(name, "id") == 0)
+		take_text(r, f, name, &f->id, &at);
+	else if (strcmp(name, "source") == 0)
+		take_text(r, f, name, &f->source, &at);
+	else if (strcmp(name, "reason") == 0)
+		take_text(r, f, name, &f->reason, &at);
+	else if (strcmp(name, "by") == 0)
+		take_text(r, f, name, by, &at);
+	else if (strcmp(name, "expires") == 0)
+		take_expires(r, f);
+	else
+		unknown_field(r, &f->e, name, at, own);
+}
+
+static void override_item(struct reader *r, struct yaml_event item, enum override_verb verb)
+{
+	struct full_entry f = {0};
+	struct diag_place at, start = place(r, item);
+	char name[NAME_LEN], *by = NULL;
+	if (item.kind != YAML_MAP) {
+		wrong_kind(r, NULL, item, override_names[verb],
+			   "an entry such as {domain: bad.example, reason: \"…\"}");
+		return;
+	}
+	while (next_key(r, &f.e, name, &at))
+		override_field(r, &f, name, &by, at);
+	if (whole(r)) {
+		if (!f.id || f.value)
+			settle_type(r, &f, start);
+		add_override(r, &f, verb, start);
+	}
+	free(by);
+	end_full(&f);
+}
+
+static void suppress_item(struct reader *r, struct yaml_event item)
+{
+	override_item(r, item, OVERRIDE_SUPPRESS);
+}
+
+static void disable_item(struct reader *r, struct yaml_event item)
+{
+	override_item(r, item, OVERRIDE_DISABLE);
 }
 
 /* ---- file: ---- */
@@ -730,11 +820,15 @@ static void section(struct reader *r, struct head *h, const char *name, struct d
 	static const struct {
 		const char *name;
 		item_fn *item;
-	} lists[] = {{"indicators", indicator_item}, {"allow", allow_item}, {"file", file_item}};
+	} lists[] = {{"indicators", indicator_item},
+		     {"allow", allow_item},
+		     {"file", file_item},
+		     {"suppress", suppress_item},
+		     {"disable", disable_item}};
 	r->type = indicator_type_parse(name, strlen(name));
 	r->item = r->type ? plain_item : NULL;
 	r->indent = 0;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		if (strcmp(lists[i].name, name) == 0)
 			r->item = lists[i].item;
 	if (strcmp(name, "set") == 0 || strcmp(name, "defaults") == 0) {
@@ -749,7 +843,8 @@ static void section(struct reader *r, struct head *h, const char *name, struct d
 		r->list_line[r->type] = at.line;
 		read_items(r, name, next(r));
 	} else {
-		static const char *const own[] = {"set", "defaults", "file", "indicators", "allow", "test", NULL};
+		static const char *const own[] = {"set",      "defaults", "file", "indicators", "allow",
+						  "suppress", "disable",  "test", NULL};
 		unknown_field(r, NULL, name, at, own);
 	}
 	r->item = whole(r) ? NULL : r->item;

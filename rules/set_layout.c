@@ -64,6 +64,35 @@ static void write_allowed(struct buf *b, const struct ruleset *r)
 	}
 }
 
+static void write_override(struct buf *b, const struct override *o)
+{
+	char address[ADDR_TEXT_LEN];
+	if (o->id)
+		buf_printf(b, "  - {id: "), quoted(b, o->id);
+	else
+		buf_printf(b, "  - {type: %s, value: ", indicator_type_name(o->type)), quoted(b, o->value);
+	if (o->has_source)
+		buf_printf(b, ", source: \"%s/%u\"", addr_format(&o->source.addr, address), o->source.length);
+	field(b, "reason", o->reason);
+	time_field(b, "expires", o->expires_us);
+	buf_printf(b, "}\n");
+}
+
+static void write_overrides(struct buf *b, const struct overrides *o)
+{
+	for (int verb = 0; o && verb < OVERRIDE_VERB_COUNT; verb++) {
+		bool any = false;
+		for (size_t i = 0; i < o->n; i++) {
+			if ((int)o->v[i].verb != verb)
+				continue;
+			if (!any)
+				buf_printf(b, "%s:\n", override_names[verb]);
+			any = true;
+			write_override(b, &o->v[i]);
+		}
+	}
+}
+
 static bool blank(char c)
 {
 	return c == ' ' || c == '\n' || c == '\r';
@@ -144,7 +173,8 @@ static size_t sorted(struct buf *out, const struct buf *rows, const size_t *end,
 	return kept;
 }
 
-bool set_layout(const struct ruleset *r, uint32_t version, struct buf *out, size_t *count, struct err *e)
+bool set_layout(const struct ruleset *r, const struct overrides *o, uint32_t version, struct buf *out, size_t *count,
+		struct err *e)
 {
 	size_t n = ruleset_count(r, INDICATOR_NONE);
 	if (ruleset_set_count(r) != 1)
@@ -155,6 +185,7 @@ bool set_layout(const struct ruleset *r, uint32_t version, struct buf *out, size
 	bool ok = true;
 	write_head(out, &s, version);
 	write_allowed(out, r);
+	write_overrides(out, o);
 	buf_add(out, SET_LINES_DIVIDER SET_LINES_COLUMNS, strlen(SET_LINES_DIVIDER SET_LINES_COLUMNS));
 	for (ruleset_ref k = 0; ok && k < n; k++) {
 		struct ruleset_room room;
@@ -166,7 +197,8 @@ bool set_layout(const struct ruleset *r, uint32_t version, struct buf *out, size
 			write_row(&rows, &i, &s);
 		end[k] = rows.n;
 	}
-	*count = ok ? sorted(out, &rows, end, n) : 0;
+	size_t hiding = o ? o->n : 0;
+	*count = ok ? sorted(out, &rows, end, n) + ruleset_allow_count(r) + hiding : 0;
 	buf_free(&rows);
 	free(end);
 	return ok;

@@ -99,6 +99,11 @@ bool set_lines_count(struct bytes content, size_t *rows, struct err *e)
 	*rows = 0;
 	if (!walk_over(&w, content, &head))
 		return misplaced(e);
+	for (const uint8_t *p = content.p, *end = p + head; p < end;) { /* allow:, suppress:, disable: */
+		const uint8_t *next = memchr(p, '\n', (size_t)(end - p));
+		*rows += end - p > 4 && memcmp(p, "  - ", 4) == 0;
+		p = next ? next + 1 : end;
+	}
 	while (walk_next(&w))
 		++*rows;
 	return !w.bad || misplaced(e);

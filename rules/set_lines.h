@@ -35,7 +35,7 @@ int set_lines_order(struct bytes a, struct bytes b); /* as strcmp() */
 /* Reads a content into s; findings carry the line within it plus lines_before. */
 void set_lines_read(struct rule_source *s, const char *text, size_t n, unsigned lines_before);
 
-/* How many rows it has and whether it is laid out as above: each row once and in
+/* How many entries it has (rows, and those of allow:, suppress:, disable:) and whether it is laid out as above: each row once and in
  * order, ending in a newline. */
 bool set_lines_count(struct bytes content, size_t *rows, struct err *e);
 

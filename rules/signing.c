@@ -96,7 +96,7 @@ bool signing_make(const struct ruleset *r, const struct signing *s, struct buf *
 {
 	struct buf content = {0};
 	size_t count = 0;
-	bool ok = fill(r, s, m, e) && set_layout(r, (uint32_t)m->version, &content, &count, e);
+	bool ok = fill(r, s, m, e) && set_layout(r, &s->overrides, (uint32_t)m->version, &content, &count, e);
 	if (ok && count && s->withdraw)
 		ok = err_set(e, "set \"%s\" has %zu indicators: a set that is withdrawn has none", m->set, count);
 	if (ok && !count && !s->withdraw)

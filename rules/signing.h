@@ -4,6 +4,7 @@
 
 #include "common/buf.h"
 #include "rules/manifest.h"
+#include "rules/overrides.h"
 #include "rules/ruleset.h"
 
 struct signing {
@@ -12,8 +13,9 @@ struct signing {
 	uint32_t version;     /* 0 = the set's own */
 	char previous[MANIFEST_DIGEST_LEN];
 	enum urgency priority;
-	const char *exercise; /* NULL = the set's own */
-	int64_t until_us;     /* not valid for longer than this; 0 = as long as the set says */
+	const char *exercise;       /* NULL = the set's own */
+	int64_t until_us;           /* not valid for longer than this; 0 = as long as the set says */
+	struct overrides overrides; /* what the files suppress and disable; the caller's */
 	bool withdraw, shrink;
 	int64_t now_us;
 };

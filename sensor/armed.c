@@ -30,10 +30,16 @@ struct armed *armed_load_trusted(const char *const *paths, size_t n, bool allow_
 {
 	bool partial = false;
 	struct err e;
-	struct ruleset *rules = rulefile_load_trusted(paths, n, allow_empty, t, d, &partial);
+	struct overrides overrides = {0};
+	struct rulefile_trust with = t ? *t : (struct rulefile_trust){.now_us = 0};
+	with.overrides = &overrides;
+	struct ruleset *rules = rulefile_load_trusted(paths, n, allow_empty, &with, d, &partial);
 	struct armed *a = rules ? armed_new(rules, partial, generation, &e) : NULL;
 	if (rules && !a)
 		diag_add(d, DIAG_ERROR, (struct diag_place){.file = n ? paths[0] : NULL}, "patterns", "%s", e.text);
+	if (a)
+		a->hiding = hiding_new(a->rules, &overrides);
+	overrides_free(&overrides);
 	return a;
 }
 
@@ -41,6 +47,7 @@ void armed_free(struct armed *a)
 {
 	if (!a)
 		return;
+	hiding_free(a->hiding);
 	pattern_db_free(a->patterns);
 	ruleset_free(a->rules);
 	free(a);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/diag.h"
+#include "rules/hiding.h"
 #include "rules/pattern.h"
 #include "rules/rulefile.h"
 #include "rules/ruleset.h"
@@ -16,6 +17,7 @@ struct armed {
 	struct ruleset *rules;
 	struct pattern_db *patterns; /* NULL: the set holds none */
 	uint16_t generation;         /* 1.. : flows remember which one their addresses were matched against */
+	struct hiding *hiding;       /* what is suppressed and disabled; NULL: nothing */
 	bool partial;                /* something of the files did not load */
 };
 

@@ -41,6 +41,10 @@ static struct alert_flow tell_flow(const struct inspect *in, const struct detect
 void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *value, size_t n)
 {
 	struct detector *d = in->owner;
+	if (hiding_asks(d->hiding, ref, &in->src, &in->dest, in->ts_us)) {
+		ledger_count(d->ledger, LEDGER_ALERTS_HIDDEN);
+		return;
+	}
 	bool first = seen_add(d->seen, (uint32_t)in->flow_id, ref, (uint16_t)w);
 	ledger_count(d->ledger, first ? LEDGER_ALERTS : LEDGER_ALERT_REPEATS);
 	struct alert a = {

@@ -4,6 +4,7 @@
 #define SENSOR_DETECT_H
 
 #include "rules/alert.h"
+#include "rules/hiding.h"
 #include "sensor/inspect.h"
 #include "sensor/packet.h"
 #include "sensor/seen.h"
@@ -17,6 +18,7 @@ struct heuristic_tap;
 
 struct detector {
 	const struct ruleset *rules;
+	struct hiding *hiding; /* of the same set; NULL: nothing is hidden */
 	const struct alert_origin *origin;
 	struct ledger *ledger;
 	struct seen *seen;

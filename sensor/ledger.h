@@ -76,6 +76,7 @@
 	X(ALERTS, "alerts.raised", "alerts: one per indicator, flow and place")              \
 	X(ALERT_REPEATS, "alerts.repeats", "further hits of the same indicator on the same flow and place") \
 	X(ALERTS_ALLOWED, "alerts.allowed", "hits that the allow list took away")            \
+	X(ALERTS_HIDDEN, "alerts.hidden", "hits of indicators that are suppressed there, or disabled") \
 	X(ALERTS_LOST, "alerts.lost", "alerts that could not be queued or spooled")          \
 	X(HITS_DROPPED, "alerts.hits_dropped", "hits beyond the limit per observable")
 

@@ -74,6 +74,21 @@ static void put_sets(struct json *j, struct rulesync *sync)
 	rulesync_each(sync, put_set, &t);
 }
 
+#define HIDING_TOLD 16
+
+static void put_hidden(void *owner, const struct override *o, uint64_t hidden)
+{
+	struct telling *t = owner;
+	char key[200], source[ADDR_TEXT_LEN + 8] = "", address[ADDR_TEXT_LEN];
+	if (!hidden || t->n++ >= HIDING_TOLD)
+		return;
+	if (o->has_source)
+		snprintf(source, sizeof(source), " %s/%u", addr_format(&o->source.addr, address), o->source.length);
+	snprintf(key, sizeof(key), "hidden.%s %s %.80s%s", override_names[o->verb],
+		 o->id ? "id" : indicator_type_name(o->type), o->id ? o->id : o->value, source);
+	json_put_int(t->j, key, (int64_t)hidden);
+}
+
 void status_json(struct buf *out, const struct status *s)
 {
 	struct json *j = json_map();
@@ -85,6 +100,7 @@ void status_json(struct buf *out, const struct status *s)
 	json_put_text(j, "capture", !s->captures_up ? "down" : s->captures_up < s->captures ? "partly up" : "up");
 	put_rules(j, s->armed, s->rules_refused);
 	put_sets(j, s->sync);
+	hiding_each(s->armed->hiding, put_hidden, &(struct telling){.j = j});
 	put_output(j, s->output);
 	for (int i = 0; i < LEDGER_COUNT; i++)
 		json_put_int(j, ledger_name((enum ledger_id)i), (int64_t)s->ledger->v[i]);

@@ -239,6 +239,7 @@ static bool take_rules(struct worker *w, const struct armed *a, struct err *e)
 	pattern_scratch_free(w->scratch);
 	w->scratch = scratch;
 	w->detector.rules = a->rules;
+	w->detector.hiding = a->hiding;
 	w->generation = a->generation;
 	seen_clear(w->detector.seen);
 	classifier_mode(w->classifier, armed_dpi_mode(a, w->dpi_configured));

@@ -10,7 +10,7 @@ _picket() {
 	--state) words='new acknowledged closed false_positive open all' ;;
 	esac
 	if [ -z "$words" ] && [ "$COMP_CWORD" -eq 1 ]; then
-		words='scan rules why alerts sensors exercise partner sighting bundle status sandbox help'
+		words='scan rules why allow suppress disable alerts sensors exercise partner sighting bundle status sandbox help'
 	elif [ -z "$words" ]; then
 		case ${COMP_WORDS[1]}:$word in
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;
@@ -18,6 +18,8 @@ _picket() {
 		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
 		rules:-*) words='--junit --key --output --keys --set-version --previous --priority --exercise --withdraw --allow-shrink --bump --ring --wait --timeout --to --redis --redis-user --json --help' ;;
 		rules:*) words='compile lint diff import export keygen sign verify test push rollback promote withdraw status why' ;;
+		allow:-* | suppress:-* | disable:-*) words='--reason --expires --permanent --source --set --key --wait --json --redis --redis-user --help' ;;
+		allow:* | suppress:* | disable:*) words='add rm list' ;;
 		alerts:*) words='list show tail ack close fp reopen' ;;
 		sensors:*) words='list show' ;;
 		partner:-*) words='--json --reason --in --out --to --priority --exercise --policies --org --verify --head --expect --redis --redis-user --help' ;;

@@ -1,0 +1,224 @@
+/* suppress: and disable: from the file to what a hit is asked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "rules/hiding.h"
+#include "rules/rulefile.h"
+#include "rules/set_layout.h"
+#include "rules/set_lines.h"
+
+static char path[] = "/tmp/test_overrides.XXXXXX";
+
+static struct ruleset *load(const char *text, struct overrides *o, size_t *errors)
+{
+	const char *name = path;
+	struct diags d = {0};
+	struct rulefile_trust t = {.overrides = o};
+	bool partial;
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	struct ruleset *r = rulefile_load_trusted(&name, 1, true, &t, &d, &partial);
+	if (errors)
+		*errors = d.count[DIAG_ERROR];
+	diag_free(&d);
+	return r;
+}
+
+static ruleset_ref ref_of(const struct ruleset *r, const char *id)
+{
+	for (ruleset_ref k = 0; k < ruleset_count(r, INDICATOR_NONE); k++) {
+		struct ruleset_room room;
+		if (strcmp(ruleset_indicator_in(r, k, &room).id, id) == 0)
+			return k;
+	}
+	fail_msg("no %s", id);
+	return 0;
+}
+
+static const char text[] =
+    "set: {id: s, version: 1}\n"
+    "indicators:\n"
+    "  - {id: A, domain: a.example}\n"
+    "  - {id: B, domain: b.example}\n"
+    "  - {id: C, domain: c.example}\n"
+    "  - {id: C2, hostname: c.example}\n"
+    "  - {id: D, ip: 198.51.100.7}\n"
+    "  - {id: E, domain: sub.c.example}\n"
+    "suppress:\n"
+    "  - {domain: A.example., source: 10.0.0.0/8, reason: \"scanner\", by: ito}\n"
+    "  - {ip: \"::ffff:198.51.100.7\", source: \"2001:db8::/32\", reason: r, expires: 2030-01-01}\n"
+    "disable:\n"
+    "  - {id: B, reason: \"too broad\"}\n"
+    "  - {type: domain, value: c.example, reason: r}\n"
+    "  - {domain: nobody.example, reason: r}\n";
+
+static struct addr address(const char *words)
+{
+	struct addr a;
+	assert_true(addr_parse(words, strlen(words), &a));
+	return a;
+}
+
+struct counts {
+	size_t entries;
+	uint64_t sum;
+};
+
+static void count(void *owner, const struct override *o, uint64_t hidden)
+{
+	struct counts *c = owner;
+	(void)o;
+	c->entries++;
+	c->sum += hidden;
+}
+
+static bool hides(struct hiding *h, const struct ruleset *r, const char *id, const char *src, const char *dest,
+		  const char *when)
+{
+	struct addr a = address(src), b = address(dest);
+	int64_t now_us;
+	assert_true(clock_parse(when, &now_us));
+	return hiding_asks(h, ref_of(r, id), &a, &b, now_us);
+}
+
+static void what_is_hidden(void **state)
+{
+	static const struct {
+		const char *id, *src, *dest, *when;
+		bool hidden;
+	} cases[] = {
+	    {"A", "10.1.2.3", "203.0.113.1", "2026-01-01", true},
+	    {"A", "203.0.113.1", "10.1.2.3", "2026-01-01", true}, /* either end */
+	    {"A", "11.1.2.3", "203.0.113.1", "2026-01-01", false},
+	    {"B", "11.1.2.3", "203.0.113.1", "2026-01-01", true},
+	    {"C", "11.1.2.3", "203.0.113.1", "2026-01-01", true},
+	    {"C2", "11.1.2.3", "203.0.113.1", "2026-01-01", false}, /* another type */
+	    {"E", "11.1.2.3", "203.0.113.1", "2026-01-01", false},  /* below it is another indicator */
+	    {"D", "2001:db8::1", "2001:db8::2", "2029-12-31", true},
+	    {"D", "2001:db8::1", "2001:db8::2", "2030-01-01", false}, /* its end */
+	    {"D", "10.1.2.3", "203.0.113.1", "2026-01-01", false},
+	};
+	struct overrides o = {0};
+	struct ruleset *r = load(text, &o, NULL);
+	struct counts c = {0};
+	uint64_t expected = 0;
+	(void)state;
+	assert_int_equal(o.n, 5);
+	struct hiding *h = hiding_new(r, &o);
+	assert_int_equal(o.n, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		if (hides(h, r, cases[i].id, cases[i].src, cases[i].dest, cases[i].when) != cases[i].hidden)
+			fail_msg("case %zu: %s", i, cases[i].id);
+		expected += cases[i].hidden;
+	}
+	hiding_each(h, count, &c);
+	assert_int_equal(c.entries, 5);
+	assert_int_equal(c.sum, expected);
+	/* a set that comes after it goes on counting; other entries begin at nothing */
+	struct overrides again = {0};
+	struct ruleset *next = load(text, &again, NULL);
+	struct hiding *h2 = hiding_new(next, &again);
+	hiding_inherit(h2, h);
+	c = (struct counts){0};
+	hiding_each(h2, count, &c);
+	assert_int_equal(c.sum, expected);
+	hiding_inherit(h2, NULL);
+	hiding_free(h2);
+	ruleset_free(next);
+	hiding_free(h);
+	ruleset_free(r);
+	struct addr a = address("10.0.0.1");
+	assert_false(hiding_asks(NULL, 0, &a, &a, 0));
+	assert_null(hiding_new(NULL, &again));
+}
+
+static void mistakes_are_told(void **state)
+{
+	static const char *const bad[] = {"disable: [{reason: x}]",
+					  "disable: [x]",
+					  "disable: [{domain: \"bad..x\"}]",
+					  "suppress: [{domain: a.example, source: 10.0.0.0/33}]",
+					  "suppress: [{domain: a.example, sauce: 10.0.0.0/8}]",
+					  "suppress: [{domain: a.example, expires: soon}]",
+					  "disable: [{type: domian, value: a.example}]"};
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct overrides o = {0};
+		size_t errors = 0;
+		char all[256];
+		snprintf(all, sizeof(all), "set: {id: s}\ndomain: [a.example]\n%s\n", bad[i]);
+		struct ruleset *r = load(all, &o, &errors);
+		if (!errors || o.n)
+			fail_msg("taken: %s", bad[i]);
+		assert_int_equal(ruleset_count(r, INDICATOR_NONE), 1); /* the rest loads */
+		ruleset_free(r);
+		overrides_free(&o);
+	}
+}
+
+/* They are part of a set's layout, and counted. */
+static void they_are_laid_out(void **state)
+{
+	struct overrides o = {0}, again = {0};
+	struct ruleset *r = load(text, &o, NULL);
+	struct buf out = {0}, twice = {0};
+	struct err e = {""};
+	size_t n, rows;
+	(void)state;
+	assert_true(set_layout(r, &o, 1, &out, &n, &e));
+	assert_int_equal(n, 11);
+	assert_true(set_lines_count((struct bytes){out.p, out.n}, &rows, &e));
+	assert_int_equal(rows, 11);
+	struct ruleset_builder *b = ruleset_builder_new();
+	struct diags d = {0};
+	struct rulefile_count count_ = {0};
+	struct rule_source s = {.b = b, .d = &d, .count = &count_, .file = "s", .overrides = &again};
+	set_lines_read(&s, (const char *)out.p, out.n, 0);
+	source_close(&s);
+	assert_int_equal(d.n, 0);
+	struct ruleset *r2 = ruleset_build(b, &e);
+	assert_true(set_layout(r2, &again, 1, &twice, &n, &e));
+	assert_int_equal(twice.n, out.n);
+	assert_memory_equal(twice.p, out.p, out.n);
+	ruleset_builder_free(b);
+	ruleset_free(r);
+	ruleset_free(r2);
+	overrides_free(&o);
+	overrides_free(&again);
+	buf_free(&out);
+	buf_free(&twice);
+}
+
+static int make_path(void **state)
+{
+	(void)state;
+	int fd = mkstemp(path);
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int drop_path(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_hidden),
+	    cmocka_unit_test(mistakes_are_told),
+	    cmocka_unit_test(they_are_laid_out),
+	};
+	return cmocka_run_group_tests(tests, make_path, drop_path);
+}
