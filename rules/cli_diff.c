@@ -28,6 +28,14 @@ static const char diff_help[] =
     "OLD and NEW are rule files, compiled sets or folders. Exit code: 0 done, 1 --exit-code, 2 usage,\n"
     "3 rules invalid, 4 a file cannot be read, 5 some entries did not load.\n";
 
+static const char changelog_help[] =
+    "usage: picket rules changelog [--at TIME] OLD NEW\n"
+    "What an update changes, for people: Markdown, a section for each set, with its producer and versions.\n"
+    "\n"
+    "      --at TIME  judge expiry at this time (RFC 3339) instead of now\n"
+    "\n"
+    "OLD and NEW are rule files, signed or compiled sets, or folders. Exit codes are those of diff.\n";
+
 enum change { ADDED_NOW = 0, REMOVED, CHANGED, RETYPED, EXPIRED, CHANGE_COUNT };
 static const char *const change_names[CHANGE_COUNT] = {"added", "removed", "changed", "retyped", "expired"};
 static const char change_marks[] = "+-~>x";
@@ -44,6 +52,8 @@ struct diff_run {
 	size_t sets_n, total;
 	int64_t now_us;
 	bool json, summary;
+	bool markdown;
+	const char *only; /* markdown: the set that is told of; NULL = all are counted */
 };
 
 static size_t *counts_of(struct diff_run *u, const char *set)
@@ -73,6 +83,8 @@ static void add_sets(struct diff_run *u, const struct ruleset *r)
 static void tell(struct diff_run *u, enum change c, const struct indicator *i, const char *set, const char *what)
 {
 	char value[512], id[160], detail[1024];
+	if (u->only && strcmp(set, u->only) != 0)
+		return;
 	u->total++;
 	counts_of(u, set)[c]++;
 	if (u->summary)
@@ -89,6 +101,12 @@ static void tell(struct diff_run *u, enum change c, const struct indicator *i, c
 		printf("%.*s\n", (int)line.n, (const char *)line.p);
 		buf_free(&line);
 		json_drop(o);
+		return;
+	}
+	if (u->markdown) {
+		printf("* %s %s `%s`%s%s\n", change_names[c], indicator_type_name(i->type),
+		       text_clean(value, sizeof(value), i->value, strlen(i->value)), *what ? ": " : "",
+		       text_clean(detail, sizeof(detail), what, strlen(what)));
 		return;
 	}
 	printf("%c %s %s [%s]%s%s\n", change_marks[c], indicator_type_name(i->type),
@@ -250,15 +268,72 @@ static void judge_new(struct diff_run *u, ruleset_ref k)
 	buf_free(&what);
 }
 
-static int run(struct diff_run *u, bool exit_code)
+static void judge_all(struct diff_run *u)
 {
-	add_sets(u, u->old);
-	add_sets(u, u->new);
 	for (ruleset_ref k = 0; k < ruleset_count(u->old, INDICATOR_NONE); k++)
 		judge_old(u, k);
 	for (ruleset_ref k = 0; k < ruleset_count(u->new, INDICATOR_NONE); k++)
 		judge_new(u, k);
-	tell_sets(u);
+}
+
+/* The set's head in r; a zeroed one when it is not there. */
+static struct indicator_set head_in(const struct ruleset *r, const char *id)
+{
+	for (size_t k = 0; k < ruleset_set_count(r); k++)
+		if (strcmp(ruleset_set_at(r, k).id, id) == 0)
+			return ruleset_set_at(r, k);
+	return (struct indicator_set){0};
+}
+
+static void tell_heading(const struct diff_run *u, const struct set_change *s)
+{
+	struct indicator_set was = head_in(u->old, s->id), is = head_in(u->new, s->id);
+	const char *producer = is.producer ? is.producer : was.producer ? was.producer : "no producer named";
+	char id[160], by[300];
+	printf("## %s, %s, ", text_clean(id, sizeof(id), s->id, strlen(s->id)),
+	       text_clean(by, sizeof(by), producer, strlen(producer)));
+	if (!was.id)
+		printf("new, version %u\n\n", is.version);
+	else if (!is.id)
+		printf("version %u, gone\n\n", was.version);
+	else
+		printf("version %u to %u\n\n", was.version, is.version);
+	for (int c = 0; c < CHANGE_COUNT; c++)
+		printf("%s%zu %s", c ? ", " : "", s->n[c], change_names[c]);
+	printf("\n\n");
+}
+
+/* Counts first, then set by set. */
+static void changelog(struct diff_run *u)
+{
+	u->summary = true;
+	judge_all(u);
+	u->summary = false;
+	for (size_t k = 0; k < u->sets_n; k++) {
+		size_t any = 0;
+		for (int c = 0; c < CHANGE_COUNT; c++)
+			any += u->sets[k].n[c];
+		if (!any)
+			continue;
+		tell_heading(u, &u->sets[k]);
+		u->only = u->sets[k].id;
+		judge_all(u);
+		putchar('\n');
+	}
+	if (!u->total)
+		puts("Nothing changed.");
+}
+
+static int run(struct diff_run *u, bool exit_code)
+{
+	add_sets(u, u->old);
+	add_sets(u, u->new);
+	if (u->markdown) {
+		changelog(u);
+	} else {
+		judge_all(u);
+		tell_sets(u);
+	}
 	free(u->sets);
 	return exit_code && u->total ? EXIT_FINDINGS : EXIT_OK;
 }
@@ -272,6 +347,21 @@ static struct ruleset *load_one(const char *path, int *code)
 	return r;
 }
 
+static int of_two(struct diff_run *u, const char *old_path, const char *new_path, bool exit_code)
+{
+	int code = EXIT_OK;
+	struct ruleset *old = load_one(old_path, &code), *new = old ? load_one(new_path, &code) : NULL;
+	u->old = old;
+	u->new = new;
+	if (new) {
+		int found = run(u, exit_code);
+		code = found != EXIT_OK ? found : code;
+	}
+	ruleset_free(old);
+	ruleset_free(new);
+	return code;
+}
+
 int rules_diff(int argc, char **argv)
 {
 	static const struct option options[] = {{"json", 0, NULL, 'j'}, {"summary", 0, NULL, 's'},
@@ -279,7 +369,6 @@ int rules_diff(int argc, char **argv)
 						{"help", 0, NULL, 'h'}, {0}};
 	struct diff_run u = {.now_us = clock_wall_us()};
 	bool exit_code = false;
-	int code = EXIT_OK;
 	optind = 0;
 	for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
 		if (c == 'h')
@@ -294,14 +383,23 @@ int rules_diff(int argc, char **argv)
 	}
 	if (argc - optind != 2)
 		return rules_usage("diff", "expected OLD NEW");
-	struct ruleset *old = load_one(argv[optind], &code), *new = old ? load_one(argv[optind + 1], &code) : NULL;
-	u.old = old;
-	u.new = new;
-	if (new) {
-		int found = run(&u, exit_code);
-		code = found != EXIT_OK ? found : code;
+	return of_two(&u, argv[optind], argv[optind + 1], exit_code);
+}
+
+int rules_changelog(int argc, char **argv)
+{
+	static const struct option options[] = {{"at", 1, NULL, 'a'}, {"help", 0, NULL, 'h'}, {0}};
+	struct diff_run u = {.now_us = clock_wall_us(), .markdown = true};
+	optind = 0;
+	for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+		if (c == 'h')
+			return fputs(changelog_help, stdout), EXIT_OK;
+		if (c == '?')
+			return EXIT_USAGE;
+		if (c == 'a' && !clock_parse(optarg, &u.now_us))
+			return rules_usage("changelog", "--at: \"%s\" is no time such as 2027-03-01T00:00:00Z", optarg);
 	}
-	ruleset_free(old);
-	ruleset_free(new);
-	return code;
+	if (argc - optind != 2)
+		return rules_usage("changelog", "expected OLD NEW");
+	return of_two(&u, argv[optind], argv[optind + 1], false);
 }

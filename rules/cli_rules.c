@@ -159,6 +159,9 @@ static const struct {
     {"compile", "rule files into one compiled set", rules_compile},
     {"lint", "every flaw of rule files, with its place and what to do", rules_lint},
     {"diff", "what an update of a set would change", rules_diff},
+    {"changelog", "the same for people, set by set (Markdown)", rules_changelog},
+    {"fmt", "one layout of the text; comments stay", rules_fmt},
+    {"report", "expiry, overlap and cost of sets", rules_report},
     {"import", "other formats into a rule file", rules_import},
     {"export", "rules in another format", rules_export},
     {"keygen", "a key for signing sets", rules_keygen},
@@ -171,10 +174,10 @@ static void help(FILE *to)
 {
 	fputs("usage: picket rules COMMAND [option…]\n\n", to);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("  test     whether indicators hit the captures that their authors named\n"
+		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].help);
+	fputs("  test      whether indicators hit the captures that their authors named\n"
 	      "  push, rollback, promote, withdraw, status\n"
-	      "           signed sets to the sensors, through Redis and the collectors\n"
+	      "            signed sets to the sensors, through Redis and the collectors\n"
 	      "\npicket rules COMMAND --help says more.\n",
 	      to);
 }

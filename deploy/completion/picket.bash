@@ -17,7 +17,7 @@ _picket() {
 		alerts:-*) words='--exercise --severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
 		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
 		rules:-*) words='--junit --key --output --keys --set-version --previous --priority --exercise --withdraw --allow-shrink --bump --ring --wait --timeout --to --redis --redis-user --json --help' ;;
-		rules:*) words='compile lint diff import export keygen sign verify test push rollback promote withdraw status why' ;;
+		rules:*) words='compile lint diff changelog fmt report import export keygen sign verify test push rollback promote withdraw status why' ;;
 		allow:-* | suppress:-* | disable:-*) words='--reason --expires --permanent --source --set --key --wait --json --redis --redis-user --help' ;;
 		allow:* | suppress:* | disable:*) words='add rm list' ;;
 		alerts:*) words='list show tail ack close fp reopen' ;;

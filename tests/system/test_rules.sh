@@ -40,7 +40,7 @@ printf 'set: {id: s}\ndomain: ["bad..test"]\n' >bad.yaml
 
 expect "no command" 2 "usage:" "$picket" rules
 expect "unknown command" 2 "no command" "$picket" rules frobnicate
-for c in compile lint diff import export keygen sign verify test why; do
+for c in compile lint diff changelog fmt report import export keygen sign verify test why; do
 	expect "$c --help" 0 "usage: picket rules $c" "$picket" rules "$c" --help
 	expect "$c without arguments" 2 "see picket rules $c --help" "$picket" rules "$c"
 done
@@ -126,5 +126,22 @@ expect "a test fails" 1 "not ok 1 - nothing of the set hits" sh -c "sed '1a test
 expect "junit" 0 'failures="1"' cat no.xml
 expect "a capture is not there" 1 "could not be scanned" sh -c "sed 's/demo/none/' tested.yaml >no.yaml; '$picket' rules test no.yaml"
 expect "a wrong test" 3 'did you mean "miss"' sh -c "sed 's/miss/mis/' tested.yaml >no.yaml; '$picket' rules test no.yaml"
+
+printf 'set: {id: s, version: 1, producer: p}   \r\n#first\n\n\n\ndomain:\n  - a.test\t\n  - b.test  # why\nip: [1.2.3.4]' >untidy.yaml
+printf 'set: {id: s, version: 1, producer: p}\n# first\n\ndomain:\n  - a.test\n  - b.test  # why\n\nip: [1.2.3.4]\n' >tidy.yaml
+expect "fmt --check" 1 "untidy.yaml" "$picket" rules fmt --check untidy.yaml
+expect fmt 0 "done" sh -c "'$picket' rules fmt untidy.yaml && echo done"
+cmp -s untidy.yaml tidy.yaml || { failed=1 && echo "rules: fmt:" && diff tidy.yaml untidy.yaml; }
+expect "fmt again changes nothing" 0 "done" sh -c "'$picket' rules fmt --check untidy.yaml && echo done"
+printf 'set: {id: s} \ndomain: ["bad..test"]\n' >untidy.yaml
+expect "fmt of a file with errors" 3 "bad-domain" "$picket" rules fmt untidy.yaml
+grep -q '} $' untidy.yaml || { failed=1 && echo "rules: fmt changed a file with errors"; }
+expect "report expiry" 0 "2100-01-01T00:00:00.000000Z  domain gone.test [s]" "$picket" rules report expiry old.yaml
+sed 's/id: s/id: t/' old.yaml >twin.yaml
+expect "report overlap" 0 "domain gone.test [s] is also in t" "$picket" rules report overlap old.yaml twin.yaml
+expect "report cost" 0 "a look-up per flow" "$picket" rules report cost old.yaml
+expect "report of nothing" 2 "no report" "$picket" rules report x old.yaml
+expect changelog 0 "## s, p, version 1 to 2" "$picket" rules changelog old.yaml new.yaml
+expect "changelog: each change" 0 '* changed ip `93.184.216.34`: severity "medium" -> "high"' "$picket" rules changelog old.yaml new.yaml
 [ "$failed" -eq 0 ] && echo "rules: ok"
 exit "$failed"
