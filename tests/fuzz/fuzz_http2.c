@@ -1,27 +1,11 @@
-/* HTTP/2 conversations. Input: one byte of control before each piece (bit 7 the
- * side, bit 6 a gap of as many bytes instead, the rest times four its length). */
+/* HTTP/2 conversations. Input: tests/fuzz/session.h. */
 #include "sensor/parsers.h"
-#include "tests/unit/observed.h"
+#include "tests/fuzz/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct cursor c = cursor_over(data, n);
-	struct observed o;
-	observed_begin(&o, &parser_http2);
-	while (cursor_left(&c)) {
-		uint8_t control = cursor_u8(&c);
-		enum side side = control & 0x80 ? TO_CLIENT : TO_SERVER;
-		size_t want = (size_t)(control & 0x3f) * 4;
-		if (control & 0x40) {
-			feed_gap(&o, side, want);
-			continue;
-		}
-		struct bytes b = cursor_bytes(&c, want < cursor_left(&c) ? want : cursor_left(&c));
-		feed_stream(&o, side, b.p, b.n);
-	}
-	feed_close(&o);
-	observed_end(&o);
+	fuzz_session(&parser_http2, cursor_over(data, n));
 	return 0;
 }

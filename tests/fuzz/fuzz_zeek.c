@@ -1,4 +1,4 @@
-/* The importer of zeek: any bytes, no crash, no growth. */
+/* The importers of lines: Zeek, Suricata, Maltrail, plain lists, CSV. Any bytes, no crash. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,11 +9,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct diags d = {.limit = 100};
-	struct import m = {.d = &d, .file = "f"};
-	import_zeek(&m, (struct bytes){.p = data, .n = n});
-	buf_free(&m.entries);
-	buf_free(&m.kept);
-	diag_free(&d);
+	static void (*const importers[])(struct import *, struct bytes) = {import_zeek, import_suricata,
+									   import_maltrail, import_plain, import_csv};
+	for (size_t i = 0; i < sizeof(importers) / sizeof(importers[0]); i++) {
+		struct diags d = {.limit = 100};
+		struct import m = {.d = &d, .file = "f"};
+		importers[i](&m, (struct bytes){.p = data, .n = n});
+		buf_free(&m.entries);
+		buf_free(&m.kept);
+		diag_free(&d);
+	}
 	return 0;
 }

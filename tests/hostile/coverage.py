@@ -30,7 +30,8 @@ TARGETS = {
     "misp": ["rules/import_misp.c"],
     "quic": ["sensor/inspect_quic.c", "sensor/initial.c"],
     "record": ["rules/record.c"],
-    "redis_reply": ["collector/store_node.c"],
+    "redis_reply": ["collector/store_redis.c"],
+    "inflate": ["sensor/inflate.c"],
     "ruleset_open": ["rules/ruleset_file.c"],
     "session": ["collector/session.c"],
     "small_parsers": ["sensor/inspect_dhcp.c", "sensor/inspect_snmp.c", "sensor/inspect_rdp.c", "sensor/inspect_mqtt.c"],
@@ -42,7 +43,6 @@ TARGETS = {
     "x509": ["sensor/x509.c"],
     "yaml_rules": ["rules/rulefile_yaml.c", "common/yaml.c"],
     "zeek": ["rules/import_lists.c"],
-    "gate": [], "signed_set": [],
 }
 
 
@@ -94,7 +94,7 @@ def target(build, path, inputs, files):
 def targets(build, corpora):
     for path in sorted(p for p in glob.glob(build + "/tests/fuzz/fuzz_*") if "." not in os.path.basename(p)):
         name = os.path.basename(path)[5:]
-        files = TARGETS.get(name, ["sensor/inspect_%s.c" % name])
+        files = [f for f in TARGETS.get(name, ["sensor/inspect_%s.c" % name]) if os.path.exists(f)]
         inputs = ["tests/fuzz/corpus/" + name] + ([os.path.join(corpora, name)] if corpora else [])
         for f, (ran, n) in target(build, path, inputs, files):
             print("%6.1f %%  %5d of %5d  %-14s %s" % (percent(ran, n), ran, n, name, f))
