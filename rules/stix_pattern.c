@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/stix_grammar.h"
+
 struct parse {
 	struct stix_pattern *out;
 	const char *p, *end;
@@ -267,6 +269,13 @@ enum stix_result stix_pattern_read(struct stix_pattern *p, const char *text, siz
 		blanks(&s);
 		if (s.p < s.end)
 			stop(&s, STIX_BEYOND, "several observations or a qualifier");
+	}
+	/* What was not read may be more than we take, or no pattern at all. */
+	const char *malformed = NULL;
+	if (s.result != STIX_READ && n <= STIX_PATTERN_MAX) {
+		bool bad = stix_grammar(text, n, &malformed, NULL) == STIX_MALFORMED;
+		s.why = bad ? malformed : s.why;
+		s.result = bad ? STIX_BAD : STIX_BEYOND;
 	}
 	*why = s.why;
 	return s.result;
