@@ -484,7 +484,7 @@ static bool quick_name(struct quick_name *q, const uint8_t *name, size_t n)
  * are hashed in one walk from the right, down to the deepest that the set lists. */
 static bool maybe_name(const struct ruleset *r, const uint8_t *name, size_t n)
 {
-	struct quick_name q;
+	SCRATCH struct quick_name q;
 	uint64_t chain = NAME_HASH_START, depths = r->head.depths;
 	n -= n && name[n - 1] == '.';
 	if (n < QUICK_NAME_MIN || n > QUICK_NAME_MAX || !quick_name(&q, name, n))

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/scratch.h"
+
 /* What the packet in hand adds to the flow: tags, ICMP type, the tunnel around it. */
 static void tell_packet(const struct detector *d, struct alert_flow *f)
 {
@@ -68,7 +70,7 @@ bool observe(struct inspect *in, enum where w, const void *value, size_t n)
 	if (!wanted(in, w))
 		return false;
 	ledger_count(d->ledger, LEDGER_TRANSACTIONS);
-	struct ruleset_hits hits;
+	SCRATCH struct ruleset_hits hits;
 	hits.n = 0;
 	hits.dropped = 0;
 	uint64_t allowed = 0;
