@@ -242,10 +242,12 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/benc
 bench: all $(BENCH)
 	$(Q)tests/bench/bench.sh $(BUILD)
 	$(Q)tests/bench/bench_collector.sh $(BUILD)
+	$(Q)tests/bench/bench_taxii.sh $(BUILD)
 
 # That the bench runs and finds what it planted, and the instructions of a packet.
 bench-short: all $(BENCH)
 	$(Q)tests/bench/bench.sh $(BUILD) short
+	$(Q)tests/bench/bench_taxii.sh $(BUILD) 5000 >$(BUILD)/bench-taxii.txt
 
 # Real and malformed captures, judged when they are there.
 cases: all

@@ -1,15 +1,18 @@
 #include "collector/release.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collector/handling.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/text.h"
 
 #define CLASSES_MAX 8192 /* handlings that are remembered */
 #define WORDS_MAX   8    /* partners in one of them */
+#define REFS_MAX    4096 /* ids that are remembered */
 
 enum word { WORD_ASK = 0, WORD_NEVER, WORD_ALWAYS };
 
@@ -28,7 +31,15 @@ struct class_ {
 	size_t said_n;
 };
 
+struct told {
+	const struct policy *policy; /* NULL = free */
+	char id[SHARED_ID_MAX + 1];
+	bool may;
+};
+
 struct release {
+	struct hash_key key;
+	struct told told[REFS_MAX];
 	struct class_ *table; /* open addressing; never fuller than half */
 	size_t n;
 	int64_t since_us;
@@ -40,6 +51,7 @@ struct release *release_new(void)
 {
 	struct release *r = xcalloc(1, sizeof(*r));
 	r->table = xcalloc(2 * CLASSES_MAX, sizeof(*r->table));
+	hash_key_random(&r->key);
 	return r;
 }
 
@@ -59,6 +71,7 @@ void release_forget(struct release *r)
 			r->table[i] = (struct class_){0};
 			r->n--;
 		}
+	memset(r->told, 0, sizeof(r->told));
 	r->since_us = clock_mono_us();
 }
 
@@ -128,8 +141,45 @@ static void age(struct release *r)
 		return;
 	for (size_t i = 0; i < 2 * CLASSES_MAX && r->n; i++)
 		said_clear(&r->table[i]);
+	memset(r->told, 0, sizeof(r->told));
 	r->since_us = now;
 }
+
+/* ---- references ---- */
+
+static struct told *told_slot(struct release *r, const char *id)
+{
+	return &r->told[hash64(&r->key, id, strlen(id)) % REFS_MAX];
+}
+
+enum release_ref release_ref(struct release *r, const struct policy *policy, const char *id)
+{
+	const struct told *t = told_slot(r, id);
+	if (t->policy != policy || strcmp(t->id, id) != 0)
+		return RELEASE_REF_UNKNOWN;
+	return t->may ? RELEASE_REF_YES : RELEASE_REF_NO;
+}
+
+void release_ref_learn(struct release *r, const struct policy *policy, const char *id, bool may)
+{
+	struct told *t = told_slot(r, id);
+	t->policy = policy;
+	t->may = may;
+	snprintf(t->id, sizeof(t->id), "%s", id);
+}
+
+struct telling {
+	struct release *release;
+	const struct policy *policy;
+};
+
+static bool may_tell(void *arg, const char *id)
+{
+	const struct telling *t = arg;
+	return release_ref(t->release, t->policy, id) == RELEASE_REF_YES;
+}
+
+/* ---- what was said ---- */
 
 static enum word word_of(struct release *r, const struct policy *policy, int64_t handling)
 {
@@ -211,10 +261,11 @@ static enum gate_verdict judge(struct class_ *c, const struct policy *policy, co
 	struct gate_reason why;
 	enum gate_verdict v = GATE_DENIED;
 	if (stix && shared_box_stored(box, stix, c->handling.envelope, NULL)) {
+		marking_learn(policy->all->book, stix, box->is.from);
 		box->is.collection = collection;
 		box->is.date_added_us = row->row;
 		v = gate_release_refs(policy, &box->is, clock_wall_us(), refs, &tree, &why);
-		struct said *s = c->handling.each ? NULL : said_of(c, policy);
+		struct said *s = c->handling.each || !refs ? NULL : said_of(c, policy);
 		if (s && v == GATE_DENIED)
 			s->word = WORD_NEVER;
 		else if (s && v == GATE_RELEASED && strncmp(row->id, "marking-definition--", 20) != 0)
@@ -228,9 +279,19 @@ static enum gate_verdict judge(struct class_ *c, const struct policy *policy, co
 	return v;
 }
 
+bool release_may_go(struct release *r, const struct policy *policy, const char *collection,
+		    const struct object_row *row, struct bytes text)
+{
+	struct class_ *c = slot_of(r, row->handling);
+	struct buf none = {0};
+	bool may = c->number && c->known && text.p &&
+		   judge(c, policy, collection, row, text, NULL, &none) != GATE_DENIED;
+	buf_free(&none);
+	return may;
+}
+
 enum gate_verdict release_one(struct release *r, const struct policy *policy, const char *collection,
-			      const struct object_row *row, struct bytes text, const struct gate_refs *refs,
-			      struct buf *out)
+			      const struct object_row *row, struct bytes text, struct buf *out)
 {
 	if (!policy) {
 		buf_add(out, text.p, text.n);
@@ -246,7 +307,9 @@ enum gate_verdict release_one(struct release *r, const struct policy *policy, co
 	}
 	if (w == WORD_NEVER)
 		return GATE_DENIED;
-	enum gate_verdict v = judge(slot_of(r, row->handling), policy, collection, row, text, refs, out);
+	struct telling telling = {r, policy};
+	struct gate_refs refs = {may_tell, &telling};
+	enum gate_verdict v = judge(slot_of(r, row->handling), policy, collection, row, text, &refs, out);
 	r->stats.judged++;
 	r->stats.denied += v == GATE_DENIED;
 	return v;

@@ -35,11 +35,20 @@ void release_learn(struct release *r, int64_t handling, struct bytes text);
 bool release_hides(struct release *r, const struct policy *policy, int64_t handling);
 /* Whether it goes without a look at it. */
 bool release_sure(struct release *r, const struct policy *policy, int64_t handling);
+/* What a partner may be told of: whether the object of this id may go to him, as far
+ * as it was looked up lately. */
+enum release_ref { RELEASE_REF_UNKNOWN = 0, RELEASE_REF_NO, RELEASE_REF_YES };
+enum release_ref release_ref(struct release *r, const struct policy *policy, const char *id);
+void release_ref_learn(struct release *r, const struct policy *policy, const char *id, bool may);
+
 /* Whether it came from this partner. */
 bool release_from(const struct release *r, int64_t handling, const char *partner);
-/* Appends what may go to out; GATE_DENIED: nothing. refs may be NULL. */
+/* Appends what may go to out; GATE_DENIED: nothing. What it refers to should have
+ * been learned before: what is unknown may not be told of. */
 enum gate_verdict release_one(struct release *r, const struct policy *policy, const char *collection,
-			      const struct object_row *row, struct bytes text, const struct gate_refs *refs,
-			      struct buf *out);
+			      const struct object_row *row, struct bytes text, struct buf *out);
+/* The same without remembering or counting, and without references. */
+bool release_may_go(struct release *r, const struct policy *policy, const char *collection,
+		    const struct object_row *row, struct bytes text);
 
 #endif

@@ -11,6 +11,7 @@
 #define TEXT_ROWS  512
 #define TEXT_BYTES (4u << 20)
 #define FIND_IDS   256
+#define REFS_MAX   256 /* of one chunk; what is beyond is not told of this time */
 
 /* Rows that were borrowed, kept. */
 struct kept {
@@ -31,6 +32,7 @@ struct asking {
 	size_t fetched;   /* rows whose texts are under way, from at */
 	int64_t after;
 	bool end, started; /* end: nothing is behind rows */
+	bool referred;     /* what this chunk refers to was looked up */
 	struct buf item;
 	char **versions;
 };
@@ -130,7 +132,7 @@ static bool offer(struct asking *q, const struct object_row *r, struct bytes tex
 	if (!text.p && (q->want.kind == PAGE_OBJECTS || !release_sure(q->release, q->want.policy, r->handling)))
 		return true; /* it went away meanwhile */
 	if (text.p)
-		verdict = release_one(q->release, q->want.policy, q->want.collection, r, text, NULL, &q->item);
+		verdict = release_one(q->release, q->want.policy, q->want.collection, r, text, &q->item);
 	if (verdict == GATE_DENIED)
 		return true;
 	p->exists = true;
@@ -142,10 +144,141 @@ static bool offer(struct asking *q, const struct object_row *r, struct bytes tex
 	return true;
 }
 
+/* ---- what they refer to ---- */
+
+/* Objects that rows of this chunk refer to, their last versions, and whether those may go. */
+struct refs {
+	struct asking *q;
+	char *id[REFS_MAX];
+	size_t n;
+	struct kept found;
+};
+
+static void refs_free(struct refs *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		free(f->id[i]);
+	kept_clear(&f->found);
+	free(f);
+}
+
+static void add_ref(void *arg, const char *id)
+{
+	struct refs *f = arg;
+	const struct asking *q = f->q;
+	if (f->n == REFS_MAX || strlen(id) > SHARED_ID_MAX ||
+	    release_ref(q->release, q->want.policy, id) != RELEASE_REF_UNKNOWN)
+		return;
+	for (size_t i = 0; i < f->n; i++)
+		if (strcmp(f->id[i], id) == 0)
+			return;
+	f->id[f->n++] = xstrdup(id);
+}
+
+static void refs_over(struct refs *f, bool ok)
+{
+	struct asking *q = f->q;
+	refs_free(f);
+	if (ok && !*q->want.cut)
+		step(q); /* the chunk is fetched again, and now all is known */
+	else
+		finish(q, false);
+}
+
+static void on_ref_texts(void *arg, bool ok, const struct bytes *v, size_t n)
+{
+	struct refs *f = arg;
+	struct asking *q = f->q;
+	for (size_t i = 0; ok && !*q->want.cut && i < n; i++) {
+		const struct object_row *r = &f->found.v[i];
+		release_ref_learn(q->release, q->want.policy, r->id,
+				  release_may_go(q->release, q->want.policy, q->want.collection, r, v[i]));
+	}
+	refs_over(f, ok);
+}
+
+static void on_ref_handlings(void *arg, bool ok, const struct bytes *v, size_t n)
+{
+	struct refs *f = arg;
+	int64_t rows[REFS_MAX];
+	for (size_t i = 0; ok && !*f->q->want.cut && i < n; i++)
+		if (!release_knows(f->q->release, f->found.v[i].handling))
+			release_learn(f->q->release, f->found.v[i].handling, v[i]);
+	if (!ok || *f->q->want.cut) {
+		refs_over(f, false);
+		return;
+	}
+	for (size_t i = 0; i < f->found.n; i++)
+		rows[i] = f->found.v[i].row;
+	objects_texts(f->q->objects, rows, f->found.n, (struct objects_texts_done){on_ref_texts, f});
+}
+
+/* The last version of each counts; what is not here may not be told of. */
+static void on_refs_found(void *arg, bool ok, const struct object_row *v, size_t n, bool more)
+{
+	struct refs *f = arg;
+	struct asking *q = f->q;
+	static const struct filter last = {.last = true};
+	int64_t numbers[REFS_MAX];
+	(void)more;
+	if (!ok || *q->want.cut) {
+		refs_over(f, false);
+		return;
+	}
+	keep_rows(&f->found, v, n, &last);
+	size_t to = 0;
+	for (size_t i = 0; i < f->found.n && to < REFS_MAX; i++)
+		if (filter_chooses(&last, &f->found.v[i], v, n))
+			f->found.v[to++] = f->found.v[i];
+	f->found.n = to;
+	for (size_t i = 0; i < f->n; i++)
+		release_ref_learn(q->release, q->want.policy, f->id[i], false);
+	for (size_t i = 0; i < to; i++)
+		numbers[i] = f->found.v[i].handling;
+	if (to)
+		objects_handlings(q->objects, numbers, to, (struct objects_texts_done){on_ref_handlings, f});
+	else
+		refs_over(f, true);
+}
+
+/* True: they are looked up first. */
+static bool ask_refs(struct asking *q, const struct bytes *v, size_t n)
+{
+	struct refs *f;
+	union {
+		char **in;
+		const char *const *out;
+	} ids;
+	if (!q->want.policy || q->referred)
+		return false;
+	q->referred = true;
+	f = xcalloc(1, sizeof(*f));
+	f->q = q;
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].p || release_sure(q->release, q->want.policy, q->rows.v[q->at + i].handling))
+			continue;
+		struct json *stix = json_read(v[i].p, v[i].n, v[i].n, NULL);
+		gate_each_ref(stix, add_ref, f);
+		json_drop(stix);
+	}
+	if (!f->n) {
+		refs_free(f);
+		return false;
+	}
+	ids.in = f->id;
+	objects_find(q->objects, q->want.collection, ids.out, f->n, (struct objects_rows_done){on_refs_found, f});
+	return true;
+}
+
+/* ---- a chunk ---- */
+
 static void on_texts(void *arg, bool ok, const struct bytes *v, size_t n)
 {
 	struct asking *q = arg;
 	ok = ok && !*q->want.cut;
+	if (ok && ask_refs(q, v, n))
+		return;
+	q->referred = false;
 	for (size_t i = 0; i < n && ok; i++)
 		if (!offer(q, &q->rows.v[q->at + i], v[i])) {
 			finish(q, true);

@@ -346,6 +346,25 @@ def gate():
           "description" not in a.json["objects"][0], a)
 
 
+    # What is referred to is told of only when it may go itself.
+    maker = {"type": "identity", "spec_version": "2.1", "id": f"identity--{uuid.uuid4()}", "created": "2026-01-01T00:00:00.000Z",
+             "modified": "2026-01-01T00:00:00.000Z", "name": "Maker", "object_marking_refs": [GREEN]}
+    secret_maker = dict(maker, id=f"identity--{uuid.uuid4()}", object_marking_refs=[RED])
+
+    def related(source, target):
+        return {"type": "relationship", "spec_version": "2.1", "id": f"relationship--{uuid.uuid4()}",
+                "created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "relationship_type": "related-to",
+                "source_ref": source, "target_ref": target, "object_marking_refs": [GREEN]}
+    told, untold = related(indicator(203)["id"], maker["id"]), related(indicator(203)["id"], secret_maker["id"])
+    a = post([maker, secret_maker, indicator(206, created_by_ref=maker["id"]), indicator(207, created_by_ref=secret_maker["id"]),
+              told, untold]).json
+    check("they are taken", a["success_count"] == 6, a)
+    check("a reference to what may go", get(OBJECTS + indicator(206)["id"] + "/").json["objects"][0].get("created_by_ref") == maker["id"])
+    check("a reference to what may not go", "created_by_ref" not in get(OBJECTS + indicator(207)["id"] + "/").json["objects"][0])
+    check("a relationship of what may go", get(OBJECTS + told["id"] + "/").status == 200)
+    check("a relationship to what may not go", get(OBJECTS + untold["id"] + "/").status == 404)
+    page = get(OBJECTS + "?limit=500&match[type]=identity,relationship").bytes
+    check("no id of what may not go in a page", secret_maker["id"].encode() not in page and maker["id"].encode() in page)
     with open(os.path.join(TLS, "given.json"), "wb") as f:
         f.write(get(OBJECTS + "?limit=500").bytes)
 
@@ -443,7 +462,7 @@ def posted_again():
         s = post([indicator(m) for m in range(n, n + 1000)], user=None, cert="writer-1").json
         check("posted again: success", s["success_count"] == 1000, s.get("failures"))
     manifest, _ = pages(MANIFEST, 500, user=None, cert="reader-1")
-    mine = [m["id"] for m in manifest if 600000 <= int(m["id"][11:19], 16) < 604000]
+    mine = [m["id"] for m in manifest if m["id"].startswith("indicator") and 600000 <= int(m["id"][11:19], 16) < 604000]
     check("each is there once", len(mine) == len(set(mine)) == 4000, len(mine))
     dates = [m["date_added"] for m in manifest]
     check("dates still increase", dates == sorted(set(dates)))
