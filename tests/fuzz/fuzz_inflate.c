@@ -10,7 +10,7 @@ static bool take(void *ctx, const uint8_t *p, size_t n)
 {
 	uint64_t *sum = ctx;
 	static volatile uint8_t touched;
-	touched ^= (uint8_t)(p[0] ^ p[n - 1]);
+	touched ^= n ? (uint8_t)(p[0] ^ p[n - 1]) : 0;
 	*sum += n;
 	return *sum < INFLATE_BYTES_MAX;
 }
