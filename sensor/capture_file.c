@@ -503,9 +503,16 @@ static void collect_plain(struct capture_file *f, struct burst *burst)
 	input_use(&f->in, (size_t)(p - f->in.p));
 }
 
+#define NEXT_MAX (32 << 10) /* of the next burst: more would push out what is at work */
+
 static void collect(struct capture_file *f, struct burst *burst)
 {
-	if (f->plain)
+	if (!f->done && !input_advance(&f->in)) {
+		f->done = f->cut = true;
+		err_set(&f->why, "\"%s\" became shorter while it was read; what came before that was read", f->name);
+	}
+	const uint8_t *from = f->in.p;
+	if (f->plain && !f->done)
 		collect_plain(f, burst);
 	while (burst->n < BURST_MAX && !f->done) {
 		enum step s = next(f, &burst->packet[burst->n]);
@@ -514,8 +521,10 @@ static void collect(struct capture_file *f, struct burst *burst)
 		else if (s == STEP_DAMAGED)
 			f->done = true;
 		else if (s == STEP_SHORT && (burst->n || !more_input(f)))
-			return;
+			break;
 	}
+	burst->next = f->in.p;
+	burst->next_n = f->in.p > from && f->in.p - from < NEXT_MAX ? (size_t)(f->in.p - from) : 0;
 }
 
 enum capture_result capture_file_read(struct capture_file *f, struct burst *burst, struct err *e)

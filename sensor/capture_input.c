@@ -1,27 +1,30 @@
 /* Reading capture files.
  *
- * One buffer and read() serve regular files, pipes and decompression alike. A
- * mapping was measured against it and lost, 97 ns per packet to 29 (records of 356
- * bytes, page cache warm): the copy runs ahead in order and leaves the bytes in
- * the cache, while the walk from record to record through a mapping waits for
- * page faults and memory. And a file that shrinks under a mapping kills the process.
- * The buffer's size is a share of the second-level cache: 128 KiB cost 84 ns with
- * decoding, 512 KiB and 1 MiB 75.
+ * A regular file that is not compressed is mapped; pipes, compressed files, and
+ * what is written behind a file's end while it is read go through one buffer and
+ * read(). Measured on 1.5 M packets of 343 bytes, page cache warm, every byte
+ * looked at: read() 85 ns a packet, a mapping walked as it is 70, a mapping that is
+ * asked for AHEAD bytes before they are needed 62; and that asking goes on beside
+ * the work on the packets before, so little of it is left to wait for.
+ * A file that shrinks under its mapping must not kill the process: mapped.h.
  *
  * Memory is bounded by INPUT_BUFFER, zlib's 32 KiB and zstd's window of at most
- * 2^ZSTD_WINDOW_LOG bytes. gzip members and zstd frames may follow one another. */
+ * 2^ZSTD_WINDOW_LOG bytes; of a mapping at most 2 * MAP_STEP are resident. gzip
+ * members and zstd frames may follow one another. */
 #include "sensor/capture_input.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "common/buf.h"
+#include "sensor/mapped.h"
 
 enum { INPUT_BUFFER = 1 << 20, COMPRESSED_BUFFER = 256 << 10, ZSTD_WINDOW_LOG = 27, MAGIC_MAX = 6 };
 
@@ -39,7 +42,11 @@ struct input_source {
 	z_stream zlib;
 	bool zlib_open, member_open;
 	ZSTD_DCtx *zstd;
+	const uint8_t *map; /* the whole file; NULL = not mapped, or no more */
+	size_t map_n, brought, given_back;
 };
+
+#define MAP_STEP ((size_t)2 << 20)
 
 static bool open_path(struct input_source *s, const char *path, struct err *e)
 {
@@ -133,6 +140,52 @@ static bool open_compression(struct input_source *s, struct err *e)
 	return true;
 }
 
+/* Maps a file that can be; otherwise it is read. Reading goes on behind the mapping's
+ * end, where something may have been written by then. */
+static void map_file(struct input *in)
+{
+	struct input_source *s = in->source;
+	struct stat st;
+	if (s->packed || fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > SIZE_MAX / 2 ||
+	    (size_t)st.st_size < s->filled || lseek(s->fd, 0, SEEK_CUR) != (off_t)s->filled)
+		return;
+	s->map = mapped_open(s->fd, (size_t)st.st_size);
+	if (!s->map)
+		return;
+	s->map_n = (size_t)st.st_size;
+	lseek(s->fd, st.st_size, SEEK_SET);
+	s->file_end = false;
+	in->p = s->map;
+	in->n = s->map_n;
+}
+
+static void unmap_file(struct input_source *s)
+{
+	if (s->map)
+		mapped_close(s->map, s->map_n);
+	s->map = NULL;
+}
+
+bool input_advance(struct input *in)
+{
+	struct input_source *s = in->source;
+	if (!s->map)
+		return true;
+	size_t at = (size_t)(in->p - s->map);
+	while (s->brought < s->map_n && s->brought < at + MAP_STEP) {
+		size_t n = s->map_n - s->brought < MAP_STEP ? s->map_n - s->brought : MAP_STEP;
+		if (!mapped_bring(s->map + s->brought, n))
+			return false;
+		s->brought += n;
+	}
+	if (at >= s->given_back + 2 * MAP_STEP) {
+		size_t n = (at - s->given_back - MAP_STEP) & ~(MAP_STEP - 1);
+		mapped_give_back(s->map + s->given_back, n);
+		s->given_back += n;
+	}
+	return !mapped_broken(s->map);
+}
+
 bool input_open(struct input *in, const char *path, struct err *e)
 {
 	struct input_source *s = xcalloc(1, sizeof(*s));
@@ -146,6 +199,7 @@ bool input_open(struct input *in, const char *path, struct err *e)
 	}
 	in->p = s->buffer;
 	in->n = s->filled;
+	map_file(in);
 	return true;
 }
 
@@ -163,6 +217,7 @@ void input_close(struct input *in)
 	struct input_source *s = in->source;
 	if (!s)
 		return;
+	unmap_file(s);
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->zlib_open)
@@ -285,8 +340,12 @@ enum input_result input_fill(struct input *in, struct err *e)
 	struct input_source *s = in->source;
 	if (s->ended)
 		return INPUT_END;
+	if (in->n > INPUT_WINDOW_MAX) /* more than anybody may ask for */
+		return INPUT_END;
 	memmove(s->buffer, in->p, in->n);
 	s->filled = in->n;
+	in->p = s->buffer;
+	unmap_file(s);
 	do {
 		bool ok = add(s, e);
 		move_on(in);

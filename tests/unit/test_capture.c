@@ -493,6 +493,91 @@ static void test_no_interface(void **state)
 		assert_non_null(strstr(e.text, "cannot capture on \"eth99\": no such interface; this machine has: "));
 }
 
+#define MANY   20000
+#define LENGTH 1000
+
+static void put_many(struct buf *b, uint32_t n)
+{
+	uint8_t bytes[LENGTH];
+	memset(bytes, 7, sizeof(bytes));
+	for (uint32_t i = 0; i < n; i++) {
+		put(b, false, i, 4);
+		put(b, false, 0, 4);
+		put(b, false, LENGTH, 4);
+		put(b, false, LENGTH, 4);
+		buf_add(b, bytes, LENGTH);
+	}
+}
+
+/* How many packets, each of whose bytes is looked at; whole: how many are as they were written. */
+static size_t read_on(struct capture_file *f, size_t bursts, size_t *whole)
+{
+	static struct burst b;
+	struct err e;
+	size_t n = 0;
+	while (bursts-- && capture_file_read(f, &b, &e) == CAPTURE_PACKETS) {
+		n += b.n;
+		for (size_t i = 0; i < b.n; i++) {
+			size_t sevens = 0;
+			for (uint32_t k = 0; k < b.packet[i].n; k++)
+				sevens += b.packet[i].data[k] == 7;
+			*whole += sevens == LENGTH;
+		}
+	}
+	return n;
+}
+
+/* A regular file is mapped. Somebody cuts it short meanwhile: in front of where reading
+ * is, within what was brought in already, beyond that. */
+static void test_shrinks(void **state)
+{
+	(void)state;
+	static const size_t left[] = {100000, 700000, 3000000, 9000000};
+	struct buf b = {0};
+	classic_head(&b, false, 0xa1b2c3d4, 1);
+	put_many(&b, MANY);
+	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+		char path[64];
+		struct err e;
+		size_t whole = 0;
+		temporary(path, b.p, b.n);
+		struct capture_file *f = capture_file_open(path, &e);
+		assert_non_null(f);
+		assert_int_equal(read_on(f, 10, &whole), 10 * BURST_MAX);
+		assert_int_equal(truncate(path, (off_t)left[i]), 0);
+		read_on(f, MANY, &whole);
+		assert_true(capture_file_cut(f));
+		assert_true(whole >= 10 * BURST_MAX && whole <= left[i] / LENGTH + 10 * BURST_MAX);
+		capture_file_close(f);
+		unlink(path);
+	}
+	buf_free(&b);
+}
+
+static void test_grows(void **state)
+{
+	(void)state;
+	struct buf b = {0};
+	char path[64];
+	struct err e;
+	size_t whole = 0;
+	classic_head(&b, false, 0xa1b2c3d4, 1);
+	put_many(&b, MANY);
+	temporary(path, b.p, b.n / 2);
+	struct capture_file *f = capture_file_open(path, &e);
+	assert_non_null(f);
+	read_on(f, 10, &whole);
+	FILE *to = fopen(path, "a");
+	assert_int_equal(fwrite(b.p + b.n / 2, 1, b.n - b.n / 2, to), b.n - b.n / 2);
+	fclose(to);
+	read_on(f, MANY, &whole);
+	assert_int_equal(whole, MANY);
+	assert_false(capture_file_cut(f));
+	capture_file_close(f);
+	unlink(path);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +588,8 @@ int main(void)
 	    cmocka_unit_test(test_zstd),
 	    cmocka_unit_test(test_standard_input),
 	    cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_shrinks),
+	    cmocka_unit_test(test_grows),
 	    cmocka_unit_test(test_no_capture),
 	    cmocka_unit_test(test_damage),
 	    cmocka_unit_test(test_filter),
