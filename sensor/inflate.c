@@ -11,6 +11,7 @@
 #include <zstd.h>
 
 #include "common/text.h"
+#include "common/scratch.h"
 
 #define OUT_BYTES   16384
 #define MAGIC_BYTES 2 /* enough to tell gzip (1f 8b), zlib (RFC 1950) and raw deflate apart */
@@ -209,7 +210,7 @@ static bool next_member(struct inflate *z, const struct step *s)
 
 static enum inflated run(struct inflate *z, const uint8_t *p, size_t n, inflate_sink *sink, void *ctx)
 {
-	uint8_t out[OUT_BYTES];
+	SCRATCH uint8_t out[OUT_BYTES];
 	struct step s = {.in = p, .in_n = n};
 	for (;;) {
 		s.out = out;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/scratch.h"
 #include "sensor/expect.h"
 #include "sensor/inspector.h"
 #include "sensor/parsers.h"
@@ -549,7 +550,7 @@ static bool stream_bytes(struct inspector *ins, struct flow *f, struct conn *c, 
 		return false;
 	if (c->given_up[side] && !ins->patterns)
 		return true;
-	struct feed fd;
+	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, c, ts_us);
 	on_data(&fd, side, l->payload, l->payload_n);
 	if ((f->flags & FLOW_DONE) && !ins->patterns)
@@ -569,7 +570,7 @@ static bool stream_packet(struct inspector *ins, struct flow *f, enum side side,
 		return false;
 	if (!fresh && stream_next(&c->stream, side, l))
 		return stream_bytes(ins, f, c, side, l, ts_us);
-	struct feed fd;
+	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, c, ts_us);
 	if (fresh)
 		enter_expected(&fd);
@@ -623,7 +624,7 @@ static bool datagram_packet(struct inspector *ins, struct flow *f, enum side sid
 {
 	if (!l->payload_n || ((f->flags & FLOW_DONE) && !ins->patterns))
 		return false;
-	struct feed fd;
+	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, NULL, ts_us);
 	if (ins->patterns)
 		pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
@@ -690,7 +691,7 @@ void inspector_outer(struct inspector *ins, struct flow *f, const struct layer *
 {
 	if (!ins->patterns || !l->payload_n || l->proto != IPPROTO_UDP)
 		return;
-	struct feed fd;
+	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, NULL, ts_us);
 	pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
 }
@@ -700,7 +701,7 @@ void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us)
 	if (!(f->flags & FLOW_STATE))
 		return;
 	struct conn *c = ins->conn[f->state];
-	struct feed fd;
+	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, c, ts_us);
 	struct stream_sink sink = sink_of(&fd);
 	if (f->key.proto == IPPROTO_TCP)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/hash.h"
+#include "common/scratch.h"
 #include "sensor/initial.h"
 #include "sensor/parsers.h"
 #include "sensor/pieces.h"
@@ -352,7 +353,7 @@ static size_t open_packet(struct inspect *in, enum side side, const struct long_
 static void initial_packet(struct inspect *in, enum side side, const struct long_packet *p)
 {
 	struct quic_state *s = in->state;
-	uint8_t plain[INITIAL_PACKET_MAX];
+	SCRATCH uint8_t plain[INITIAL_PACKET_MAX];
 	if (p->whole.n > INITIAL_PACKET_MAX) {
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 		return;
@@ -382,7 +383,7 @@ static enum probe probe(const struct inspect *in, enum side side, const uint8_t 
 	struct long_packet packet;
 	struct bytes sni;
 	struct initial_keys keys[2];
-	uint8_t plain[INITIAL_PACKET_MAX];
+	SCRATCH uint8_t plain[INITIAL_PACKET_MAX];
 	(void)in;
 	(void)side;
 	if (google_chlo(p, n, &sni))

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "common/scratch.h"
 #include "sensor/file.h"
 #include "sensor/mime_field.h"
 
@@ -112,7 +113,7 @@ static size_t decode_quoted(struct part *part, uint8_t c, uint8_t out[static 3])
 
 static void content_piece(struct part *part, const uint8_t *p, size_t n)
 {
-	uint8_t out[3 * DECODE_BYTES];
+	SCRATCH uint8_t out[3 * DECODE_BYTES];
 	size_t made = 0;
 	if (part->transfer == TRANSFER_BASE64)
 		made = base64_decode(&part->base64, p, n, out);

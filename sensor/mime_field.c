@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "common/scratch.h"
 #include "sensor/charset.h"
 
 struct out {
@@ -329,7 +330,7 @@ static void take_blanks(struct cursor *c)
  * character set are converted together, as mailers split characters. */
 static void put_words(struct out *o, struct cursor *c, struct word *w)
 {
-	uint8_t raw[MIME_VALUE_MAX];
+	SCRATCH uint8_t raw[MIME_VALUE_MAX];
 	size_t n = 0;
 	struct bytes charset = w->charset;
 	for (;;) {
