@@ -1,7 +1,6 @@
 #include "collector/cli.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,29 +11,20 @@
 #include "common/json.h"
 #include "common/text.h"
 
-#define DEFAULT_ADDRESS "unix:/run/redis/redis-server.sock"
-
 int cli_options(struct cli *c, int argc, char **argv, const char *usage)
 {
-	static const struct option longs[] = {{"json", 0, NULL, 'j'},
-					      {"redis", 1, NULL, 'r'},
-					      {"redis-user", 1, NULL, 'u'},
-					      {"help", 0, NULL, 'h'},
-					      {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {
+	    {"json", 0, NULL, 'j'}, CLI_REDIS_OPTIONS, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int o;
 	optind = 1;
-	while ((o = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "hc:", longs, NULL)) != -1) {
 		if (o == 'h') {
 			fputs(usage, stdout);
 			return EXIT_OK;
 		}
 		if (o == 'j')
 			c->json = true;
-		else if (o == 'r')
-			c->address = optarg;
-		else if (o == 'u')
-			c->user = optarg;
-		else
+		else if (!cli_redis_option(c, o, optarg))
 			return EXIT_USAGE;
 	}
 	return -1;
@@ -46,79 +36,6 @@ const char *cli_who(void)
 	if (!user || !*user)
 		user = getenv("USER");
 	return user && *user ? user : "unknown";
-}
-
-bool cli_target(struct cli *c, struct redis_target *t)
-{
-	struct err e;
-	const char *password = getenv("PICKET_REDIS_PASSWORD");
-	*t = (struct redis_target){0};
-	if (!c->address)
-		c->address = getenv("PICKET_REDIS");
-	if (!c->address || !*c->address)
-		c->address = DEFAULT_ADDRESS;
-	if (c->user)
-		snprintf(t->user, sizeof(t->user), "%s", c->user);
-	if (password)
-		snprintf(t->password, sizeof(t->password), "%s", password);
-	if (redis_target_parse(c->address, t, &e))
-		return true;
-	fprintf(stderr, "picket %s: %s (--redis or PICKET_REDIS says where it is)\n", c->command, e.text);
-	return false;
-}
-
-bool cli_open(struct cli *c)
-{
-	struct redis_target t;
-	struct err e;
-	const char *no_colour = getenv("NO_COLOR");
-	c->colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
-	if (!cli_target(c, &t))
-		return false;
-	if (!(c->redis = redis_open(&t, &e))) {
-		fprintf(stderr, "picket %s: %s (--redis or PICKET_REDIS says where it is)\n", c->command, e.text);
-		return false;
-	}
-	return true;
-}
-
-void cli_close(struct cli *c)
-{
-	redis_free(c->redis);
-	c->redis = NULL;
-}
-
-struct reply *cli_ask_words(struct cli *c, size_t n, const char **words)
-{
-	size_t len[CLI_WORDS_MAX];
-	struct bytes text;
-	struct err e;
-	char clean[300];
-	for (size_t i = 0; i < n && i < CLI_WORDS_MAX; i++)
-		len[i] = strlen(words[i]);
-	struct reply *r = redis_call(c->redis, n, words, len, CLI_TIMEOUT_MS, &e);
-	if (!r) {
-		fprintf(stderr, "picket %s: %s\n", c->command, e.text);
-		return NULL;
-	}
-	if (!reply_error(r, &text))
-		return r;
-	fprintf(stderr, "picket %s: Redis refuses %s: %s\n", c->command, words[0],
-		text_clean(clean, sizeof(clean), text.p, text.n));
-	reply_free(r);
-	return NULL;
-}
-
-struct reply *cli_ask(struct cli *c, ...)
-{
-	const char *words[CLI_WORDS_MAX], *w;
-	size_t n = 0;
-	va_list ap;
-	va_start(ap, c);
-	while (n < CLI_WORDS_MAX && (w = va_arg(ap, const char *)) != NULL)
-		words[n++] = w;
-	va_end(ap);
-	return cli_ask_words(c, n, words);
 }
 
 bool cli_field(const struct reply *r, const char *name, struct bytes *value)

@@ -34,25 +34,56 @@ int cli_bundle(int argc, char **argv);
 #define CLI_WORDS_MAX  64
 #define CLI_TIMEOUT_MS 5000
 
+#define CLI_SET_MAX 16
+
+struct cli_redis;
+
 struct cli {
 	const char *command;
-	struct redis *redis;
+	struct cli_redis *at;
+	struct redis *redis; /* the connection, when Redis is no cluster; borrowed */
 	bool json, colour;
-	const char *address, *user;
+	const char *address, *user, *config;
+	const char *set[CLI_SET_MAX];
+	size_t set_n;
 };
 
-/* --json, --redis, --redis-user and --help, for a command that has no others. A
+/* The options that say where Redis is: rows for getopt_long() and, for --help, the
+ * lines that explain them. */
+/* clang-format off */
+#define CLI_REDIS_OPTIONS \
+	{"redis", 1, NULL, 'r'}, {"redis-user", 1, NULL, 'u'}, {"config", 1, NULL, 'c'}, {"redis-set", 1, NULL, '='}
+/* clang-format on */
+#define CLI_REDIS_HELP                                                                                                 \
+	"  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"                 \
+	"  --config FILE, --redis-set KEY=VALUE   as in the collector's configuration: mode, nodes, tls, …\n"
+/* False: c is none of them, or there are too many. */
+bool cli_redis_option(struct cli *c, int option, const char *value);
+
+/* --json, those of Redis and --help, for a command that has no others. A
  * negative result: go on with the words behind optind; else the exit code. */
 int cli_options(struct cli *c, int argc, char **argv, const char *usage);
 
-/* Where --redis, PICKET_REDIS or the default say that Redis is. False: said why. */
-bool cli_target(struct cli *c, struct redis_target *t);
-/* Connects to --redis, PICKET_REDIS or the default socket; the password comes
- * from PICKET_REDIS_PASSWORD. False: said why. */
+/* Connects to where the options say, else PICKET_REDIS, else as the configuration
+ * says or has by default; PICKET_REDIS_PASSWORD goes before its password. False:
+ * said why. */
 bool cli_open(struct cli *c);
 void cli_close(struct cli *c);
+/* The same without connecting: one server, the master, or a member of the cluster. */
+bool cli_target(struct cli *c, struct redis_target *t);
 
-/* Sends words up to NULL. NULL: no reply or an error, said why. */
+/* Who types, for the record: $SUDO_USER, $USER, or "unknown". */
+const char *cli_who(void);
+
+/* Groups are dealt to partitions: one, or those of a cluster (collector/store.c). */
+unsigned cli_partitions(const struct cli *c);
+unsigned cli_partition_of(const struct cli *c, const char *id); /* 32 hex digits */
+/* "picket:{pN}:" and the name. Returns into. */
+#define CLI_KEY_MAX 224
+const char *cli_key(unsigned partition, const char *name, char into[static CLI_KEY_MAX]);
+
+/* Sends words up to NULL, in a cluster to the node that has the first word that
+ * begins with "picket:". NULL: no reply or an error, said why. */
 struct reply *cli_ask(struct cli *c, ...) __attribute__((sentinel));
 struct reply *cli_ask_words(struct cli *c, size_t n, const char **words);
 
@@ -74,9 +105,6 @@ const char *cli_plain(const struct cli *c);
 
 /* "90s", "15m", "24h", "7d" ago, or a time in RFC 3339: microseconds since 1970. */
 bool cli_since(const char *text, int64_t *us);
-/* Who types, for the record: $SUDO_USER, $USER, or "unknown". */
-const char *cli_who(void);
-
 /* "12 s", "5 min", "3 h", "2 d" */
 const char *cli_age(int64_t us, char *into, size_t cap);
 

@@ -17,7 +17,6 @@
 #include "common/clock.h"
 #include "common/exits.h"
 #include "common/frame.h"
-#include "common/hash.h"
 #include "common/text.h"
 #include "rules/indicator.h"
 
@@ -25,31 +24,28 @@
 #define PAGE_N        200
 #define ID_LEN        32
 #define ID_PREFIX_MIN 4
-#define KEY_MAX       160
 #define CLOSED_KEEP   "2592000" /* seconds; the collector's sweep knows open groups only */
 
-static const char usage[] =
-    "usage: picket alerts [list] [filters]     the open groups, newest first\n"
-    "       picket alerts show ID…             everything about one\n"
-    "       picket alerts tail [-n N]          transitions as they happen\n"
-    "       picket alerts ack|close|fp|reopen ID… [--note TEXT]\n"
-    "\n"
-    "filters:\n"
-    "  --severity low|medium|high|critical    this and above\n"
-    "  --state new|acknowledged|closed|false_positive|open|all   (default open)\n"
-    "  --set ID   --type TYPE   --sensor ID   --since 24h|7d|2026-11-21T03:10:00Z\n"
-    "  --limit N  at most N (default 50, 0 = all)\n"
-    "  --exercise alerts of exercises instead of real ones; for each of the above\n"
-    "\n"
-    "  --json     one object per line\n"
-    "  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
-    "An ID may be shortened as long as it is unique.\n"
-    "Exit: 0 ok, 1 there is no such alert or the change is not allowed, 2 usage, 4 Redis.\n";
+static const char usage[] = "usage: picket alerts [list] [filters]     the open groups, newest first\n"
+			    "       picket alerts show ID…             everything about one\n"
+			    "       picket alerts tail [-n N]          transitions as they happen\n"
+			    "       picket alerts ack|close|fp|reopen ID… [--note TEXT]\n"
+			    "\n"
+			    "filters:\n"
+			    "  --severity low|medium|high|critical    this and above\n"
+			    "  --state new|acknowledged|closed|false_positive|open|all   (default open)\n"
+			    "  --set ID   --type TYPE   --sensor ID   --since 24h|7d|2026-11-21T03:10:00Z\n"
+			    "  --limit N  at most N (default 50, 0 = all)\n"
+			    "  --exercise alerts of exercises instead of real ones; for each of the above\n"
+			    "\n"
+			    "  --json     one object per line\n" CLI_REDIS_HELP
+			    "An ID may be shortened as long as it is unique.\n"
+			    "Exit: 0 ok, 1 there is no such alert or the change is not allowed, 2 usage, 4 Redis.\n";
 
 struct alerts {
 	struct cli cli;
-	const char *prefix; /* of all keys: real or of exercises */
-	int severity;       /* at least */
+	const char *realm; /* behind the prefix of all keys: "", or that of exercises */
+	int severity;      /* at least */
 	const char *state, *set, *type, *sensor, *note;
 	int64_t since_us;
 	long limit, tail_n, shown;
@@ -57,13 +53,6 @@ struct alerts {
 	int words_n;
 	int width;
 };
-
-/* prefix and name, and an id when one is given. Returns into. */
-static const char *key_of(const struct alerts *a, char into[static KEY_MAX], const char *name, const char *id)
-{
-	snprintf(into, KEY_MAX, "%s%s%s", a->prefix, name, id);
-	return into;
-}
 
 /* ---- what a group does not store because other fields say it ---- */
 
@@ -175,61 +164,120 @@ static bool full(const struct alerts *a)
 	return a->limit && a->shown >= a->limit;
 }
 
-/* One id from a list: read, judge, print. False: Redis is of no use. */
-static bool list_one(struct alerts *a, const struct reply *element)
+/* A key of a partition: real or of exercises. Returns into. */
+static const char *key_of(const struct alerts *a, unsigned partition, const char *name, char into[static CLI_KEY_MAX])
 {
-	struct bytes raw;
-	char id[ID_LEN * 3 + 1], key[KEY_MAX];
-	if (!reply_text(element, &raw) || raw.n > ID_LEN)
+	char whole[CLI_KEY_MAX];
+	snprintf(whole, sizeof(whole), "%s%s", a->realm, name);
+	return cli_key(partition, whole, into);
+}
+
+static const char *group_key(const struct alerts *a, const char *id, char into[static CLI_KEY_MAX])
+{
+	char name[ID_LEN * 3 + 16];
+	snprintf(name, sizeof(name), "alert:%s", id);
+	return key_of(a, cli_partition_of(&a->cli, id), name, into);
+}
+
+/* Reads, judges, prints. False: Redis is of no use. */
+static bool list_one(struct alerts *a, struct bytes raw)
+{
+	char id[ID_LEN * 3 + 1], key[CLI_KEY_MAX], type[32];
+	struct bytes text;
+	if (raw.n > ID_LEN)
 		return true;
 	text_clean(id, sizeof(id), raw.p, raw.n);
-	key_of(a, key, "alert:", id);
-	const char *argv[] = {"HGETALL", key};
-	size_t len[] = {7, strlen(key)};
-	struct err e;
-	struct bytes text;
-	struct reply *r = redis_call(a->cli.redis, 2, argv, len, CLI_TIMEOUT_MS, &e);
-	if (!r) {
-		fprintf(stderr, "picket alerts: %s\n", e.text);
+	struct reply *t = cli_ask(&a->cli, "TYPE", group_key(a, id, key), NULL);
+	if (!t)
 		return false;
-	}
-	if (reply_error(r, &text))
+	bool hash = reply_text(t, &text) && strcmp(text_clean(type, sizeof(type), text.p, text.n), "hash") == 0;
+	reply_free(t);
+	if (!hash) {
 		fprintf(stderr, "picket alerts: %s is not a hash: it is left out\n", key);
-	else if (wanted(a, r))
+		return true;
+	}
+	struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
+	if (!r)
+		return false;
+	if (wanted(a, r))
 		print_row(a, id, r);
 	reply_free(r);
 	return true;
 }
 
-static bool list_open(struct alerts *a)
+/* The open groups of one partition, newest first, a page at a time. */
+struct lane {
+	struct reply *page; /* id, score, id, score, … */
+	size_t at;
+	long offset;
+	bool over;
+};
+
+static bool lane_fill(struct alerts *a, unsigned partition, struct lane *l)
 {
-	char offset[24], key[KEY_MAX];
-	for (long at = 0;; at += PAGE_N) {
-		snprintf(offset, sizeof(offset), "%ld", at);
-		char low[32] = "-inf";
-		if (a->since_us)
-			snprintf(low, sizeof(low), "%" PRId64, a->since_us / 1000);
-		struct reply *page = cli_ask(&a->cli, "ZREVRANGEBYSCORE", key_of(a, key, "open", ""), "+inf", low,
-					     "LIMIT", offset, PAGE, NULL);
-		if (!page)
-			return false;
-		size_t n = reply_count(page);
-		bool good = true;
-		for (size_t i = 0; i < n && good && !full(a); i++)
-			good = list_one(a, reply_at(page, i));
-		reply_free(page);
-		if (!good || n < PAGE_N || full(a))
-			return good;
+	char offset[24], low[32] = "-inf", key[CLI_KEY_MAX];
+	if (l->over || (l->page && l->at < reply_count(l->page)))
+		return true;
+	if (l->page && reply_count(l->page) < 2 * PAGE_N) {
+		l->over = true;
+		return true;
 	}
+	reply_free(l->page);
+	snprintf(offset, sizeof(offset), "%ld", l->offset);
+	if (a->since_us)
+		snprintf(low, sizeof(low), "%" PRId64, a->since_us / 1000);
+	l->page = cli_ask(&a->cli, "ZREVRANGEBYSCORE", key_of(a, partition, "open", key), "+inf", low, "WITHSCORES",
+			  "LIMIT", offset, PAGE, NULL);
+	l->at = 0;
+	l->offset += PAGE_N;
+	l->over = l->page && !reply_count(l->page);
+	return l->page != NULL;
 }
 
-/* Closed groups stand in no index: their keys are walked. each() gets the part of
- * the key after "alert:"; false ends the walk. */
-static bool walk_keys(struct alerts *a, const char *pattern, bool (*each)(struct alerts *a, struct bytes id, void *arg),
-		      void *arg)
+static int64_t lane_score(const struct lane *l)
 {
-	char cursor[32] = "0";
-	const size_t prefix = strlen(a->prefix) + strlen("alert:");
+	int64_t score = 0;
+	reply_number(reply_at(l->page, l->at + 1), &score);
+	return score;
+}
+
+/* The lane whose next group is the newest; NULL: all are over. False: Redis. */
+static bool newest(struct alerts *a, struct lane *lanes, struct lane **best)
+{
+	*best = NULL;
+	for (unsigned i = 0; i < cli_partitions(&a->cli); i++) {
+		if (!lane_fill(a, i, &lanes[i]))
+			return false;
+		if (!lanes[i].over && (!*best || lane_score(&lanes[i]) > lane_score(*best)))
+			*best = &lanes[i];
+	}
+	return true;
+}
+
+static bool list_open(struct alerts *a)
+{
+	struct lane lanes[PARTITIONS_CLUSTER] = {0}, *l;
+	bool good;
+	while ((good = newest(a, lanes, &l)) && l && !full(a)) {
+		struct bytes id;
+		good = !reply_text(reply_at(l->page, l->at), &id) || list_one(a, id);
+		l->at += 2;
+		if (!good)
+			break;
+	}
+	for (unsigned i = 0; i < PARTITIONS_CLUSTER; i++)
+		reply_free(lanes[i].page);
+	return good;
+}
+
+/* Closed groups stand in no index: the keys of a partition are walked. each() gets
+ * the part of the key after "alert:"; false ends the walk. */
+static bool walk_partition(struct alerts *a, unsigned partition, const char *name,
+			   bool (*each)(struct alerts *a, struct bytes id, void *arg), void *arg)
+{
+	char cursor[32] = "0", pattern[CLI_KEY_MAX], begin[CLI_KEY_MAX];
+	const size_t prefix = strlen(key_of(a, partition, "alert:", begin));
+	key_of(a, partition, name, pattern);
 	do {
 		struct reply *page = cli_ask(&a->cli, "SCAN", cursor, "MATCH", pattern, "COUNT", "1000", NULL);
 		struct bytes next;
@@ -251,29 +299,34 @@ static bool walk_keys(struct alerts *a, const char *pattern, bool (*each)(struct
 	return true;
 }
 
+/* SCAN has no key to be redirected by: a read of the partition goes first, so that
+ * the walk is on the node that has it. */
+static bool walk_keys(struct alerts *a, const char *name, bool (*each)(struct alerts *a, struct bytes id, void *arg),
+		      void *arg)
+{
+	for (unsigned i = 0; i < cli_partitions(&a->cli); i++) {
+		char key[CLI_KEY_MAX];
+		struct reply *there = cli_ask(&a->cli, "EXISTS", key_of(a, i, "open", key), NULL);
+		bool good = there && walk_partition(a, i, name, each, arg);
+		reply_free(there);
+		if (!good)
+			return false;
+	}
+	return true;
+}
+
 static bool list_walked(struct alerts *a, struct bytes id, void *arg)
 {
 	bool *good = arg;
-	char key[KEY_MAX], name[ID_LEN + 1];
-	text_clean(name, sizeof(name), id.p, id.n);
-	key_of(a, key, "alert:", name);
-	struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
-	if (!r) {
-		*good = false;
-		return false;
-	}
-	if (wanted(a, r))
-		print_row(a, name, r);
-	reply_free(r);
-	return !full(a);
+	*good = list_one(a, id);
+	return *good && !full(a);
 }
 
 static int list(struct alerts *a)
 {
-	char pattern[KEY_MAX];
 	bool good = true;
 	if (strcmp(a->state, "closed") == 0 || strcmp(a->state, "false_positive") == 0 || strcmp(a->state, "all") == 0)
-		walk_keys(a, key_of(a, pattern, "alert:*", ""), list_walked, &good);
+		walk_keys(a, "alert:*", list_walked, &good);
 	else
 		good = list_open(a);
 	if (good && !a->shown && !a->cli.json)
@@ -305,7 +358,7 @@ static bool find_each(struct alerts *a, struct bytes id, void *arg)
 static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 1])
 {
 	struct found f = {0};
-	char pattern[KEY_MAX];
+	char pattern[128];
 	size_t n = strlen(word);
 	bool hex = n >= ID_PREFIX_MIN && n <= ID_LEN && strspn(word, "0123456789abcdef") == n;
 	if (hex && n == ID_LEN) {
@@ -313,7 +366,7 @@ static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 
 		return true;
 	}
 	if (hex) {
-		snprintf(pattern, sizeof(pattern), "%salert:%s*", a->prefix, word);
+		snprintf(pattern, sizeof(pattern), "alert:%s*", word);
 		walk_keys(a, pattern, find_each, &f);
 	}
 	memcpy(id, f.id, sizeof(f.id));
@@ -329,13 +382,15 @@ static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 
 /* ---- show ---- */
 
 /* The event of a transition, from the stream entry that the field names. */
-static void print_entry(struct alerts *a, const struct reply *r, const char *field, const char *title)
+static void print_entry(struct alerts *a, const char *group, const struct reply *r, const char *field,
+			const char *title)
 {
 	struct bytes json;
-	char id[64], key[KEY_MAX];
+	char id[64], key[CLI_KEY_MAX];
 	if (!*cli_text(r, field, id, sizeof(id)))
 		return;
-	struct reply *entries = cli_ask(&a->cli, "XRANGE", key_of(a, key, "alerts", ""), id, id, NULL);
+	struct reply *entries = cli_ask(&a->cli, "XRANGE", key_of(a, cli_partition_of(&a->cli, group), "alerts", key),
+					id, id, NULL);
 	if (cli_field(reply_at(reply_at(entries, 0), 1), "json", &json))
 		cli_print_event(title, json);
 	else if (entries)
@@ -345,7 +400,7 @@ static void print_entry(struct alerts *a, const struct reply *r, const char *fie
 
 static void print_whole(struct alerts *a, const char *id, const char *key, const struct reply *r)
 {
-	char peers_key[176], name[128], value[2048];
+	char peers_key[CLI_KEY_MAX + 8], name[128], value[2048];
 	struct bytes field, text;
 	printf("%-16s %s\n", "id", id);
 	for (size_t i = 0; i + 1 < reply_count(r); i += 2) {
@@ -360,21 +415,20 @@ static void print_whole(struct alerts *a, const char *id, const char *key, const
 	reply_number(peers, &n);
 	printf("%-16s %" PRId64 "\n", "distinct peers", n ? n : *far_end(r, value, sizeof(value)) ? 1 : 0);
 	reply_free(peers);
-	print_entry(a, r, "event", "first event");
-	print_entry(a, r, "last_event", "event of the last transition");
+	print_entry(a, id, r, "event", "first event");
+	print_entry(a, id, r, "last_event", "event of the last transition");
 }
 
 static int show(struct alerts *a)
 {
 	int code = EXIT_OK;
 	for (int i = 0; i < a->words_n; i++) {
-		char id[ID_LEN + 1], key[KEY_MAX];
+		char id[ID_LEN + 1], key[CLI_KEY_MAX];
 		if (!resolve(a, a->words[i], id)) {
 			code = EXIT_FINDINGS;
 			continue;
 		}
-		key_of(a, key, "alert:", id);
-		struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
+		struct reply *r = cli_ask(&a->cli, "HGETALL", group_key(a, id, key), NULL);
 		if (!r)
 			return EXIT_ENVIRONMENT;
 		if (!reply_count(r)) {
@@ -416,33 +470,91 @@ static void print_transition(struct alerts *a, const struct reply *entry, char l
 	fflush(stdout);
 }
 
+/* "1763700000000-3": milliseconds, then a count. */
+static bool entry_before(const struct reply *a, const struct reply *b)
+{
+	unsigned long long ms[2] = {0}, n[2] = {0};
+	const struct reply *each[] = {a, b};
+	for (int i = 0; i < 2; i++) {
+		struct bytes id;
+		char text[64];
+		if (reply_text(reply_at(each[i], 0), &id) && id.n < sizeof(text))
+			sscanf(text_clean(text, sizeof(text), id.p, id.n), "%llu-%llu", &ms[i], &n[i]);
+	}
+	return ms[0] != ms[1] ? ms[0] < ms[1] : n[0] < n[1];
+}
+
+#define TAIL_POLL_US 250000
+
+struct tails {
+	char last[PARTITIONS_CLUSTER][64];
+};
+
+/* Prints the last N of all partitions in the order of time, and notes where each
+ * stands. */
+static bool tail_begin(struct alerts *a, struct tails *t)
+{
+	struct reply *r[PARTITIONS_CLUSTER] = {0};
+	size_t left[PARTITIONS_CLUSTER] = {0}, all = 0;
+	unsigned parts = cli_partitions(&a->cli);
+	char count[24], key[CLI_KEY_MAX];
+	bool good = true;
+	snprintf(count, sizeof(count), "%ld", a->tail_n > 0 ? a->tail_n : 1);
+	for (unsigned i = 0; i < parts && good; i++) {
+		struct bytes id;
+		r[i] = cli_ask(&a->cli, "XREVRANGE", key_of(a, i, "alerts", key), "+", "-", "COUNT", count, NULL);
+		good = r[i] != NULL;
+		all += left[i] = reply_count(r[i]);
+		strcpy(t->last[i], "0-0");
+		if (reply_text(reply_at(reply_at(r[i], 0), 0), &id) && id.n < sizeof(t->last[i]))
+			text_clean(t->last[i], sizeof(t->last[i]), id.p, id.n);
+	}
+	for (; good && all > 0; all--) {
+		unsigned oldest = PARTITIONS_CLUSTER;
+		for (unsigned i = 0; i < parts; i++)
+			if (left[i] &&
+			    (oldest == PARTITIONS_CLUSTER ||
+			     entry_before(reply_at(r[i], left[i] - 1), reply_at(r[oldest], left[oldest] - 1))))
+				oldest = i;
+		char ignored[64];
+		if ((long)all <= a->tail_n)
+			print_transition(a, reply_at(r[oldest], left[oldest] - 1), ignored);
+		left[oldest]--;
+	}
+	for (unsigned i = 0; i < parts; i++)
+		reply_free(r[i]);
+	return good;
+}
+
+/* What has come to one stream; *n: how much. One Redis can wait for it itself. */
+static bool tail_more(struct alerts *a, unsigned partition, char last[static 64], size_t *n)
+{
+	char key[CLI_KEY_MAX];
+	key_of(a, partition, "alerts", key);
+	struct reply *r = cli_partitions(&a->cli) == 1
+			      ? cli_ask(&a->cli, "XREAD", "COUNT", "100", "BLOCK", "1000", "STREAMS", key, last, NULL)
+			      : cli_ask(&a->cli, "XREAD", "COUNT", "100", "STREAMS", key, last, NULL);
+	const struct reply *entries = reply_at(reply_at(r, 0), 1);
+	for (size_t i = 0; i < reply_count(entries); i++)
+		print_transition(a, reply_at(entries, i), last);
+	*n += reply_count(entries);
+	bool good = r && !ferror(stdout);
+	reply_free(r);
+	return good;
+}
+
 static int tail(struct alerts *a)
 {
-	char last[64] = "$", count[24], key[KEY_MAX];
-	key_of(a, key, "alerts", "");
-	snprintf(count, sizeof(count), "%ld", a->tail_n > 0 ? a->tail_n : 1);
-	struct reply *r = cli_ask(&a->cli, "XREVRANGE", key, "+", "-", "COUNT", count, NULL);
-	if (!r)
+	struct tails t;
+	if (!tail_begin(a, &t))
 		return EXIT_ENVIRONMENT;
-	strcpy(last, "0-0");
-	for (size_t i = reply_count(r); i > 0; i--) {
-		struct bytes id;
-		if (a->tail_n > 0)
-			print_transition(a, reply_at(r, i - 1), last);
-		else if (reply_text(reply_at(reply_at(r, i - 1), 0), &id) && id.n < sizeof(last))
-			text_clean(last, sizeof(last), id.p, id.n);
-	}
-	reply_free(r);
 	for (;;) {
-		r = cli_ask(&a->cli, "XREAD", "COUNT", "100", "BLOCK", "1000", "STREAMS", key, last, NULL);
-		if (!r)
-			return EXIT_ENVIRONMENT;
-		const struct reply *entries = reply_at(reply_at(r, 0), 1);
-		for (size_t i = 0; i < reply_count(entries); i++)
-			print_transition(a, reply_at(entries, i), last);
-		reply_free(r);
-		if (ferror(stdout))
-			return EXIT_ENVIRONMENT;
+		size_t n = 0;
+		for (unsigned i = 0; i < cli_partitions(&a->cli); i++)
+			if (!tail_more(a, i, t.last[i], &n))
+				return EXIT_ENVIRONMENT;
+		if (!n && cli_partitions(&a->cli) > 1)
+			usleep(TAIL_POLL_US);
 	}
 }
 
@@ -450,23 +562,19 @@ static int tail(struct alerts *a)
 
 static struct reply *run_state(struct alerts *a, const char *id, const char *state)
 {
-	char key[KEY_MAX], now[CLOCK_TEXT_LEN], hex[41];
-	uint8_t sha[20];
-	hash_sha1(sha, script_text[SCRIPT_STATE], strlen(script_text[SCRIPT_STATE]));
-	text_hex(hex, sha, sizeof(sha));
-	key_of(a, key, "alert:", id);
+	char key[CLI_KEY_MAX], prefix[CLI_KEY_MAX], now[CLOCK_TEXT_LEN];
 	clock_format(clock_wall_us(), now);
-	reply_free(cli_ask(&a->cli, "SCRIPT", "LOAD", script_text[SCRIPT_STATE], NULL));
-	return cli_ask(&a->cli, "EVALSHA", hex, "1", key, a->prefix, id, state, cli_who(), now, a->note ? a->note : "",
-		       CLOSED_KEEP, NULL);
+	return cli_ask(&a->cli, "EVAL", script_text[SCRIPT_STATE], "1", group_key(a, id, key),
+		       key_of(a, cli_partition_of(&a->cli, id), "", prefix), id, state, cli_who(), now,
+		       a->note ? a->note : "", CLOSED_KEEP, NULL);
 }
 
 /* Of a partner's indicator its producer should know: the gateway tells it. */
 static void tell_producer(struct alerts *a, const char *id)
 {
-	char key[ID_LEN + 64], set[128], indicator[512];
-	snprintf(key, sizeof(key), STORE_PREFIX "alert:%s", id);
-	struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
+	char name[ID_LEN + 16], key[CLI_KEY_MAX], set[128], indicator[512];
+	snprintf(name, sizeof(name), "alert:%s", id);
+	struct reply *r = cli_ask(&a->cli, "HGETALL", cli_key(cli_partition_of(&a->cli, id), name, key), NULL);
 	cli_text(r, "set", set, sizeof(set));
 	cli_text(r, "indicator", indicator, sizeof(indicator));
 	reply_free(r);
@@ -556,39 +664,31 @@ static bool take_option(struct alerts *a, int c)
 	case 'n':
 		a->tail_n = strtol(optarg, &end, 10);
 		return end != optarg && !*end && a->tail_n >= 0;
-	case 'x':
-		a->prefix = STORE_PREFIX STORE_EXERCISE;
-		return true;
 	case 'm':
 		a->note = optarg;
 		return true;
 	case 'j':
 		a->cli.json = true;
 		return true;
-	case 'r':
-		a->cli.address = optarg;
-		return true;
-	case 'u':
-		a->cli.user = optarg;
+	case 'x':
+		a->realm = STORE_EXERCISE;
 		return true;
 	default:
-		return false;
+		return cli_redis_option(&a->cli, c, optarg);
 	}
 }
 
 /* 0: go on. Otherwise the exit code + 1. */
 static int parse(struct alerts *a, int argc, char **argv)
 {
-	static const struct option longs[] = {{"severity", 1, NULL, 'S'},   {"state", 1, NULL, 's'},
-					      {"set", 1, NULL, 'e'},        {"type", 1, NULL, 't'},
-					      {"sensor", 1, NULL, 'o'},     {"since", 1, NULL, 'i'},
-					      {"limit", 1, NULL, 'l'},      {"note", 1, NULL, 'm'},
-					      {"json", 0, NULL, 'j'},       {"redis", 1, NULL, 'r'},
-					      {"redis-user", 1, NULL, 'u'}, {"exercise", 0, NULL, 'x'},
-					      {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {
+	    {"severity", 1, NULL, 'S'}, {"state", 1, NULL, 's'}, {"set", 1, NULL, 'e'},      {"type", 1, NULL, 't'},
+	    {"sensor", 1, NULL, 'o'},   {"since", 1, NULL, 'i'}, {"limit", 1, NULL, 'l'},    {"note", 1, NULL, 'm'},
+	    {"json", 0, NULL, 'j'},     CLI_REDIS_OPTIONS,       {"exercise", 0, NULL, 'x'}, {"help", 0, NULL, 'h'},
+	    {NULL, 0, NULL, 0}};
 	int c, which = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "hn:", longs, &which)) != -1) {
+	while ((c = getopt_long(argc, argv, "hc:n:", longs, &which)) != -1) {
 		if (c == 'h') {
 			fputs(usage, stdout);
 			return EXIT_OK + 1;
@@ -616,11 +716,8 @@ static int indicator_width(void)
 
 int cli_alerts(int argc, char **argv)
 {
-	struct alerts a = {.cli = {.command = "alerts"},
-			   .prefix = STORE_PREFIX,
-			   .state = "open",
-			   .limit = 50,
-			   .width = indicator_width()};
+	struct alerts a = {
+	    .cli = {.command = "alerts"}, .realm = "", .state = "open", .limit = 50, .width = indicator_width()};
 	int ended = parse(&a, argc, argv);
 	const struct verb *v = &verbs[0];
 	if (ended)

@@ -12,12 +12,9 @@
 
 #define SENSORS_MAX "9999"
 
-static const char usage[] =
-    "usage: picket sensors [list] [--json]\n"
-    "       picket sensors show ID…\n"
-    "\n"
-    "  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
-    "Exit: 0 ok, 1 no such sensor, 2 usage, 4 Redis.\n";
+static const char usage[] = "usage: picket sensors [list] [--json]\n"
+			    "       picket sensors show ID…\n"
+			    "\n" CLI_REDIS_HELP "Exit: 0 ok, 1 no such sensor, 2 usage, 4 Redis.\n";
 
 static struct reply *read_sensor(struct cli *c, const char *id)
 {

@@ -16,9 +16,7 @@
 static const char usage[] =
     "usage: picket rules status [SET] [--json]\n"
     "What is published: version, ring, and how many sensors match with it or refused it; with SET: each sensor.\n"
-    "\n"
-    "  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
-    "Exit: 0 ok, 1 no such set, 2 usage, 4 Redis.\n";
+    "\n" CLI_REDIS_HELP "Exit: 0 ok, 1 no such set, 2 usage, 4 Redis.\n";
 
 struct row {
 	char set[MANIFEST_SET_MAX + 1], ring[MANIFEST_SET_MAX + 1];

@@ -16,10 +16,8 @@
 #define SILENT_US   180000000 /* a sensor reports every few seconds */
 #define SENSORS_MAX "9999"
 
-static const char usage[] =
-    "usage: picket status [--json]\n"
-    "  --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
-    "Exit: 0 ok, 1 something needs attention, 2 usage, 4 Redis.\n";
+static const char usage[] = "usage: picket status [--json]\n" CLI_REDIS_HELP
+			    "Exit: 0 ok, 1 something needs attention, 2 usage, 4 Redis.\n";
 
 struct posture {
 	int64_t open, severity[SEVERITY_COUNT], entries;
@@ -37,17 +35,18 @@ static bool ask_number(struct cli *c, const char *command, const char *key, int6
 	return good;
 }
 
-static bool read_rollups(struct cli *c, struct posture *p)
+static bool read_rollups(struct cli *c, unsigned partition, struct posture *p)
 {
-	char day[64], hour[64];
+	char name[64], key[CLI_KEY_MAX];
 	int64_t now = clock_wall_us();
-	snprintf(day, sizeof(day), STORE_PREFIX "day:%" PRId64, now / 86400000000);
-	snprintf(hour, sizeof(hour), STORE_PREFIX "hour:%" PRId64, now / 3600000000);
-	struct reply *d = cli_ask(c, "HGETALL", day, NULL), *h = d ? cli_ask(c, "HGETALL", hour, NULL) : NULL;
-	p->today = cli_number(d, "total");
-	p->today_loss = cli_number(d, "loss");
-	p->conflicts = cli_number(d, "conflict");
-	p->hour = cli_number(h, "total");
+	snprintf(name, sizeof(name), "day:%" PRId64, now / 86400000000);
+	struct reply *d = cli_ask(c, "HGETALL", cli_key(partition, name, key), NULL);
+	snprintf(name, sizeof(name), "hour:%" PRId64, now / 3600000000);
+	struct reply *h = d ? cli_ask(c, "HGETALL", cli_key(partition, name, key), NULL) : NULL;
+	p->today += cli_number(d, "total");
+	p->today_loss += cli_number(d, "loss");
+	p->conflicts += cli_number(d, "conflict");
+	p->hour += cli_number(h, "total");
 	bool good = d && h;
 	reply_free(d);
 	reply_free(h);
@@ -79,16 +78,28 @@ static bool read_sensors(struct cli *c, struct posture *p)
 	return good;
 }
 
+static bool read_partition(struct cli *c, unsigned partition, struct posture *p)
+{
+	char name[32], key[CLI_KEY_MAX];
+	int64_t n = 0;
+	bool good = ask_number(c, "ZCARD", cli_key(partition, "open", key), &n);
+	p->open += n;
+	good = good && ask_number(c, "XLEN", cli_key(partition, "alerts", key), &n);
+	p->entries += n;
+	for (int i = 0; good && i < SEVERITY_COUNT; i++) {
+		snprintf(name, sizeof(name), "severity:%s", severity_names[i]);
+		good = ask_number(c, "ZCARD", cli_key(partition, name, key), &n);
+		p->severity[i] += n;
+	}
+	return good && read_rollups(c, partition, p);
+}
+
 static bool read_posture(struct cli *c, struct posture *p)
 {
-	bool good = ask_number(c, "ZCARD", STORE_PREFIX "open", &p->open) &&
-		    ask_number(c, "XLEN", STORE_PREFIX "alerts", &p->entries);
-	for (int i = 0; good && i < SEVERITY_COUNT; i++) {
-		char key[64];
-		snprintf(key, sizeof(key), STORE_PREFIX "severity:%s", severity_names[i]);
-		good = ask_number(c, "ZCARD", key, &p->severity[i]);
-	}
-	return good && read_rollups(c, p) && read_sensors(c, p);
+	for (unsigned i = 0; i < cli_partitions(c); i++)
+		if (!read_partition(c, i, p))
+			return false;
+	return read_sensors(c, p);
 }
 
 static void print_json(const struct posture *p)

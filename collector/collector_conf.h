@@ -22,6 +22,8 @@ struct collector_conf {
 	int64_t reopen_after_ms;
 	char *metrics;
 	char *redis, *redis_user, *redis_password_file, *redis_master;
+	bool redis_tls;
+	char *redis_tls_ca, *redis_tls_cert, *redis_tls_key, *redis_tls_name;
 	struct conf_list redis_nodes;
 	int64_t redis_db;
 	bool sandbox;
@@ -34,5 +36,8 @@ extern const size_t collector_keys_n;
 /* What a table cannot say: addresses that need TLS have it, files are named
  * together, the Redis address is one. Findings go to d. */
 bool collector_conf_finish(struct collector_conf *c, const char *file, struct diags *d);
+
+/* Only what says where Redis is: for commands that read what a collector wrote. */
+bool collector_conf_redis(struct collector_conf *c, const char *file, struct diags *d);
 
 #endif

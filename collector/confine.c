@@ -35,7 +35,15 @@ static bool stays_open(bool on)
 bool confine_collector(const struct collector_conf *c, const char *file, struct err *e)
 {
 	struct sandbox box = {.profile = SANDBOX_COLLECTOR, .any_port = c->store.mode != STORE_STANDALONE};
-	const char *const files[] = {file, c->tls.cert, c->tls.key, c->tls.ca, c->tls.crl, c->redis_password_file};
+	const char *const files[] = {file,
+				     c->tls.cert,
+				     c->tls.key,
+				     c->tls.ca,
+				     c->tls.crl,
+				     c->redis_password_file,
+				     c->redis_tls_ca,
+				     c->redis_tls_cert,
+				     c->redis_tls_key};
 	if (stays_open(c->sandbox))
 		return true;
 	grant_files(&box, files, sizeof(files) / sizeof(*files));

@@ -564,6 +564,8 @@ bool server_wait_for_store(struct server *s, int64_t wait_ms, struct err *e)
 {
 	int64_t until = clock_mono_us() + wait_ms * 1000;
 	bool unfit = false;
+	if (!metrics_serve(s->metrics, e))
+		return false;
 	while (clock_mono_us() < until && store_state(s->store) != STORE_READY && !unfit) {
 		round_once(s, 10);
 		const char *trouble = store_trouble(s->store, &unfit);

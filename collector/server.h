@@ -15,7 +15,8 @@ struct server;
 struct server *server_new(const struct collector_conf *c, struct err *e);
 void server_free(struct server *s);
 
-/* Waits up to the given time for Redis to be judged. False: it was reached and
+/* Begins to serve: to be called when rights have been given up, from when on
+ * threads may start. Waits up to the given time for Redis to be judged. False: it was reached and
  * is not fit to hold alerts; e says what to change. */
 bool server_wait_for_store(struct server *s, int64_t wait_ms, struct err *e);
 

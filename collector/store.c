@@ -46,17 +46,16 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define PARTITIONS_CLUSTER 16
-#define CALL_US            2500
-#define CALL_DISK_US       5000
-#define CALL_DELTAS_FIRST  125
-#define CALL_WEIGHT        0.05  /* of one call in what the cut goes by */
-#define CALL_MEASURED_MIN  16    /* groups of a call that is judged: small ones have other costs */
-#define RETRY_US           10000 /* for a slot that moves */
-#define SWEEP_EVERY_US     10000000
-#define SWEEP_BATCH        250
-#define POSTURE_KEEP_S     2592000 /* a sensor that is silent for 30 days is forgotten */
-#define POSTURE_SENSORS    10000
+#define CALL_US           2500
+#define CALL_DISK_US      5000
+#define CALL_DELTAS_FIRST 125
+#define CALL_WEIGHT       0.05  /* of one call in what the cut goes by */
+#define CALL_MEASURED_MIN 16    /* groups of a call that is judged: small ones have other costs */
+#define RETRY_US          10000 /* for a slot that moves */
+#define SWEEP_EVERY_US    10000000
+#define SWEEP_BATCH       250
+#define POSTURE_KEEP_S    2592000 /* a sensor that is silent for 30 days is forgotten */
+#define POSTURE_SENSORS   10000
 
 const char *const durability_names[DURABILITY_COUNT + 1] = {"memory", "replica", "disk", NULL};
 const char *const store_mode_names[STORE_MODE_COUNT + 1] = {"standalone", "sentinel", "cluster", NULL};

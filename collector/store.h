@@ -16,6 +16,7 @@
 #define STORE_SCHEMA     "1"
 #define STORE_PREFIX     "picket:{p0}:"
 #define STORE_EXERCISE   "exercise:" /* behind the prefix: keys of groups that are no real alerts */
+#define PARTITIONS_CLUSTER 16 /* of the groups; one without a cluster */
 #define STORE_FIELDS_MAX 128         /* of one sensor's status */
 
 enum durability { DURABILITY_MEMORY = 0, DURABILITY_REPLICA, DURABILITY_DISK, DURABILITY_COUNT };

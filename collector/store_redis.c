@@ -23,6 +23,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/text.h"
+#include "common/tls_client.h"
 
 #define READ_CHUNK      65536
 #define OUT_KEEP        (1u << 20) /* a send buffer above this is given back when it is empty */
@@ -54,7 +55,8 @@ struct reader_functions {
 
 struct redis {
 	int fd;
-	bool connecting;
+	struct tls_client *tls; /* NULL = none */
+	bool connecting, shaking;
 	bool writing; /* the socket took less than we have */
 	redisReader *reader;
 	struct reader_functions functions;
@@ -109,6 +111,43 @@ bool redis_target_parse(const char *text, struct redis_target *t, struct err *e)
 	t->port[0] = 0;
 	t->local = true;
 	return true;
+}
+
+static bool take_path(char into[static 256], const char *path, const char *what, struct err *e)
+{
+	if (path && strlen(path) > 255)
+		return err_set(e, "%s is longer than 255 bytes", what);
+	strcpy(into, path ? path : "");
+	return true;
+}
+
+static struct tls_client_conf tls_of(const struct redis_target *t)
+{
+	return (struct tls_client_conf){
+	    .ca = t->ca, .cert = t->cert, .key = t->key, .name = *t->name ? t->name : t->host};
+}
+
+bool redis_target_tls(struct redis_target *t, const char *ca, const char *cert, const char *key, const char *name,
+		      struct err *e)
+{
+	t->tls = true;
+	if (!take_path(t->ca, ca, "the path of the CA", e) ||
+	    !take_path(t->cert, cert, "the path of the certificate", e) ||
+	    !take_path(t->key, key, "the path of the key", e) || !take_path(t->name, name, "the name", e))
+		return false;
+	if (!*t->cert != !*t->key)
+		return err_set(e, "a certificate and its private key belong together: give both or none");
+	struct tls_client_conf c = tls_of(t);
+	return tls_client_check(&c, e);
+}
+
+void redis_target_tls_as(struct redis_target *t, const struct redis_target *other)
+{
+	t->tls = other->tls;
+	memcpy(t->ca, other->ca, sizeof(t->ca));
+	memcpy(t->cert, other->cert, sizeof(t->cert));
+	memcpy(t->key, other->key, sizeof(t->key));
+	memcpy(t->name, other->name, sizeof(t->name));
 }
 
 bool redis_target_password(struct redis_target *t, const char *path, struct err *e)
@@ -220,6 +259,14 @@ static void introduce(struct redis *r, const struct redis_target *t)
 		send_words(r, 2, (const char *[]){"SELECT", db});
 }
 
+static bool begin_tls(struct redis *r, const struct redis_target *t, struct err *e)
+{
+	struct tls_client_conf c = tls_of(t);
+	struct err why;
+	r->tls = tls_client_open(&c, r->fd, &why);
+	return r->tls || err_set(e, "cannot speak TLS with Redis at %s: %s", r->where, why.text);
+}
+
 struct redis *redis_open(const struct redis_target *t, struct err *e)
 {
 	bool connecting = false;
@@ -230,12 +277,17 @@ struct redis *redis_open(const struct redis_target *t, struct err *e)
 	*r = (struct redis){.fd = fd, .connecting = connecting, .ring_size = PENDING_INITIAL};
 	r->reader = reader_new(&r->functions);
 	r->ring = xcalloc(r->ring_size, sizeof(*r->ring));
+	r->shaking = t->tls && !t->local;
 	if (t->local)
 		snprintf(r->where, sizeof(r->where), "unix:%s", t->host);
 	else
 		snprintf(r->where, sizeof(r->where), "%s:%s", t->host, t->port);
 	if (!r->reader) {
 		err_set(e, "out of memory for a connection to Redis");
+		redis_free(r);
+		return NULL;
+	}
+	if (r->shaking && !begin_tls(r, t, e)) {
 		redis_free(r);
 		return NULL;
 	}
@@ -261,6 +313,7 @@ void redis_free(struct redis *r)
 	while (pending_pop(r, &p))
 		if (p.done.call)
 			p.done.call(p.done.arg, NULL);
+	tls_client_close(r->tls);
 	close(r->fd);
 	if (r->reader)
 		redisReaderFree(r->reader);
@@ -354,18 +407,66 @@ static bool finish_connect(struct redis *r, struct err *e)
 	return true;
 }
 
+static bool shake_hands(struct redis *r, struct err *e)
+{
+	struct err why;
+	if (!r->shaking || r->connecting)
+		return true;
+	enum tls_result result = tls_client_handshake(r->tls, &why);
+	r->writing = result == TLS_WANT_WRITE;
+	r->shaking = result != TLS_DONE;
+	if (result == TLS_CLOSED)
+		return err_set(e, "Redis at %s closed the connection during the TLS handshake", r->where);
+	return result != TLS_FAILED || err_set(e, "cannot speak TLS with Redis at %s: %s", r->where, why.text);
+}
+
+/* The socket with TLS on it or without: TLS_DONE, bytes moved. */
+static enum tls_result link_send(struct redis *r, const void *from, size_t n, size_t *put, struct err *e)
+{
+	if (r->tls)
+		return tls_client_write(r->tls, from, n, put, e);
+	ssize_t sent = send(r->fd, from, n, MSG_NOSIGNAL);
+	if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+		return TLS_WANT_WRITE;
+	if (sent < 0) {
+		err_set(e, "%s", strerror(errno));
+		return TLS_FAILED;
+	}
+	*put = (size_t)sent;
+	return TLS_DONE;
+}
+
+static enum tls_result link_receive(struct redis *r, void *into, size_t cap, size_t *got, struct err *e)
+{
+	if (r->tls)
+		return tls_client_read(r->tls, into, cap, got, e);
+	ssize_t n = recv(r->fd, into, cap, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return TLS_WANT_READ;
+	if (n < 0) {
+		err_set(e, "%s", strerror(errno));
+		return TLS_FAILED;
+	}
+	*got = (size_t)n;
+	return n ? TLS_DONE : TLS_CLOSED;
+}
+
 static bool write_out(struct redis *r, struct err *e)
 {
+	if (r->connecting || r->shaking)
+		return true;
 	r->writing = false;
-	while (!r->connecting && r->sent < r->out.n) {
-		ssize_t n = send(r->fd, r->out.p + r->sent, r->out.n - r->sent, MSG_NOSIGNAL);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-			r->writing = true;
+	while (r->sent < r->out.n) {
+		struct err why = {"it closed the connection"};
+		size_t n = 0;
+		enum tls_result result = link_send(r, r->out.p + r->sent, r->out.n - r->sent, &n, &why);
+		if (result == TLS_WANT_WRITE || result == TLS_WANT_READ) {
+			r->writing = result == TLS_WANT_WRITE;
 			return true;
 		}
-		if (n < 0)
-			return err_errno(e, "Redis at %s is gone", r->where);
-		r->sent += (size_t)n;
+		if (result != TLS_DONE)
+			return err_set(e, "Redis at %s is gone: %s", r->where, why.text);
+		r->sent += n;
 	}
 	if (r->sent < r->out.n)
 		return true;
@@ -404,19 +505,21 @@ static bool deliver(struct redis *r, struct err *e)
 static bool read_in(struct redis *r, struct err *e)
 {
 	char chunk[READ_CHUNK];
-	while (!r->connecting) {
-		ssize_t n = recv(r->fd, chunk, sizeof(chunk), 0);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	while (!r->connecting && !r->shaking) {
+		struct err why;
+		size_t n = 0;
+		enum tls_result result = link_receive(r, chunk, sizeof(chunk), &n, &why);
+		if (result == TLS_WANT_READ || result == TLS_WANT_WRITE)
 			break;
-		if (n < 0)
-			return err_errno(e, "Redis at %s is gone", r->where);
-		if (n == 0)
+		if (result == TLS_FAILED)
+			return err_set(e, "Redis at %s is gone: %s", r->where, why.text);
+		if (result == TLS_CLOSED)
 			return err_set(e, "Redis at %s closed the connection", r->where);
-		if (redisReaderFeed(r->reader, chunk, (size_t)n) != REDIS_OK)
+		if (redisReaderFeed(r->reader, chunk, n) != REDIS_OK)
 			return err_set(e, "Redis at %s: no memory for its reply", r->where);
 		if (!deliver(r, e))
 			return false;
-		if ((size_t)n < sizeof(chunk))
+		if (!r->tls && n < sizeof(chunk)) /* OpenSSL may hold more that poll() does not see */
 			break;
 	}
 	return true;
@@ -424,7 +527,7 @@ static bool read_in(struct redis *r, struct err *e)
 
 bool redis_work(struct redis *r, struct err *e)
 {
-	return finish_connect(r, e) && write_out(r, e) && read_in(r, e) && write_out(r, e);
+	return finish_connect(r, e) && shake_hands(r, e) && write_out(r, e) && read_in(r, e) && write_out(r, e);
 }
 
 /* ---- waiting for one reply ---- */

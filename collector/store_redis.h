@@ -1,6 +1,6 @@
 /* The door to Redis: hiredis writes the requests and reads the replies, the
- * socket is ours and never blocks. One connection, commands in order, one
- * callback per reply.
+ * socket, and TLS on it, are ours and never block. One connection, commands in
+ * order, one callback per reply.
  *
  * Redis is believed no more than it must be: a reply is looked at only through
  * the accessors below, which take any reply of any shape (and NULL) and say no
@@ -26,11 +26,22 @@ struct redis_target {
 	char port[6];
 	char user[65], password[257]; /* empty = not used */
 	int64_t db;
+	bool tls; /* not on unix sockets */
+	/* Of TLS: files (common/tls_client.h), and the name that the server's certificate
+	 * must be for; "" = host. */
+	char ca[256], cert[256], key[256], name[256];
 };
 
 /* "unix:/path", "host:port", "[v6]:port", "host" (port 6379). Leaves user,
  * password and db alone. */
 bool redis_target_parse(const char *text, struct redis_target *t, struct err *e);
+
+/* The settings of TLS; NULL is "". Reads the files, to tell early what is wrong. */
+bool redis_target_tls(struct redis_target *t, const char *ca, const char *cert, const char *key, const char *name,
+		      struct err *e);
+/* The settings of TLS of another target: sentinels and members of a cluster have
+ * those of the Redis that is configured. */
+void redis_target_tls_as(struct redis_target *t, const struct redis_target *other);
 
 /* The first line of a file, as the password. */
 bool redis_target_password(struct redis_target *t, const char *path, struct err *e);

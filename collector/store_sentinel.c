@@ -54,6 +54,7 @@ static void open_one(struct sentinels *s, struct node *node)
 {
 	struct redis_target t = {0};
 	struct err e;
+	redis_target_tls_as(&t, &s->conf->redis);
 	if (!redis_target_parse(s->conf->nodes[s->at], &t, &e) || !(s->redis = redis_open(&t, &e))) {
 		next_one(s, node, e.text);
 		return;

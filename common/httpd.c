@@ -474,7 +474,7 @@ static bool open_loop(struct httpd *h, struct err *e)
 	return true;
 }
 
-struct httpd *httpd_start(const struct httpd_conf *c, struct err *e)
+struct httpd *httpd_open(const struct httpd_conf *c, struct err *e)
 {
 	struct httpd *h = xcalloc(1, sizeof(*h));
 	h->conf = *c;
@@ -484,8 +484,18 @@ struct httpd *httpd_start(const struct httpd_conf *c, struct err *e)
 		return NULL;
 	}
 	h->conf.address = NULL;
-	if (!c->base && !start_thread(h)) {
-		err_set(e, "cannot start a thread for HTTP");
+	return h;
+}
+
+bool httpd_serve(struct httpd *h, struct err *e)
+{
+	return h->conf.base || start_thread(h) || err_set(e, "cannot start a thread for HTTP");
+}
+
+struct httpd *httpd_start(const struct httpd_conf *c, struct err *e)
+{
+	struct httpd *h = httpd_open(c, e);
+	if (h && !httpd_serve(h, e)) {
 		httpd_stop(h);
 		return NULL;
 	}

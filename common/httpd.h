@@ -9,6 +9,7 @@
 #ifndef COMMON_HTTPD_H
 #define COMMON_HTTPD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,10 @@ struct httpd_conf {
 
 /* NULL: e says why. Strings of c are not kept. */
 struct httpd *httpd_start(const struct httpd_conf *c, struct err *e);
+/* The same in two steps, for who gives up rights in between: listens, but serves
+ * nobody before httpd_serve() has started the thread. */
+struct httpd *httpd_open(const struct httpd_conf *c, struct err *e);
+bool httpd_serve(struct httpd *h, struct err *e);
 /* Ends the thread, in the middle of what is being sent. h may be NULL. */
 void httpd_stop(struct httpd *h);
 

@@ -109,11 +109,16 @@ struct metrics *metrics_open(const char *address, void (*render)(void *owner, st
 	if (m->fd < 0)
 		err_errno(e, "cannot serve metrics");
 	else
-		m->http = httpd_start(&conf, e);
+		m->http = httpd_open(&conf, e);
 	if (m->http)
 		return m;
 	metrics_close(m);
 	return NULL;
+}
+
+bool metrics_serve(struct metrics *m, struct err *e)
+{
+	return !m || httpd_serve(m->http, e);
 }
 
 void metrics_close(struct metrics *m)

@@ -16,11 +16,13 @@
 
 struct metrics;
 
-/* Listens on the address (listen_parse()). render writes the whole text with the
+/* Listens on the address (listen_parse()); metrics_serve() begins to answer, when
+ * rights have been given up. render writes the whole text with the
  * functions below, when the owner calls metrics_work(). NULL: e says why. */
 struct metrics *metrics_open(const char *address, void (*render)(void *owner, struct buf *out), void *owner,
 			     struct err *e);
-int metrics_fd(const struct metrics *m); /* readable when somebody asks */
+bool metrics_serve(struct metrics *m, struct err *e); /* m may be NULL */
+int metrics_fd(const struct metrics *m);              /* readable when somebody asks */
 /* To be called when metrics_fd() is readable. m may be NULL. Who is not served
  * within two seconds gets 503. */
 void metrics_work(struct metrics *m);

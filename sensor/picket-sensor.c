@@ -437,7 +437,7 @@ static bool start_live(struct sensor *s, struct err *e)
 	struct sandbox box;
 	return confine_prepare(&box, &s->conf, e) && (s->live = live_open(&s->conf, &s->worker, s->armed, e)) != NULL &&
 	       confine_enter(&box, &s->conf, e) && start_output(s, live_producers(&s->conf), e) &&
-	       live_run(s->live, s->output, e);
+	       metrics_serve(s->metrics, e) && live_run(s->live, s->output, e);
 }
 
 static void stop_live(struct sensor *s)

@@ -14,8 +14,8 @@ _picket() {
 	elif [ -z "$words" ]; then
 		case ${COMP_WORDS[1]}:$word in
 		scan:-*) words='--rules --json --text --fail-on --filter --home --dpi --vlan --memory --flows --heuristics --quiet --verbose --help' ;;
-		alerts:-*) words='--exercise --severity --state --set --type --sensor --since --limit --json --redis --redis-user --note --help' ;;
-		sensors:-* | status:-*) words='--json --redis --redis-user --help' ;;
+		alerts:-*) words='--exercise --severity --state --set --type --sensor --since --limit --json --redis --redis-user --redis-set --config --note --help' ;;
+		sensors:-* | status:-*) words='--json --redis --redis-user --redis-set --config --help' ;;
 		rules:-*) words='--junit --key --output --keys --set-version --previous --priority --exercise --withdraw --allow-shrink --bump --ring --wait --timeout --to --redis --redis-user --json --help' ;;
 		rules:*) words='compile lint diff changelog fmt report import export keygen sign verify test push rollback promote withdraw status why' ;;
 		allow:-* | suppress:-* | disable:-*) words='--reason --expires --permanent --source --set --key --wait --json --redis --redis-user --help' ;;

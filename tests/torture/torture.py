@@ -46,6 +46,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PREFIX = "picket:{p0}:"
 KEYS = 1500
 RATE = 4000
+LANES, RUN = 128, 4  # of collector/marks.h; every other run is for exercises
 CUT_MAX = 400000  # bytes of the append-only file
 RUNNING, ENDED = 1, 2  # driver.c
 NO_LIMIT = resource.RLIM_INFINITY
@@ -121,6 +122,12 @@ def record_key_n(payload, names={}):
                 names[key] = int(payload[at + 3 + 2 : at + 3 + size])
             at += 3 + size
     return names[key], n
+
+
+def lane_of(payload):
+    """Of a record that is no exercise's: by the last byte of its key."""
+    k = payload[39] % (LANES // 2)
+    return k // RUN * 2 * RUN + k % RUN
 
 
 class Spool:
@@ -472,7 +479,7 @@ class Node(Part):
     def start(self, *more):
         self.connection = None
         redis_server(self, self.port, *self.options, *more)
-        wait_until(10, self.name, lambda: self("PING") == b"PONG")
+        wait_until(60, self.name, lambda: self("PING") == b"PONG")
 
     def __call__(self, *words):
         try:
@@ -787,12 +794,12 @@ class Sensor(Part):
             raise Fallen(f"{self.name} did not end in order")
 
     def lane_marks(self):
-        """Of the 64 lanes (collector/marks.h); uneven after a collector died in the middle of a flush."""
-        lanes, each = [], 64 // self.camp.redis.partitions
+        """Of the lanes (collector/marks.h); uneven after a collector died in the middle of a flush."""
+        lanes, each = [], LANES // self.camp.redis.partitions
         for mark, part in zip(self.marks(), self.marks(":part")):
             runs = [run.split("x") for run in part.decode().split(",")] if part else [(int(mark or 0), each)]
             lanes += [int(mark) for mark, *n in runs for _ in range(int(n[0]) if n else each)]
-        if len(lanes) != 64:
+        if len(lanes) != LANES:
             raise Broken(f"{len(lanes)} lanes in {self.marks(':part')}")
         return lanes
 
@@ -803,7 +810,7 @@ class Sensor(Part):
         """Takes bytes off the end. What of it Redis has stays promised."""
         marks = self.lane_marks()
         self.learn(min(marks))
-        above = [(number, payload[39] % 64, *record_key_n(payload)) for number, payload in self.spool.records(self.known)]
+        above = [(number, lane_of(payload), *record_key_n(payload)) for number, payload in self.spool.records(self.known)]
         path = self.spool.segments()[-1][1]
         os.truncate(path, max(52, os.path.getsize(path) - self.camp.rng.randrange(least, most)))
         last = max((number for number, _ in self.spool.records()), default=0)

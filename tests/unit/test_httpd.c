@@ -301,6 +301,7 @@ static void test_metrics(void **state)
 	pthread_t thread;
 	struct metrics *m = metrics_open(address, render, &value, &e);
 	assert_non_null(m);
+	assert_true(metrics_serve(m, &e));
 	int fd = dial();
 	say(fd, "GET /metrics HTTP/1.0\r\n\r\n"); /* nobody serves: 503, not for ever */
 	assert_non_null(strstr(hear(fd, 4000, &ended), " 503 "));
