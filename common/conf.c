@@ -322,8 +322,9 @@ static const char *nearest_section(const struct loader *l, const char *name, cha
 static void unknown(const struct loader *l, const char *name, bool is_section, struct diag_place at)
 {
 	char section[NAME_MAX_LEN];
-	const char *near = is_section ? nearest_section(l, name, section) : nearest_key(l, name);
-	if (!near)
+	bool told = !diag_full(l->d); /* else nobody reads what was meant */
+	const char *near = !told ? NULL : is_section ? nearest_section(l, name, section) : nearest_key(l, name);
+	if (!near && told)
 		near = is_section ? nearest_key(l, name) : nearest_section(l, name, section);
 	if (near)
 		diag_add(l->d, DIAG_ERROR, at, "unknown-key", "unknown %s \"%s\"; did you mean \"%s\"?",

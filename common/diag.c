@@ -28,11 +28,16 @@ static char *kept_text(const char *raw, size_t n)
 	return xstrdup(text_clean(clean, sizeof(clean), raw, n));
 }
 
+bool diag_full(const struct diags *d)
+{
+	return d->n >= (d->limit ? d->limit : DIAG_LIMIT_DEFAULT);
+}
+
 void diag_add(struct diags *d, enum diag_level level, struct diag_place at, const char *code, const char *fmt, ...)
 {
 	char raw[DIAG_TEXT_MAX];
 	d->count[level]++;
-	if (d->n >= (d->limit ? d->limit : DIAG_LIMIT_DEFAULT))
+	if (diag_full(d))
 		return;
 	if (d->n == d->cap) {
 		d->cap = d->cap ? d->cap * 2 : 16;

@@ -39,6 +39,9 @@ struct diags {
 void diag_add(struct diags *d, enum diag_level level, struct diag_place at, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* The limit is reached: more are counted, so nothing need be made for their texts. */
+bool diag_full(const struct diags *d);
+
 /* Prints every finding, one line each, then a line that says how many more
  * there were if the limit was reached. */
 void diag_print(const struct diags *d, FILE *to);
