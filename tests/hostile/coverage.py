@@ -36,7 +36,7 @@ TARGETS = {
     "session": ["collector/session.c"],
     "small_parsers": ["sensor/inspect_dhcp.c", "sensor/inspect_snmp.c", "sensor/inspect_rdp.c", "sensor/inspect_mqtt.c"],
     "smb": ["sensor/inspect_smb.c", "sensor/smb1.c", "sensor/smb2.c", "sensor/smb_files.c", "sensor/ntlm.c"],
-    "spool": ["sensor/spool.c"],
+    "spool": ["sensor/spool.c", "sensor/spool_segment.c"],
     "stix": ["rules/import_stix.c", "rules/stix_pattern.c"],
     "stream": ["sensor/stream.c"],
     "tls": ["sensor/inspect_tls.c", "sensor/tls_hello.c"],

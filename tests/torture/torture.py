@@ -10,7 +10,7 @@ group's count in Redis, per sensor, must be what the sensors promised, exactly.
 What a sensor has promised is read from its spool, not asked of it: the alerts
 of the records that stand there, and of those that a spool cut took away but
 Redis already had. The reader below is written from the drawing in
-sensor/spool.c and shares no code with it. A sensor that ends in order must
+sensor/spool_segment.c and shares no code with it. A sensor that ends in order must
 moreover have promised every alert that its generator raised.
 
 Redis is one server, or a master and a replica behind three sentinels (failovers:
@@ -106,7 +106,7 @@ class Redis:
                 return sorted(found)
 
 
-# ---- spools, as sensor/spool.c draws them ----
+# ---- spools, as sensor/spool_segment.c draws them ----
 
 
 def record_key_n(payload, names={}):

@@ -1,6 +1,6 @@
 /* The spool against a model, with a disk that fails at any call and a process
- * that dies at any call. The product's own file is compiled here with its system
- * calls going through a counter. */
+ * that dies at any call. The product's own files are compiled here with their
+ * system calls going through a counter. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,6 +65,7 @@ static int faulty_openat(int dir, const char *name, int flags, ...)
 #define renameat(a, b, c, d) (fails() ? -1 : renameat(a, b, c, d))
 #define unlinkat(a, b, c)    (fails() ? -1 : unlinkat(a, b, c))
 #define ftruncate(fd, n)     (fails() ? -1 : ftruncate(fd, n))
+#include "../../sensor/spool_segment.c"
 #include "../../sensor/spool.c"
 #undef write
 #undef openat
