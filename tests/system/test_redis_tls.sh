@@ -43,6 +43,7 @@ collector() { # collector LOG --set…
 refused() { # refused LABEL SENTENCE --set…
 	label=$1 sentence=$2
 	shift 2
+	rm -f "$dir/refused.log" # start() empties it a moment later
 	collector refused.log --set redis.address="127.0.0.1:$port" "$@"
 	until_ok 10 grep -q 'sensors keep their alerts' "$dir/refused.log"
 	contains "$label" "$dir/refused.log" "$sentence"
