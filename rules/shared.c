@@ -1,6 +1,8 @@
 #include "rules/shared.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/hash.h"
@@ -94,12 +96,25 @@ bool shared_id_valid(const char *text)
 
 struct reader {
 	struct shared_box *b;
-	size_t names, lists;
+	size_t names, names_cap, lists;
 	struct err *e;
 };
 
+/* Room for the names in an envelope: origin, from, exercise, collection, and the lists. */
+static void make_room(struct reader *r, const struct json *x)
+{
+	size_t path = json_count(json_at(x, "path")), rel = json_count(json_at(x, "releasable_to"));
+	size_t lists = (path < SHARED_PATH_MAX ? path : SHARED_PATH_MAX) +
+		       (rel < SHARED_REL_MAX ? rel : SHARED_REL_MAX);
+	r->names_cap = lists + 4;
+	r->b->names = xcalloc(r->names_cap, sizeof(*r->b->names));
+	r->b->list = xcalloc(lists + 1, sizeof(*r->b->list)); /* one more: an origin that stands for the path */
+	r->b->is.path = r->b->is.releasable_to = r->b->list;
+}
+
 static const char *keep(struct reader *r, const char *text)
 {
+	assert(r->names < r->names_cap);
 	char *to = r->b->names[r->names++];
 	snprintf(to, SHARED_NAME_MAX + 1, "%s", text);
 	return to;
@@ -184,7 +199,6 @@ static void begin(struct shared_box *b, struct json *stix)
 	memset(b, 0, sizeof(*b));
 	b->stix = stix;
 	b->is = (struct shared){.stix = stix, .collection = "", .origin = "", .from = "", .exercise = ""};
-	b->is.path = b->is.releasable_to = b->list;
 }
 
 bool shared_box_read(struct shared_box *b, struct json *stix, const char *from, struct err *e)
@@ -192,6 +206,7 @@ bool shared_box_read(struct shared_box *b, struct json *stix, const char *from, 
 	begin(b, stix);
 	struct reader r = {.b = b, .e = e};
 	const struct json *x = shared_extension(stix), *outer = json_at(stix, "extensions");
+	make_room(&r, x);
 	if (!check_object(stix, e))
 		return false;
 	if (!x && json_at(outer, SHARED_EXTENSION))
@@ -235,6 +250,7 @@ bool shared_box_stored(struct shared_box *b, struct json *stix, const struct jso
 	begin(b, stix);
 	struct reader r = {.b = b, .e = e};
 	int state = 0;
+	make_room(&r, envelope);
 	if (!check_object(stix, e) || !read_common(&r, envelope) || !read_name(&r, envelope, "from", &b->is.from) ||
 	    !read_name(&r, envelope, "collection", &b->is.collection) ||
 	    !read_choice(&r, envelope, "state", shared_state_names, &state))
@@ -247,5 +263,7 @@ bool shared_box_stored(struct shared_box *b, struct json *stix, const struct jso
 void shared_box_free(struct shared_box *b)
 {
 	json_drop(b->stix);
+	free(b->names);
+	free(b->list);
 	memset(b, 0, sizeof(*b));
 }

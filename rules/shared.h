@@ -67,9 +67,8 @@ struct shared {
 struct shared_box {
 	struct shared is;
 	struct json *stix;
-	char names[SHARED_PATH_MAX + SHARED_REL_MAX + 4][SHARED_NAME_MAX + 1];
-	const char *list[SHARED_PATH_MAX + SHARED_REL_MAX];
-	char collection[SHARED_NAME_MAX + 1];
+	char (*names)[SHARED_NAME_MAX + 1]; /* as many as there are */
+	const char **list;
 };
 
 /* Reads the envelope out of an object's extension; an object without one has
