@@ -187,8 +187,11 @@ def writing():
                 b'{"objects":[1,]}', b"\xff\xfe", b'{"objects":[' + b"[" * 200 + b"]" * 200 + b"]}"):
         a = ask("POST", OBJECTS, user="writer", body=bad)
         check(f"{bad[:20]}: 400", is_error(a, 400), a)
-    a = ask("POST", OBJECTS, user="writer", body=b'{"objects":[' + b" " * (4 << 20) + b"]}")
-    check("above max_content_length: 413", a.status == 413, a)
+    try:
+        a = ask("POST", OBJECTS, user="writer", body=b'{"objects":[' + b" " * (4 << 20) + b"]}")
+        check("above max_content_length: 413", a.status == 413, a)
+    except OSError:  # the server has hung up before all of it was sent
+        check("above max_content_length: hung up", True)
     a = post([one])
     s = a.json
     check("202", a.status == 202 and a.headers["Content-Type"] == MEDIA, a)
