@@ -132,11 +132,23 @@ static void put_buf(const struct buf *b, FILE *f)
 		fwrite(b->p, 1, b->n, f);
 }
 
+static bool put_spilled(FILE *from, FILE *f)
+{
+	char chunk[65536];
+	size_t n;
+	rewind(from);
+	while ((n = fread(chunk, 1, sizeof(chunk), from)) > 0)
+		fwrite(chunk, 1, n, f);
+	return !ferror(from);
+}
+
 static bool write_all(const struct import_run *u, FILE *f)
 {
 	put_head(u, f);
 	if (u->m.taken)
 		fputs("indicators:\n", f);
+	if (u->m.spill_failed || (u->m.spill && (fflush(u->m.spill) != 0 || !put_spilled(u->m.spill, f))))
+		return errno = ENOSPC, false;
 	put_buf(&u->m.entries, f);
 	if (u->m.kept.n)
 		fputs("\n# What could not become an indicator:\n", f);
@@ -256,8 +268,7 @@ int rules_import(int argc, char **argv)
 		code = rules_usage("import", "expected --from FORMAT FILE… -o OUT");
 	if (code == EXIT_OK)
 		code = run(&u);
-	buf_free(&u.m.entries);
-	buf_free(&u.m.kept);
+	import_end(&u.m);
 	diag_free(&u.d);
 	free(u.files.v);
 	return code;

@@ -96,6 +96,26 @@ void import_inactive(struct import *m)
 	m->inactive++;
 }
 
+/* When it cannot be written, the entries stay in memory. */
+static void spill(struct import *m)
+{
+	if (m->entries.n < IMPORT_SPILL || (!m->spill && !(m->spill = tmpfile())))
+		return;
+	if (fwrite(m->entries.p, 1, m->entries.n, m->spill) == m->entries.n)
+		m->entries.n = 0;
+	else
+		m->spill_failed = true;
+}
+
+void import_end(struct import *m)
+{
+	if (m->spill)
+		fclose(m->spill);
+	m->spill = NULL;
+	buf_free(&m->entries);
+	buf_free(&m->kept);
+}
+
 bool import_take(struct import *m, const struct import_item *item)
 {
 	static const indicator_mask broken = INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_CIDR) |
@@ -117,6 +137,7 @@ bool import_take(struct import *m, const struct import_item *item)
 	}
 	import_entry_put(&m->entries, item, value, n);
 	m->taken++;
+	spill(m);
 	return true;
 }
 

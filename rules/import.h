@@ -5,6 +5,8 @@
 #ifndef RULES_IMPORT_H
 #define RULES_IMPORT_H
 
+#include <stdio.h>
+
 #include "common/buf.h"
 #include "common/cursor.h"
 #include "common/diag.h"
@@ -12,6 +14,7 @@
 
 #define IMPORT_BYTES_MAX (4ull << 30) /* a file */
 #define IMPORT_ITEM_MAX  (64u << 20)  /* one JSON object in it */
+#define IMPORT_SPILL     (4u << 20)   /* bytes of entries that are held in memory */
 #define IMPORT_KEPT_MAX  (64u << 20)  /* bytes of comments for what cannot be matched */
 
 struct import {
@@ -20,6 +23,8 @@ struct import {
 	unsigned line;            /* of the file, or the number of the object */
 	enum indicator_type type; /* of a list; INDICATOR_NONE: by the value's look */
 	struct buf entries, kept;
+	FILE *spill; /* entries that came first: a temporary file, so that a feed of any size takes little memory */
+	bool spill_failed;
 	size_t taken, left, inactive, kept_not;
 	char producer[256]; /* the source's word; "" = none */
 	enum tlp tlp;       /* of the source as a whole */
@@ -52,6 +57,9 @@ bool import_take(struct import *m, const struct import_item *item);
 void import_leave(struct import *m, const char *code, const char *why, const char *text, size_t n);
 /* What its author does not want matched (revoked, not for detection). */
 void import_inactive(struct import *m);
+
+/* Closes the temporary file. */
+void import_end(struct import *m);
 
 /* What an unlabelled value is by its look; INDICATOR_NONE if nothing fits. */
 enum indicator_type import_guess(const char *value, size_t n);

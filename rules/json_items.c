@@ -17,13 +17,19 @@ static bool take(struct json_items *it, char c)
 	return true;
 }
 
-/* At the opening quote; steps behind the closing one. */
+/* At the opening quote; steps behind the closing one: the first that an even
+ * number of backslashes stands before. */
 static bool skip_string(struct json_items *it)
 {
-	for (it->p++; it->p < it->end; it->p++) {
-		if (*it->p == '"')
-			return it->p++, true;
-		it->p += *it->p == '\\';
+	const char *from = it->p + 1, *quote;
+	while (from < it->end && (quote = memchr(from, '"', (size_t)(it->end - from)))) {
+		const char *slash = quote;
+		while (slash > from && slash[-1] == '\\')
+			slash--;
+		it->p = quote + 1;
+		if ((quote - slash) % 2 == 0)
+			return true;
+		from = quote + 1;
 	}
 	it->p = it->end;
 	return false;
