@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collector/cli.h"
+#include "collector/cli_why.h"
 #include "collector/partners.h"
 #include "collector/store.h"
 #include "collector/store_script.h"
@@ -26,21 +27,22 @@
 #define ID_PREFIX_MIN 4
 #define CLOSED_KEEP   "2592000" /* seconds; the collector's sweep knows open groups only */
 
-static const char usage[] = "usage: picket alerts [list] [filters]     the open groups, newest first\n"
-			    "       picket alerts show ID…             everything about one\n"
-			    "       picket alerts tail [-n N]          transitions as they happen\n"
-			    "       picket alerts ack|close|fp|reopen ID… [--note TEXT]\n"
-			    "\n"
-			    "filters:\n"
-			    "  --severity low|medium|high|critical    this and above\n"
-			    "  --state new|acknowledged|closed|false_positive|open|all   (default open)\n"
-			    "  --set ID   --type TYPE   --sensor ID   --since 24h|7d|2026-11-21T03:10:00Z\n"
-			    "  --limit N  at most N (default 50, 0 = all)\n"
-			    "  --exercise alerts of exercises instead of real ones; for each of the above\n"
-			    "\n"
-			    "  --json     one object per line\n" CLI_REDIS_HELP
-			    "An ID may be shortened as long as it is unique.\n"
-			    "Exit: 0 ok, 1 there is no such alert or the change is not allowed, 2 usage, 4 Redis.\n";
+static const char usage[] =
+    "usage: picket alerts [list] [filters]     the open groups, newest first\n"
+    "       picket alerts show ID…             everything about one\n"
+    "       picket alerts why ID…              the chain behind it: rule line, source, decisions\n"
+    "       picket alerts tail [-n N]          transitions as they happen\n"
+    "       picket alerts ack|close|fp|reopen ID… [--note TEXT]\n"
+    "\n"
+    "filters:\n"
+    "  --severity low|medium|high|critical    this and above\n"
+    "  --state new|acknowledged|closed|false_positive|open|all   (default open)\n"
+    "  --set ID   --type TYPE   --sensor ID   --since 24h|7d|2026-11-21T03:10:00Z\n"
+    "  --limit N  at most N (default 50, 0 = all)\n"
+    "  --exercise alerts of exercises instead of real ones; for each of the above\n"
+    "\n"
+    "  --json     one object per line\n" CLI_REDIS_HELP "An ID may be shortened as long as it is unique.\n"
+    "Exit: 0 ok, 1 there is no such alert or the change is not allowed, 2 usage, 4 Redis.\n";
 
 struct alerts {
 	struct cli cli;
@@ -419,7 +421,9 @@ static void print_whole(struct alerts *a, const char *id, const char *key, const
 	print_entry(a, id, r, "last_event", "event of the last transition");
 }
 
-static int show(struct alerts *a)
+/* The alerts that the words name. */
+static int each_of(struct alerts *a,
+		   void (*tell)(struct alerts *a, const char *id, const char *key, const struct reply *r))
 {
 	int code = EXIT_OK;
 	for (int i = 0; i < a->words_n; i++) {
@@ -434,14 +438,36 @@ static int show(struct alerts *a)
 		if (!reply_count(r)) {
 			fprintf(stderr, "picket alerts: there is no alert \"%s\"\n", id);
 			code = EXIT_FINDINGS;
-		} else if (a->cli.json) {
-			cli_print_json(r, id);
 		} else {
-			print_whole(a, id, key, r);
+			tell(a, id, key, r);
 		}
 		reply_free(r);
 	}
 	return code;
+}
+
+static void show_one(struct alerts *a, const char *id, const char *key, const struct reply *r)
+{
+	if (a->cli.json)
+		cli_print_json(r, id);
+	else
+		print_whole(a, id, key, r);
+}
+
+static int show(struct alerts *a)
+{
+	return each_of(a, show_one);
+}
+
+static void why_one(struct alerts *a, const char *id, const char *key, const struct reply *r)
+{
+	(void)key;
+	why_alert(&a->cli, id, r);
+}
+
+static int why(struct alerts *a)
+{
+	return each_of(a, why_one);
 }
 
 /* ---- tail ---- */
@@ -622,9 +648,9 @@ static const struct verb {
 	const char *name, *state;
 	int (*run)(struct alerts *a);
 	bool ids;
-} verbs[] = {{"list", NULL, list, false},         {"show", NULL, show, true},      {"tail", NULL, tail, false},
-	     {"ack", "acknowledged", NULL, true}, {"close", "closed", NULL, true}, {"fp", "false_positive", NULL, true},
-	     {"reopen", "new", NULL, true}};
+} verbs[] = {{"list", NULL, list, false},          {"show", NULL, show, true},          {"why", NULL, why, true},
+	     {"tail", NULL, tail, false},          {"ack", "acknowledged", NULL, true}, {"close", "closed", NULL, true},
+	     {"fp", "false_positive", NULL, true}, {"reopen", "new", NULL, true}};
 
 static bool state_known(const char *s)
 {
@@ -731,7 +757,7 @@ int cli_alerts(int argc, char **argv)
 		a.words_n--;
 	}
 	if (!v || v->ids != (a.words_n > 0)) {
-		fputs(!v       ? "picket alerts: list, show, tail, ack, close, fp or reopen; see --help\n"
+		fputs(!v       ? "picket alerts: list, show, why, tail, ack, close, fp or reopen; see --help\n"
 		      : v->ids ? "picket alerts: which alert? Give its ID\n"
 			       : "picket alerts: too many words; see --help\n",
 		      stderr);

@@ -20,7 +20,7 @@ _picket() {
 		rules:*) words='compile lint diff changelog fmt report import export keygen sign verify test push rollback promote withdraw status why' ;;
 		allow:-* | suppress:-* | disable:-*) words='--reason --expires --permanent --source --set --key --wait --json --redis --redis-user --help' ;;
 		allow:* | suppress:* | disable:*) words='add rm list' ;;
-		alerts:*) words='list show tail ack close fp reopen' ;;
+		alerts:*) words='list show why tail ack close fp reopen' ;;
 		sensors:*) words='list show' ;;
 		partner:-*) words='--json --reason --in --out --to --priority --exercise --policies --org --verify --head --expect --redis --redis-user --help' ;;
 		bundle:-*) words='--org --policies --key --output --all --gap --own --redis --redis-user --help' ;;

@@ -139,6 +139,12 @@ verb allow add domain d3.example --reason vendor --expires 2100-01-01
 all_three "allow"
 gives "list" 0 "$picket" suppress list --set apt-local
 contains "list" "$dir/out" "our scanner"
+redis_cli HSET 'picket:{p0}:alert:0123456789abcdef0123456789abcdef' type domain value d5.example set apt-demo indicator x n 3 \
+	severity high producer cert state new >/dev/null
+gives "alerts why" 0 "$picket" alerts why 0123456789ab
+contains "alerts why: the line" "$dir/out" "domain,d5.example,"
+contains "alerts why: the version" "$dir/out" "version 12, until 2100-01-01"
+contains "alerts why: decisions" "$dir/out" "none names it"
 verb disable rm domain D1.EXAMPLE
 all_three "disable rm"
 verb disable rm domain d1.example
