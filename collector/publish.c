@@ -71,6 +71,11 @@ static struct reply *call(struct redis *r, size_t argc, const char **argv, const
 {
 	struct bytes text;
 	char clean[300];
+	if (!r) { /* what the commands of people have for a cluster */
+		err_set(e, "sets are published through one Redis: name the member of the cluster that holds "
+			   "picket:{x}:sets with --redis");
+		return NULL;
+	}
 	struct reply *reply = redis_call(r, argc, argv, len, PUBLISH_TIMEOUT_MS, e);
 	if (!reply || !reply_error(reply, &text))
 		return reply;
