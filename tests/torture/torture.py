@@ -1046,13 +1046,30 @@ class Faults:
         partition = self.rng.randrange(self.c.redis.partitions)
         ask, key = self.c.redis.owner(partition), prefix(partition) + self.rng.choice(("open", "severity:high", "alerts"))
         aside = f"aside:{{p{partition}}}"
+        wait_until(30, "the partition", lambda: ask("EXISTS", key) in (0, 1))
         if not ask("EXISTS", key):
             return
-        for words in (("MULTI",), ("RENAME", key, aside), ("SET", key, "somebody else's"), ("EXEC",)):
-            ask(*words)
+        self.at_once(ask, ("RENAME", key, aside), ("SET", key, "somebody else's"))
         self.pause(0.1, 0.6)
-        for words in (("MULTI",), ("RENAME", aside, key), ("EXEC",)):
-            ask(*words)
+        self.at_once(ask, ("RENAME", aside, key))
+
+    @staticmethod
+    def at_once(ask, *commands):
+        """A transaction, again while a cluster is down for a moment."""
+
+        def attempt():
+            try:
+                for words in (("MULTI",), *commands, ("EXEC",)):
+                    ask(*words)
+                return True
+            except RuntimeError:
+                try:
+                    ask("DISCARD")
+                except RuntimeError:
+                    pass
+                return False
+
+        wait_until(30, "a transaction", attempt)
 
     def script_flush(self):
         self.rng.choice(self.c.redis.owners())("SCRIPT", "FLUSH")
