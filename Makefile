@@ -280,7 +280,8 @@ install: all
 	install -m 644 deploy/feeds/*.yaml $(DOC)/examples/feeds
 	install -m 644 deploy/collections/*.yaml $(DOC)/examples/collections
 	install -m 644 deploy/partners/*.yaml $(DOC)/examples/partners
-	install -m 755 deploy/make-test-ca.sh deploy/local.sh $(DOC)/examples
+	install -m 644 deploy/systemd/redis-check-aof.conf $(DOC)/examples
+	install -m 755 deploy/make-test-ca.sh deploy/make-csr.sh deploy/local.sh $(DOC)/examples
 	install -m 644 deploy/completion/picket.bash $(SHARE)/bash-completion/completions/picket
 	for u in sensor collector gateway; do sed 's|=/usr/bin/|=$(prefix)/bin/|' deploy/systemd/picket-$$u.service \
 		>$(DESTDIR)$(prefix)/lib/systemd/system/picket-$$u.service || exit; done
