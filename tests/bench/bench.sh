@@ -321,7 +321,7 @@ planted() {
 	for run in 1 2 3; do
 		found=$(planted_in planted dns.query)
 		goal "run $run: found, of $(cat "$out/planted.planted")" "$found" '>=' "$(cat "$out/planted.planted")" ''
-		sum=$(sed 's/"alert_id":"[^"]*",//' "$out/hits.jsonl" | cksum)
+		sum=$(sed 's/"alert_id":"[^"]*",//; s/"flow_id":[0-9]*,//' "$out/hits.jsonl" | cksum) # flows pushed out by chance have other numbers
 		[ "$run" = 1 ] && first=$sum
 		[ "$sum" = "$first" ] || say "  run $run: NOT the same alerts as the first"
 	done
