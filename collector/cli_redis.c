@@ -206,6 +206,7 @@ bool cli_open(struct cli *c)
 bool cli_target(struct cli *c, struct redis_target *t)
 {
 	struct err e = {"nothing is configured"};
+	struct cli_redis *open = c->at; /* it may be open already, and stays so */
 	c->at = xcalloc(1, sizeof(*c->at));
 	bool read = read_conf(c, c->at), found = read && find_nodes(c->at, &e) && c->at->nodes > 0;
 	if (found)
@@ -214,6 +215,7 @@ bool cli_target(struct cli *c, struct redis_target *t)
 		fprintf(stderr, "picket %s: %s (--redis, PICKET_REDIS or --config says where it is)\n", c->command,
 			e.text);
 	cli_close(c);
+	c->at = open;
 	return found;
 }
 
