@@ -11,7 +11,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/text.h"
-#include "rules/stix_map.h"
+#include "rules/marking.h"
 
 #define ALERTS_STREAM "picket:{p0}:alerts"
 #define STATE_KEY     "picket:{x}:sightings" /* hash: last */
@@ -126,7 +126,7 @@ static struct json *object_new(const struct partners *p, const char *type, const
 	json_put_text(o, "id", id);
 	json_put_text(o, "created", stix_time(created_us, time));
 	json_put_text(o, "modified", stix_time(clock_wall_us(), time));
-	json_put_text(markings, NULL, stix_marking_id(tlp ? tlp : TLP_AMBER));
+	json_put_text(markings, NULL, marking_tlp_id(tlp ? tlp : TLP_AMBER));
 	json_put(o, "object_marking_refs", markings);
 	return o;
 }

@@ -12,6 +12,7 @@
 #include "common/json.h"
 #include "rules/canon.h"
 #include "rules/export.h"
+#include "rules/marking.h"
 #include "rules/stix_map.h"
 
 #define TLP_EXTENSION "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
@@ -227,7 +228,7 @@ static void put_indicator(struct export *x, const struct indicator *i, const str
 	}
 	if (i->tlp) {
 		json_put(o, "object_marking_refs", json_list());
-		json_put_text(json_below(o, "object_marking_refs"), NULL, stix_marking_id(i->tlp));
+		json_put_text(json_below(o, "object_marking_refs"), NULL, marking_tlp_id(i->tlp));
 	}
 	put_object(x, o, false);
 	buf_free(&name);
@@ -237,7 +238,7 @@ static void put_indicator(struct export *x, const struct indicator *i, const str
 static void put_marking(struct export *x, enum tlp t)
 {
 	char name[32];
-	struct json *o = object("marking-definition", stix_marking_id(t), TLP_CREATED, false), *all = json_map(),
+	struct json *o = object("marking-definition", marking_tlp_id(t), TLP_CREATED, false), *all = json_map(),
 		    *one = json_map();
 	snprintf(name, sizeof(name), "TLP:%s", tlp_names[t]);
 	for (char *c = name; *c; c++)

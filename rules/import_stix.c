@@ -14,13 +14,14 @@
 #include "rules/canon.h"
 #include "rules/import.h"
 #include "rules/json_items.h"
+#include "rules/marking.h"
 #include "rules/stix_map.h"
 #include "rules/stix_pattern.h"
 
 #define MARKINGS_MAX 1024
 #define MARKING_ID   64
 
-struct marking {
+struct defined {
 	char id[MARKING_ID];
 	enum tlp tlp;
 };
@@ -28,39 +29,16 @@ struct marking {
 struct stix {
 	struct import *m;
 	struct stix_pattern pattern;
-	struct marking marking[MARKINGS_MAX];
+	struct defined marking[MARKINGS_MAX];
 	size_t markings;
 };
 
 /* ---- markings ---- */
 
-static const struct marking known_markings[] = {
-    /* TLP 2.0, by the extension that OASIS published */
-    {"marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487", TLP_CLEAR},
-    {"marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb", TLP_GREEN},
-    {"marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421", TLP_AMBER},
-    {"marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003", TLP_AMBER_STRICT},
-    {"marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1", TLP_RED},
-    /* TLP 1.0, STIX 2.1 section 7.2.1.4 */
-    {"marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9", TLP_CLEAR},
-    {"marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da", TLP_GREEN},
-    {"marking-definition--f88d31f6-486f-44da-b317-01333bde0b82", TLP_AMBER},
-    {"marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed", TLP_RED},
-};
-
-const char *stix_marking_id(enum tlp t)
-{
-	for (size_t i = 0; i < sizeof(known_markings) / sizeof(*known_markings); i++)
-		if (known_markings[i].tlp == t)
-			return known_markings[i].id;
-	return NULL;
-}
-
 static enum tlp marking_tlp(const struct stix *s, const char *id)
 {
-	for (size_t i = 0; i < sizeof(known_markings) / sizeof(*known_markings); i++)
-		if (strcmp(known_markings[i].id, id) == 0)
-			return known_markings[i].tlp;
+	if (marking_is_tlp(id))
+		return marking_tlp_of(id);
 	for (size_t i = 0; i < s->markings; i++)
 		if (strcmp(s->marking[i].id, id) == 0)
 			return s->marking[i].tlp;
@@ -88,7 +66,7 @@ static void take_marking(struct stix *s, const struct json *o)
 	    json_at(o, "extensions.extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d.tlp_2_0"), NULL);
 	if (!id || strlen(id) >= MARKING_ID || s->markings == MARKINGS_MAX)
 		return;
-	struct marking *k = &s->marking[s->markings++];
+	struct defined *k = &s->marking[s->markings++];
 	snprintf(k->id, sizeof(k->id), "%s", id);
 	k->tlp = tlp2                                     ? tlp_named(tlp2)
 		 : tlp                                    ? tlp_named(tlp)

@@ -157,6 +157,20 @@ bool marking_is_tlp(const char *id)
 	return tlp_find(id) != NULL;
 }
 
+enum tlp marking_tlp_of(const char *id)
+{
+	const struct tlp_id *t = tlp_find(id);
+	return t ? t->tlp : TLP_UNMARKED;
+}
+
+const char *marking_tlp_id(enum tlp t)
+{
+	for (size_t i = 0; i < TLP1; i++)
+		if (tlp_ids[i].tlp == t)
+			return tlp_ids[i].id;
+	return NULL;
+}
+
 static void put_tlp1(struct json *o, enum tlp t)
 {
 	const char *word = t == TLP_CLEAR ? "white" : tlp_names[t];

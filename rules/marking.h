@@ -40,6 +40,8 @@ void marking_learn(struct marking_book *b, const struct json *stix, const char *
 struct marking marking_of(const struct marking_book *b, const char *id, const char *from);
 /* TLP's own definitions, old and new, which everybody has. */
 bool marking_is_tlp(const char *id);
+enum tlp marking_tlp_of(const char *id); /* what one of them says; TLP_UNMARKED: it is none */
+const char *marking_tlp_id(enum tlp t);  /* TLP 2.0's id; NULL for TLP_UNMARKED */
 /* One of these as its standard publishes it: a new tree. */
 struct json *marking_tlp_object(const char *id);
 

@@ -17,7 +17,4 @@ const struct stix_path *stix_path_find(const char *path);
  * own. NULL: no single comparison says it. */
 const char *stix_path_of(enum indicator_type t, const char *where, bool ipv6);
 
-/* The id of the TLP 2.0 marking; NULL for unmarked. */
-const char *stix_marking_id(enum tlp t);
-
 #endif
