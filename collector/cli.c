@@ -179,6 +179,18 @@ const char *cli_plain(const struct cli *c)
 	return c->colour ? "\033[0m" : "";
 }
 
+bool cli_until(const char *text, int64_t *us)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+	int64_t unit = strcmp(end, "d") == 0 ? 86400000000 : strcmp(end, "h") == 0 ? 3600000000 : 0;
+	if (end != text && unit && n > 0 && n < 100000) {
+		*us = clock_wall_us() + n * unit;
+		return true;
+	}
+	return clock_parse(text, us) && *us > clock_wall_us();
+}
+
 bool cli_since(const char *text, int64_t *us)
 {
 	static const struct {

@@ -105,6 +105,8 @@ const char *cli_plain(const struct cli *c);
 
 /* "90s", "15m", "24h", "7d" ago, or a time in RFC 3339: microseconds since 1970. */
 bool cli_since(const char *text, int64_t *us);
+/* "30d", "12h" from now, or a time to come (YYYY-MM-DD or RFC 3339): microseconds since 1970. */
+bool cli_until(const char *text, int64_t *us);
 /* "12 s", "5 min", "3 h", "2 d" */
 const char *cli_age(int64_t us, char *into, size_t cap);
 

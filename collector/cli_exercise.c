@@ -111,22 +111,12 @@ static bool keep(struct exercise *x)
 
 /* ---- start ---- */
 
-/* "8h", "7d" from now, or a time. */
-static bool parse_until(const char *text, int64_t *us)
-{
-	int64_t now = clock_wall_us(), at;
-	if (!cli_since(text, &at))
-		return false;
-	*us = at < now ? now + (now - at) : at;
-	return *us - now <= UNTIL_MAX_US;
-}
-
 static int start(struct exercise *x)
 {
 	char until[CLOCK_TEXT_LEN];
 	struct reply *r;
 	int64_t until_us, n = 0;
-	if (!parse_until(x->until, &until_us)) {
+	if (!cli_until(x->until, &until_us) || until_us - clock_wall_us() > UNTIL_MAX_US) {
 		fprintf(stderr,
 			"picket exercise: --until: expected 8h, 7d or 2026-12-01T17:00:00Z, at most 400 days; found "
 			"\"%s\"\n",

@@ -85,19 +85,6 @@ static int usage_error(struct deciding *d, const char *why)
 
 /* ---- the command line ---- */
 
-/* "30d", "12h" from now, or a time. */
-static bool parse_end(const char *text, int64_t *us)
-{
-	char *end;
-	long n = strtol(text, &end, 10);
-	int64_t unit = strcmp(end, "d") == 0 ? 86400000000 : strcmp(end, "h") == 0 ? 3600000000 : 0;
-	if (end != text && unit && n > 0 && n < 100000) {
-		*us = clock_wall_us() + n * unit;
-		return true;
-	}
-	return clock_parse(text, us) && *us > clock_wall_us();
-}
-
 static bool option(struct deciding *d, int c)
 {
 	if (c == OPT_REASON)
@@ -115,7 +102,7 @@ static bool option(struct deciding *d, int c)
 	d->permanent = d->permanent || c == OPT_PERMANENT;
 	d->wait = d->wait || c == 'w';
 	d->cli.json = d->cli.json || c == 'j';
-	return c != OPT_EXPIRES || parse_end(optarg, &d->expires_us) ||
+	return c != OPT_EXPIRES || cli_until(optarg, &d->expires_us) ||
 	       err_set(&d->e, "--expires: expected a time to come such as 2027-03-01 or 30d, found \"%s\"", optarg);
 }
 

@@ -57,6 +57,7 @@ gives "start twice" 3 "$picket" exercise start KEEN-26
 contains "start twice" "$dir/err" "running already"
 gives "a name" 2 "$picket" exercise start 'KEEN 26'
 gives "until" 2 "$picket" exercise start X --until never
+gives "until what is past" 2 "$picket" exercise start X --until "$(date -u -d yesterday +%Y-%m-%dT%H:%M:%SZ)"
 gives "inject" 0 "$picket" exercise inject KEEN-26 "$dir/drill.yaml" --key "$dir/k.pem" --wait
 contains "inject" "$dir/out" "2 of 2 sensors match"
 gives "a real set as an exercise" 3 "$picket" exercise inject KEEN-26 "$dir/real.yaml" --key "$dir/k.pem"
