@@ -85,26 +85,13 @@ static void parse_options(int argc, char **argv, struct options *o)
 	}
 }
 
-static bool set_one(const char *setting, struct gateway_conf *c, struct diags *d)
-{
-	const char *eq = strchr(setting, '=');
-	char name[128];
-	if (!eq || (size_t)(eq - setting) >= sizeof(name)) {
-		diag_add(d, DIAG_ERROR, (struct diag_place){.file = "--set"}, "set", "\"%s\" is not KEY=VALUE",
-			 setting);
-		return false;
-	}
-	snprintf(name, sizeof(name), "%.*s", (int)(eq - setting), setting);
-	return conf_set(gateway_keys, gateway_keys_n, name, eq + 1, c, d);
-}
-
 /* Prints what was found; false when there is an error among it. */
 static bool load(const struct options *o, struct gateway_conf *c)
 {
 	struct diags d = {0};
 	bool good = conf_load(gateway_keys, gateway_keys_n, o->file, c, &d);
 	for (size_t i = 0; i < o->set_n; i++)
-		good = set_one(o->set[i], c, &d) && good;
+		good = conf_set_word(gateway_keys, gateway_keys_n, o->set[i], c, &d) && good;
 	good = gateway_conf_finish(c, o->file ? o->file : "configuration", &d) && good;
 	diag_print(&d, stderr);
 	diag_free(&d);
@@ -126,11 +113,7 @@ static bool load_again(void *arg)
 		conf_free(gateway_keys, gateway_keys_n, &fresh);
 		return false;
 	}
-	for (size_t i = 0; i < gateway_keys_n; i++) {
-		const struct conf_key *k = &gateway_keys[i];
-		if (k->reload) /* all of these are numbers */
-			memcpy((char *)r->conf + k->offset, (const char *)&fresh + k->offset, sizeof(int64_t));
-	}
+	conf_take_over(gateway_keys, gateway_keys_n, r->conf, &fresh);
 	conf_free(gateway_keys, gateway_keys_n, &fresh);
 	return true;
 }

@@ -549,6 +549,25 @@ bool conf_set(const struct conf_key *keys, size_t n, const char *name, const cha
 	return d->count[DIAG_ERROR] == before;
 }
 
+bool conf_set_word(const struct conf_key *keys, size_t n, const char *word, void *into, struct diags *d)
+{
+	const char *eq = strchr(word, '=');
+	char name[NAME_MAX_LEN];
+	if (!eq || (size_t)(eq - word) >= sizeof(name)) {
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = "--set"}, "set", "\"%s\" is not KEY=VALUE", word);
+		return false;
+	}
+	snprintf(name, sizeof(name), "%.*s", (int)(eq - word), word);
+	return conf_set(keys, n, name, eq + 1, into, d);
+}
+
+void conf_take_over(const struct conf_key *keys, size_t n, void *into, const void *fresh)
+{
+	for (size_t i = 0; i < n; i++)
+		if (keys[i].reload)
+			memcpy((char *)into + keys[i].offset, (const char *)fresh + keys[i].offset, sizeof(int64_t));
+}
+
 /* ---- dump ---- */
 
 static bool plain_safe(const char *text)

@@ -57,6 +57,10 @@ bool conf_load_file(const struct conf_key *keys, size_t n, const char *path, voi
 
 /* Sets one key from text, as `--set key=value` does. */
 bool conf_set(const struct conf_key *keys, size_t n, const char *name, const char *value, void *into, struct diags *d);
+/* The same from "KEY=VALUE". */
+bool conf_set_word(const struct conf_key *keys, size_t n, const char *word, void *into, struct diags *d);
+/* Copies the keys that may change while a program runs (reload; all of these are numbers). */
+void conf_take_over(const struct conf_key *keys, size_t n, void *into, const void *fresh);
 
 /* YAML with every key, its value and its help as a comment; loads again as it is. */
 void conf_dump(const struct conf_key *keys, size_t n, const void *from, FILE *to);
