@@ -108,21 +108,6 @@ static void replace(char **at, const char *word)
 	*at = xstrdup(word);
 }
 
-/* `key=value` of --set. */
-static bool set_key(struct sensor *s, const char *word)
-{
-	const char *eq = strchr(word, '=');
-	if (!eq) {
-		diag_add(&s->d, DIAG_ERROR, (struct diag_place){.file = "--set"}, "usage", "\"%s\": expected KEY=VALUE",
-			 word);
-		return false;
-	}
-	char *key = xstrndup(word, (size_t)(eq - word));
-	bool ok = conf_set(sensor_keys, sensor_keys_n, key, eq + 1, &s->conf, &s->d);
-	free(key);
-	return ok;
-}
-
 /* First round: what decides how the configuration is read. A negative result: go on. */
 static int first_round(struct sensor *s, int argc, char **argv)
 {
@@ -167,7 +152,7 @@ static bool second_round(struct sensor *s, int argc, char **argv)
 		if (opt == 'o')
 			replace(&s->conf.json_path, optarg);
 		if (opt == OPT_SET)
-			ok &= set_key(s, optarg);
+			ok &= conf_set_word(sensor_keys, sensor_keys_n, optarg, &s->conf, &s->d);
 	}
 	struct buf filter = {0};
 	for (int i = optind; i < argc; i++)
