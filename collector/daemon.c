@@ -88,11 +88,15 @@ static void parse_options(struct daemon *d, int argc, char **argv)
 static bool load(const struct daemon *d, void *conf)
 {
 	const struct daemon_program *p = d->program;
+	const char *where = d->file ? d->file : "configuration";
 	struct diags found = {0};
 	bool good = conf_load(p->keys, p->keys_n, d->file, conf, &found);
 	for (size_t i = 0; i < d->set_n; i++)
 		good = conf_set_word(p->keys, p->keys_n, d->set[i], conf, &found) && good;
-	good = p->finish(conf, d->file ? d->file : "configuration", &found) && good;
+	good = p->finish(conf, where, &found) && good;
+	if (good && d->test)
+		p->files(conf, where, &found);
+	good = good && found.count[DIAG_ERROR] == 0;
 	diag_print(&found, stderr);
 	diag_free(&found);
 	return good;

@@ -17,6 +17,8 @@ struct daemon_program {
 	size_t keys_n, conf_size;
 	/* What one key alone cannot say; `where` begins its findings. */
 	bool (*finish)(void *conf, const char *where, struct diags *d);
+	/* With -T: what else would stop a start, from the files that the configuration names. */
+	void (*files)(const void *conf, const char *where, struct diags *d);
 	int (*serve)(struct daemon *d, void *conf); /* the exit code */
 };
 

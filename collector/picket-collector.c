@@ -81,6 +81,11 @@ static bool finish(void *conf, const char *where, struct diags *d)
 	return collector_conf_finish(conf, where, d);
 }
 
+static void files(const void *conf, const char *where, struct diags *d)
+{
+	collector_conf_files(conf, where, d);
+}
+
 int main(int argc, char **argv)
 {
 	const struct daemon_program program = {.name = "picket-collector",
@@ -89,6 +94,7 @@ int main(int argc, char **argv)
 					       .keys_n = collector_keys_n,
 					       .conf_size = sizeof(struct collector_conf),
 					       .finish = finish,
+					       .files = files,
 					       .serve = serve};
 	return daemon_main(&program, argc, argv);
 }

@@ -40,6 +40,11 @@ static bool finish(void *conf, const char *where, struct diags *d)
 	return gateway_conf_finish(conf, where, d);
 }
 
+static void files(const void *conf, const char *where, struct diags *d)
+{
+	gateway_conf_files(conf, where, d);
+}
+
 int main(int argc, char **argv)
 {
 	const struct daemon_program program = {.name = "picket-gateway",
@@ -49,6 +54,7 @@ int main(int argc, char **argv)
 					       .keys_n = gateway_keys_n,
 					       .conf_size = sizeof(struct gateway_conf),
 					       .finish = finish,
+					       .files = files,
 					       .serve = serve};
 	return daemon_main(&program, argc, argv);
 }

@@ -12,6 +12,7 @@
 #include "common/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "common/tls_parts.h"
 
@@ -251,23 +253,45 @@ static int judge_again(int ok, X509_STORE_CTX *ctx)
 
 /* ---- the context ---- */
 
-/* The last thing that OpenSSL put on its list, as text. */
+/* The first on OpenSSL's list when it is the system's ("No such file": what follows it
+ * says "system lib"), else the last. */
 const char *tls_reason(void)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_SYSTEM_ERROR(ERR_peek_error()) ? ERR_peek_error() : ERR_peek_last_error();
 	const char *text = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 	ERR_clear_error();
 	return text ? text : "unknown reason";
 }
 
+/* Judged and read through one descriptor, so that what was judged is what is read. */
+static bool load_key(SSL_CTX *ctx, const char *cert, const char *key, struct err *e)
+{
+	static char none[] = ""; /* the password of an encrypted key */
+	FILE *f = secret_open(key, "the private key", e);
+	if (!f)
+		return false;
+	EVP_PKEY *pkey = PEM_read_PrivateKey(f, NULL, NULL, none);
+	fclose(f);
+	bool ok = pkey && SSL_CTX_use_PrivateKey(ctx, pkey) == 1;
+	if (!ok)
+		err_set(e, "cannot load the private key %s for %s: %s", key, cert, tls_reason());
+	EVP_PKEY_free(pkey);
+	return ok;
+}
+
+bool tls_load_self(SSL_CTX *ctx, const char *cert, const char *key, struct err *e)
+{
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		return err_set(e, "cannot load the certificate %s: %s", cert, tls_reason());
+	return load_key(ctx, cert, key, e);
+}
+
 static bool load_self(SSL_CTX *ctx, const struct tls_conf *c, struct identity *self, struct err *e)
 {
 	struct err why;
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, c->cert) != 1)
-		return err_set(e, "cannot load the certificate %s: %s", c->cert, tls_reason());
-	if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
-		return err_set(e, "cannot load the private key %s for %s: %s", c->key, c->cert, tls_reason());
+	if (!tls_load_self(ctx, c->cert, c->key, e))
+		return false;
 	bool named = certificate_identity(SSL_CTX_get0_certificate(ctx), self, &why);
 	if (!named && !c->web)
 		return err_set(e, "the certificate %s %s", c->cert, why.text);
@@ -360,6 +384,13 @@ struct tls *tls_new(const struct tls_conf *c, struct err *e)
 	t->conf.ca = c->ca ? xstrdup(c->ca) : NULL;
 	t->conf.crl = c->crl ? xstrdup(c->crl) : NULL;
 	return t;
+}
+
+bool tls_check(const struct tls_conf *c, struct err *e)
+{
+	struct tls *t = tls_new(c, e);
+	tls_free(t);
+	return t != NULL;
 }
 
 void tls_free(struct tls *t)

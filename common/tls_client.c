@@ -27,13 +27,7 @@ static bool load_trust(SSL_CTX *ctx, const char *ca, struct err *e)
 
 static bool load_self(SSL_CTX *ctx, const struct tls_client_conf *c, struct err *e)
 {
-	if (!*c->cert)
-		return true;
-	if (SSL_CTX_use_certificate_chain_file(ctx, c->cert) != 1)
-		return err_set(e, "cannot load the certificate %s: %s", c->cert, tls_reason());
-	if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
-		return err_set(e, "cannot load the private key %s for %s: %s", c->key, c->cert, tls_reason());
-	return true;
+	return !*c->cert || tls_load_self(ctx, c->cert, c->key, e);
 }
 
 static SSL_CTX *context_new(const struct tls_client_conf *c, struct err *e)

@@ -7,8 +7,13 @@
 #include "common/err.h"
 #include "common/tls.h"
 
-/* OpenSSL's last error in words; forgets it. */
+/* Why OpenSSL failed, in words; forgets it. */
 const char *tls_reason(void);
+
+/* Our certificate (then its intermediates) and its private key, PEM, into a context. A
+ * key that others may read or write is refused (common/secret.h), an encrypted one is
+ * not asked about on a terminal. */
+bool tls_load_self(SSL_CTX *ctx, const char *cert, const char *key, struct err *e);
 
 /* Says in e why the connection of arg failed; OpenSSL's errors still stand. */
 typedef void tls_explain(void *arg, struct err *e);

@@ -292,10 +292,10 @@ static void plan(struct sensor *s)
 	fill_ports(s->worker.decode.geneve_ports, &c->geneve_ports);
 }
 
-static bool start_output(struct sensor *s, unsigned producers, struct err *e)
+static struct output_conf output_conf_of(const struct sensor *s)
 {
 	const struct sensor_conf *c = &s->conf;
-	struct output_conf o = {
+	return (struct output_conf){
 	    .json_path = c->json_path,
 	    .spool_dir = c->collectors.n ? c->spool_dir : NULL,
 	    .spool_bytes = c->spool_bytes,
@@ -310,7 +310,12 @@ static bool start_output(struct sensor *s, unsigned producers, struct err *e)
 	    .sensor_id = c->id,
 	    .sync = s->supply.sync,
 	};
-	if (!o.json_path && !c->collectors.n)
+}
+
+static bool start_output(struct sensor *s, unsigned producers, struct err *e)
+{
+	struct output_conf o = output_conf_of(s);
+	if (!o.json_path && !o.collectors.n)
 		return err_set(e, "nowhere to send alerts: give -o FILE (- is standard output) or collector.address");
 	s->supply.output = s->output = output_start(&o, producers, e);
 	return s->output != NULL;
@@ -522,6 +527,16 @@ static int sensor_run(struct sensor *s)
 	return code == EXIT_OK && s->armed->partial && s->file ? EXIT_PARTIAL : code;
 }
 
+static int check(const struct sensor *s)
+{
+	struct output_conf o = output_conf_of(s);
+	struct err e;
+	bool fit = output_check(&o, &e);
+	if (!fit)
+		log_errorx("%s", e.text);
+	return fit && !s->armed->partial ? EXIT_OK : EXIT_INVALID;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], DPI_WORKER_ARGUMENT) == 0)
@@ -542,7 +557,7 @@ int main(int argc, char **argv)
 		if (!ok || !s.armed)
 			code = EXIT_INVALID;
 		else if (s.check)
-			code = s.armed->partial ? EXIT_INVALID : EXIT_OK;
+			code = check(&s);
 		else
 			code = sensor_run(&s);
 	}
