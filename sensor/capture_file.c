@@ -507,10 +507,6 @@ static void collect_plain(struct capture_file *f, struct burst *burst)
 
 static void collect(struct capture_file *f, struct burst *burst)
 {
-	if (!f->done && !input_advance(&f->in)) {
-		f->done = f->cut = true;
-		err_set(&f->why, "\"%s\" became shorter while it was read; what came before that was read", f->name);
-	}
 	const uint8_t *from = f->in.p;
 	if (f->plain && !f->done)
 		collect_plain(f, burst);

@@ -27,11 +27,6 @@ static inline void input_use(struct input *in, size_t n)
 	in->n -= n;
 }
 
-/* Before each burst: what earlier bursts pointed at is not used any more. Of a mapped
- * file brings in what comes next and gives back what went by. False: the file became
- * shorter under the mapping; what the window holds is not to be believed. */
-bool input_advance(struct input *in);
-
 /* Steps over n bytes that need not be in the window yet. */
 void input_skip(struct input *in, uint64_t n);
 bool input_skipping(const struct input *in); /* not there yet */
