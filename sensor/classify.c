@@ -11,12 +11,19 @@
 	65536 /* flows that wait for nDPI's last word; the oldest is forgotten (its verdict is not matched) */
 #define VERDICTS 64
 
+/* The flow as it was at its first packet; the record itself, which may be another
+ * flow's by now. */
+struct waiting {
+	struct flow copy, *live;
+};
+
 struct classifier {
 	struct dpi *dpi;
 	struct inspector *inspector;
 	struct ledger *ledger;
 	enum dpi_mode mode;
-	struct flow *flow; /* copies, by serial % REMEMBERED */
+	struct waiting *waiting; /* by serial % REMEMBERED */
+	bool ended;              /* the flow table is gone */
 };
 
 struct classifier *classifier_new(struct dpi *dpi, struct inspector *ins, struct ledger *ledger)
@@ -24,7 +31,7 @@ struct classifier *classifier_new(struct dpi *dpi, struct inspector *ins, struct
 	struct classifier *c = xcalloc(1, sizeof(*c));
 	*c = (struct classifier){.dpi = dpi, .inspector = ins, .ledger = ledger};
 	if (dpi)
-		c->flow = xcalloc(REMEMBERED, sizeof(struct flow));
+		c->waiting = xcalloc(REMEMBERED, sizeof(*c->waiting));
 	return c;
 }
 
@@ -32,7 +39,7 @@ void classifier_free(struct classifier *c)
 {
 	if (!c)
 		return;
-	free(c->flow);
+	free(c->waiting);
 	free(c);
 }
 
@@ -61,8 +68,10 @@ void classify_packet(struct classifier *c, struct flow *f, enum side side, const
 	if (!wants_packet(c, f, l))
 		return;
 	f->dpi_seen++;
-	f->flags |= FLOW_DPI;
-	c->flow[f->serial % REMEMBERED] = *f;
+	if (!(f->flags & FLOW_DPI)) {
+		f->flags |= FLOW_DPI;
+		c->waiting[f->serial % REMEMBERED] = (struct waiting){*f, f};
+	}
 	dpi_submit(c->dpi, f->serial, ts_us, l->ip, l->ip_n, side == TO_SERVER);
 }
 
@@ -84,9 +93,12 @@ void classify_end(struct classifier *c, struct flow *f)
 
 static void match_verdict(struct classifier *c, const struct dpi_verdict *v, int64_t ts_us)
 {
-	const struct flow *f = &c->flow[v->flow % REMEMBERED];
+	const struct waiting *waiting = &c->waiting[v->flow % REMEMBERED];
+	const struct flow *f = &waiting->copy;
 	if (f->serial != v->flow)
 		return;
+	if (v->final && !c->ended && waiting->live->serial == v->flow)
+		waiting->live->dpi_seen = UINT8_MAX; /* nDPI would ignore what comes now */
 	struct inspect in = inspector_view(c->inspector, f, ts_us);
 	in.parser = NULL;
 	if (!wanted(&in, WHERE_DPI_PROTOCOL) && !wanted(&in, WHERE_DPI_RISK))
@@ -99,6 +111,14 @@ static void match_verdict(struct classifier *c, const struct dpi_verdict *v, int
 		if (name)
 			observe(&in, WHERE_DPI_RISK, name, strlen(name));
 	}
+}
+
+void classify_finish(struct classifier *c, int64_t ts_us)
+{
+	c->ended = true;
+	if (c->dpi)
+		dpi_finish(c->dpi);
+	classify_collect(c, ts_us);
 }
 
 void classify_collect(struct classifier *c, int64_t ts_us)

@@ -66,7 +66,8 @@ struct slot {
 struct child {
 	struct dpi_map map;
 	struct inspect_ndpi *ndpi;
-	const uint32_t *bad;     /* quarantined flows */
+	const uint32_t *bad; /* quarantined flows, as the supervisor knew them when it forked */
+	unsigned bad_n;
 	uint32_t used;           /* slots beyond were never taken */
 	uint32_t free;           /* given back, linked by chain; 0 = none */
 	uint32_t oldest, newest; /* slots, 0 = none */
@@ -174,7 +175,7 @@ static uint32_t new_slot(struct child *c, uint32_t flow)
 
 static bool quarantined(const struct child *c, uint32_t flow)
 {
-	for (unsigned i = 0; i < QUARANTINE; i++) {
+	for (unsigned i = 0; i < c->bad_n; i++) {
 		if (c->bad[i] == flow)
 			return true;
 	}
@@ -355,6 +356,7 @@ __attribute__((noreturn)) static void child_main(struct supervisor *s, pid_t sup
 		_exit(EXIT_ENVIRONMENT);
 	c->ndpi = s->ndpi;
 	c->bad = s->bad;
+	c->bad_n = s->bad_n < QUARANTINE ? s->bad_n : QUARANTINE;
 	child_run(c);
 }
 

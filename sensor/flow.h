@@ -36,7 +36,7 @@ struct flow {
 		uint8_t tries;   /* UDP: probing attempts */
 		uint8_t syn_ttl; /* TCP: of the originator's SYN, 0 = not seen */
 	};
-	uint8_t dpi_seen;   /* packets that nDPI was given */
+	uint8_t dpi_seen;   /* packets that nDPI was given; UINT8_MAX: it wants no more */
 	uint8_t packets[2]; /* per side, saturating */
 	uint16_t checked;   /* generation of the rule set that the addresses were matched against */
 };

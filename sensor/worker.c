@@ -390,9 +390,7 @@ void worker_finish(struct worker *w)
 {
 	flow_table_free(w->flows);
 	w->flows = NULL;
-	if (w->dpi)
-		dpi_finish(w->dpi);
-	classify_collect(w->classifier, w->now_us);
+	classify_finish(w->classifier, w->now_us);
 	if (w->tap.engine && !w->tap.queue)
 		heuristics_finish(w->tap.engine, w->now_us);
 	if (capture_cut(w->capture))
