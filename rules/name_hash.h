@@ -32,6 +32,37 @@ static inline uint64_t name_hash_label(const struct hash_key *k, uint64_t chain,
 	return fold_multiply((n ? swar_load_part(label, n, end) : 0) ^ s ^ length, chain);
 }
 
+/* A word of a label on the wire, of which the bytes of `fill` are none of it. */
+static inline uint64_t name_hash_wire(uint64_t w, uint64_t fill, uint64_t *unplain)
+{
+	*unplain |= swar_unplain(w | fill);
+	return swar_lower(w);
+}
+
+/* The same for a label as it stands in a DNS message (n from 1 to 63) that ends at
+ * `end` and has a header ahead: lower-cased on the way. *unplain is no longer 0 when
+ * its canonical form is more than that, or when it holds control characters. */
+static inline uint64_t name_hash_wire_label(const struct hash_key *k, uint64_t chain, const uint8_t *label, size_t n,
+					    const uint8_t *end, uint64_t *unplain)
+{
+	uint64_t s, length = n, first;
+	memcpy(&s, k->secret + 32, sizeof(s));
+	for (; n > 16; label += 16, n -= 16) {
+		first = name_hash_wire(swar_load(label), 0, unplain);
+		chain = fold_multiply(first ^ s, name_hash_wire(swar_load(label + 8), 0, unplain) ^ chain);
+	}
+	if (n > 8) {
+		first = name_hash_wire(swar_load(label), 0, unplain);
+		label += 8;
+		n -= 8;
+		s ^= first;
+		first = name_hash_wire(swar_load_part(label, n, end), SWAR_ONES * 'a' & ~swar_mask(n), unplain);
+		return fold_multiply(s ^ length, first ^ chain);
+	}
+	first = name_hash_wire(swar_load_part(label, n, end), SWAR_ONES * 'a' & ~swar_mask(n), unplain);
+	return fold_multiply(first ^ s ^ length, chain);
+}
+
 /* The hash of the name whose labels are in the chain. space: what it is looked up as. */
 static inline uint64_t name_hash_end(const struct hash_key *k, uint32_t space, uint64_t chain)
 {

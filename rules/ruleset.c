@@ -30,21 +30,6 @@
 
 /* ---- the hash table ---- */
 
-static uint32_t bloom_bits(const uint32_t *block, uint64_t h, int from, int to)
-{
-	uint32_t all = 1;
-	for (int i = from; i < to; i++)
-		all &= block[i] >> (h >> (5 * i) & 31);
-	return all;
-}
-
-/* Half of the words settle 15 of 16 misses; testing them one by one would mispredict. */
-static bool bloom_has(const struct ruleset *r, uint64_t h)
-{
-	const uint32_t *block = r->bloom + (size_t)scale(h, r->bloom_n) * BLOOM_WORDS;
-	return bloom_bits(block, h, 0, BLOOM_WORDS / 2) && bloom_bits(block, h, BLOOM_WORDS / 2, BLOOM_WORDS);
-}
-
 /* The refs filed under one hash: those whose fingerprint agrees. */
 struct candidates {
 	const struct ruleset *r;
@@ -211,7 +196,7 @@ static size_t suffixes(const struct ask *q, struct suffix out[static SUFFIXES_MA
 
 static bool allow_has(struct ask *q, const struct part *p, uint64_t h)
 {
-	if (!bloom_has(q->r, h))
+	if (!ruleset_bloom(q->r, h))
 		return false;
 	struct candidates c = candidates(q->r, h);
 	for (uint32_t ref; (ref = next_candidate(&c)) != RULESET_NONE;) {
@@ -342,7 +327,7 @@ static __attribute__((noinline)) void look(struct ask *q, const struct part *p, 
 
 static void ask_hash(struct ask *q, const struct part *p, uint64_t h)
 {
-	if (bloom_has(q->r, h))
+	if (ruleset_bloom(q->r, h))
 		look(q, p, h);
 }
 
@@ -351,21 +336,11 @@ static void ask(struct ask *q, const struct part *p)
 	ask_hash(q, p, part_hash(q->r, p));
 }
 
-static bool filter_has(const struct ruleset *r, const struct addr *a, bool v4)
-{
-	unsigned bits = v4 ? r->head.filter_bits4 : r->head.filter_bits6;
-	const uint8_t *map = v4 ? r->net4 : r->net6;
-	if (!bits)
-		return false;
-	uint32_t at = filter_bit(a, v4, bits);
-	return map[at / 8] >> (at % 8) & 1;
-}
-
 /* The prefixes that are shorter than `below`. */
 static void match_prefixes(struct ask *q, const struct addr *a, bool v4, int below)
 {
 	struct addr room;
-	if (!filter_has(q->r, a, v4))
+	if (!ruleset_net(q->r, ruleset_net_place(q->r, a)))
 		return;
 	for (int n = below; (n = next_length(&q->r->head.net, v4, n)) >= 0;) {
 		struct part p = prefix_part(a, v4, (unsigned)n, &room);
@@ -419,7 +394,7 @@ static void match_url_form(struct ask *q, const uint8_t *url, size_t n)
 	size_t folder = 0;
 	for (int depth = 0; depth < URL_DEPTH_MAX && (folder = url_folder(url, n, folder)); depth++) {
 		uint64_t h = space_hash(&q->r->head.key, p.space, 0, url, folder);
-		if (bloom_has(q->r, h))
+		if (ruleset_bloom(q->r, h))
 			look(q, &p, h);
 	}
 }
@@ -492,7 +467,7 @@ static bool maybe_name(const struct ruleset *r, const uint8_t *name, size_t n)
 	for (size_t to = n, k = 1; depths >> k; k++) {
 		size_t from = q.dots ? 64 - (size_t)__builtin_clzll(q.dots) : 0;
 		chain = name_hash_label(&r->head.key, chain, q.text + from, to - from, q.text + sizeof(q.text));
-		if ((depths >> k & 1) && bloom_has(r, name_hash_end(&r->head.key, INDICATOR_DOMAIN, chain)))
+		if ((depths >> k & 1) && ruleset_bloom(r, name_hash_end(&r->head.key, INDICATOR_DOMAIN, chain)))
 			return true;
 		if (!from || k == 63)
 			break;
@@ -582,27 +557,9 @@ bool ruleset_allowed(const struct ruleset *r, enum indicator_type t, const struc
 
 bool ruleset_maybe_addr(const struct ruleset *r, const struct addr *a)
 {
-	if (r->head.hosts && bloom_has(r, address_hash(&r->head.key, INDICATOR_IP, 128, a->b)))
+	if (r->head.hosts && ruleset_bloom(r, address_hash(&r->head.key, INDICATOR_IP, 128, a->b)))
 		return true;
-	return filter_has(r, a, addr_is_v4(a));
-}
-
-static void prefetch_addr(const struct ruleset *r, const struct addr *a)
-{
-	bool v4 = addr_is_v4(a);
-	unsigned bits = v4 ? r->head.filter_bits4 : r->head.filter_bits6;
-	if (r->head.hosts) {
-		uint64_t h = address_hash(&r->head.key, INDICATOR_IP, 128, a->b);
-		__builtin_prefetch(r->bloom + (size_t)scale(h, r->bloom_n) * BLOOM_WORDS);
-	}
-	if (bits)
-		__builtin_prefetch((v4 ? r->net4 : r->net6) + filter_bit(a, v4, bits) / 8);
-}
-
-void ruleset_prefetch_addr(const struct ruleset *r, const struct addr *a, const struct addr *b)
-{
-	prefetch_addr(r, a);
-	prefetch_addr(r, b);
+	return ruleset_net(r, ruleset_net_place(r, a));
 }
 
 /* ---- what the set holds ---- */

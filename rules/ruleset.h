@@ -80,8 +80,6 @@ bool ruleset_match(const struct ruleset *r, enum where w, const void *value, siz
 /* The fast question for addresses on every packet: false means surely no ip or
  * cidr indicator matches. addr is the 16-byte form. */
 bool ruleset_maybe_addr(const struct ruleset *r, const struct addr *a);
-/* Asks for the memory that the question needs, for the two ends of a flow. */
-void ruleset_prefetch_addr(const struct ruleset *r, const struct addr *a, const struct addr *b);
 
 /* An indicator as the author wrote it. Most strings are borrowed from the set;
  * what the set need not store because it follows from the rest (the text of an

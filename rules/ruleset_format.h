@@ -244,6 +244,56 @@ static inline uint32_t scale(uint64_t h, uint32_t n)
 	return (uint32_t)((h >> 32) * n >> 32);
 }
 
+/* The bit of the CIDR filter that an address falls on. */
+static inline uint32_t filter_bit(const struct addr *a, bool v4, unsigned bits)
+{
+	const uint8_t *p = v4 ? a->b + 12 : a->b;
+	return ((uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]) >> (24 - bits);
+}
+
+/* ---- the first looks: whether it is worth looking closer ---- */
+
+static inline const uint32_t *ruleset_bloom_block(const struct ruleset *r, uint64_t h)
+{
+	return r->bloom + (size_t)scale(h, r->bloom_n) * BLOOM_WORDS;
+}
+
+static inline uint32_t ruleset_bloom_bits(const uint32_t *block, uint64_t h, int from, int to)
+{
+	uint32_t all = 1;
+	for (int i = from; i < to; i++)
+		all &= block[i] >> (h >> (5 * i) & 31);
+	return all;
+}
+
+/* Half of the words settle 15 of 16 misses; testing them one by one would mispredict. */
+static inline bool ruleset_bloom(const struct ruleset *r, uint64_t h)
+{
+	const uint32_t *block = ruleset_bloom_block(r, h);
+	return ruleset_bloom_bits(block, h, 0, BLOOM_WORDS / 2) &&
+	       ruleset_bloom_bits(block, h, BLOOM_WORDS / 2, BLOOM_WORDS);
+}
+
+/* The bit of the CIDR filters that an address falls on: net6's have RULESET_NET6 set.
+ * RULESET_NONE: no CIDR of its family. */
+#define RULESET_NET6 0x80000000u
+static inline uint32_t ruleset_net_place(const struct ruleset *r, const struct addr *a)
+{
+	bool v4 = addr_is_v4(a);
+	unsigned bits = v4 ? r->head.filter_bits4 : r->head.filter_bits6;
+	return bits ? filter_bit(a, v4, bits) | (v4 ? 0 : RULESET_NET6) : RULESET_NONE;
+}
+
+static inline const uint8_t *ruleset_net_byte(const struct ruleset *r, uint32_t place)
+{
+	return (place & RULESET_NET6 ? r->net6 : r->net4) + (place & ~RULESET_NET6) / 8;
+}
+
+static inline bool ruleset_net(const struct ruleset *r, uint32_t place)
+{
+	return place != RULESET_NONE && *ruleset_net_byte(r, place) >> (place % 8) & 1;
+}
+
 /* What stands in the table beside a ref: the bits that chose neither line nor block. */
 static inline uint16_t fingerprint_of(uint64_t h)
 {
@@ -262,13 +312,6 @@ static inline struct addr addr_masked(const struct addr *a, unsigned length)
 	if (whole < 16)
 		m.b[whole] = (uint8_t)(a->b[whole] & (0xff00u >> (length % 8u)));
 	return m;
-}
-
-/* The bit of the CIDR filter that an address falls on. */
-static inline uint32_t filter_bit(const struct addr *a, bool v4, unsigned bits)
-{
-	const uint8_t *p = v4 ? a->b + 12 : a->b;
-	return ((uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]) >> (24 - bits);
 }
 
 /* ---- ruleset_build.c ---- */

@@ -101,6 +101,28 @@ static void detect_endpoint(struct inspect *in, enum where w, const struct addr 
 	observe(in, w, endpoint, sizeof(endpoint));
 }
 
+void detect_ends_ahead(const struct ruleset *r, const struct flow_key *k, struct ends_ahead *out)
+{
+	struct ruleset_ahead *a = &out->of;
+	ruleset_ahead_begin(a);
+	out->observables = 0;
+	out->asked = ruleset_ahead_addr(r, a, &k->lo) && ruleset_ahead_addr(r, a, &k->hi);
+	if (!(ruleset_types(r) & where_types(WHERE_IP_ENDPOINT_SRC)))
+		return;
+	if (k->lo_port && ruleset_ahead_endpoint(r, a, &k->lo, k->lo_port))
+		out->observables++;
+	if (k->hi_port && ruleset_ahead_endpoint(r, a, &k->hi, k->hi_port))
+		out->observables++;
+}
+
+bool detect_ends_quiet(const struct detector *d, const struct ends_ahead *a)
+{
+	if (!a->asked || ruleset_ahead_maybe(d->rules, &a->of))
+		return false;
+	ledger_add(d->ledger, LEDGER_TRANSACTIONS, a->observables);
+	return true;
+}
+
 void detect_addresses(struct inspect *in, bool outer)
 {
 	const struct detector *d = in->owner;

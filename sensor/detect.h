@@ -5,6 +5,7 @@
 
 #include "rules/alert.h"
 #include "rules/hiding.h"
+#include "rules/ruleset_ahead.h"
 #include "sensor/inspect.h"
 #include "sensor/packet.h"
 #include "sensor/seen.h"
@@ -30,6 +31,16 @@ struct detector {
 	const struct layer *layer;
 	const struct layer *outer; /* the layer around it, NULL if none */
 };
+
+/* What a flow's two ends will ask of the rule set, put to it ahead (rules/ruleset_ahead.h). */
+struct ends_ahead {
+	bool asked; /* false: nothing is known */
+	uint8_t observables;
+	struct ruleset_ahead of;
+};
+void detect_ends_ahead(const struct ruleset *r, const struct flow_key *k, struct ends_ahead *out);
+/* True: nothing hits, and all that detect_addresses() would do has been done. */
+bool detect_ends_quiet(const struct detector *d, const struct ends_ahead *a);
 
 /* Matches the flow's two addresses and endpoints. outer: this layer is the
  * wrapping of a tunnel. */

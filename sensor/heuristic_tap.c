@@ -65,6 +65,11 @@ void heuristic_packet(struct heuristic_tap *t, const struct flow *f, enum side s
 	put(t, &s);
 }
 
+bool heuristic_judges_dns(const struct heuristic_tap *t)
+{
+	return heuristics_on(t->engine) & (DNS_NAMES | DNS_QUERIES);
+}
+
 /* Apart, so that a sensor without heuristics does not pay for its locals. */
 static __attribute__((noinline)) void put_dns(struct heuristic_tap *t, const struct inspect *in, bool answer,
 					      uint8_t rcode, const char *name, size_t n)

@@ -18,4 +18,7 @@ struct heuristic_tap {
 void heuristic_packet(struct heuristic_tap *t, const struct flow *f, enum side side, const struct layer *l,
 		      int64_t ts_us);
 
+/* Whether some heuristic judges DNS messages: inspect_dns_message(). */
+bool heuristic_judges_dns(const struct heuristic_tap *t);
+
 #endif

@@ -18,6 +18,7 @@
 #include "common/buf.h"
 #include "common/scratch.h"
 #include "sensor/expect.h"
+#include "sensor/heuristic_tap.h"
 #include "sensor/inspector.h"
 #include "sensor/parsers.h"
 #include "sensor/stream.h"
@@ -60,6 +61,7 @@ struct inspector {
 	struct pattern_scratch *scratch;
 	size_t pattern_bytes;
 	uint32_t worker;
+	uint8_t dns;        /* number of DNS over UDP among the parsers */
 	struct conn **conn; /* by flow->state */
 	uint32_t *unused;   /* slots of conn that are free */
 	uint32_t slots, slots_cap, unused_n;
@@ -75,6 +77,14 @@ struct feed {
 	struct inspect in;
 };
 
+static uint8_t parser_number(const struct parser *p)
+{
+	for (uint8_t i = 0; parsers[i]; i++)
+		if (parsers[i] == p)
+			return (uint8_t)(i + 1);
+	return 0;
+}
+
 struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct ledger *ledger, struct detector *d)
 {
 	struct inspector *ins = xcalloc(1, sizeof(*ins));
@@ -82,6 +92,7 @@ struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct led
 	ins->ledger = ledger;
 	ins->detector = d;
 	ins->worker = worker;
+	ins->dns = parser_number(&parser_dns_udp);
 	ins->expect = expect_new();
 	return ins;
 }
@@ -262,14 +273,6 @@ void inspector_prefetch(const struct inspector *ins, const struct flow *f)
 }
 
 /* ---- feeding a parser ---- */
-
-static uint8_t parser_number(const struct parser *p)
-{
-	for (uint8_t i = 0; parsers[i]; i++)
-		if (parsers[i] == p)
-			return (uint8_t)(i + 1);
-	return 0;
-}
 
 static void drop_early(struct feed *fd)
 {
@@ -620,10 +623,26 @@ static bool datagram_state(struct feed *fd)
 	return true;
 }
 
-static bool datagram_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
+/* A plain DNS message of which nothing hits: what the parser would have done with it. */
+static bool datagram_quiet(struct inspector *ins, struct flow *f, const struct dns_ahead *ahead)
+{
+	const struct detector *d = ins->detector;
+	if (ins->patterns || (f->parser && f->parser != ins->dns) || ruleset_ahead_maybe(d->rules, &ahead->asked))
+		return false;
+	if (d->tap && heuristic_judges_dns(d->tap))
+		return false;
+	f->parser = ins->dns;
+	ledger_add(ins->ledger, LEDGER_TRANSACTIONS, ahead->observables);
+	return true;
+}
+
+static bool datagram_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
+			    const struct dns_ahead *ahead)
 {
 	if (!l->payload_n || ((f->flags & FLOW_DONE) && !ins->patterns))
 		return false;
+	if (ahead && ahead->plain && datagram_quiet(ins, f, ahead))
+		return true;
 	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, NULL, ts_us);
 	if (ins->patterns)
@@ -645,12 +664,13 @@ static bool datagram_packet(struct inspector *ins, struct flow *f, enum side sid
 	return true;
 }
 
-bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
+bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
+		      const struct dns_ahead *ahead)
 {
 	if (l->proto == IPPROTO_TCP)
 		return stream_packet(ins, f, side, l, ts_us);
 	if (l->proto == IPPROTO_UDP)
-		return datagram_packet(ins, f, side, l, ts_us);
+		return datagram_packet(ins, f, side, l, ts_us, ahead);
 	return false;
 }
 

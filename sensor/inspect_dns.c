@@ -21,23 +21,17 @@
 
 #include "common/scratch.h"
 #include "common/swar.h"
+#include "sensor/dns_format.h"
 #include "sensor/parsers.h"
 
-#define NAME_OCTETS_MAX 255  /* RFC 1035 §2.3.4 */
-#define NAME_TEXT_MAX   1024 /* every octet escaped as \DDD */
-#define NAME_JUMPS_MAX  128  /* compression pointers in one name */
+#define NAME_TEXT_MAX  1024 /* every octet escaped as \DDD */
+#define NAME_JUMPS_MAX 128  /* compression pointers in one name */
 #define NAME_WORK_MAX                                                                                                  \
 	262144 /* octets and pointers decoded for one message: an honest 64 KiB zone transfer has fewer                \
 		*/
-#define HEADER_SIZE  12
 #define QUESTION_MIN 5
 #define RECORD_MIN   11
 #define MESSAGE_MAX  65535
-
-#define PORT_DNS   53
-#define PORT_NBNS  137
-#define PORT_MDNS  5353
-#define PORT_LLMNR 5355
 
 #define FLAG_RESPONSE  0x8000
 #define FLAG_TRUNCATED 0x0200
@@ -48,34 +42,6 @@
 #define OPCODE_NOTIFY  4
 #define OPCODE_UPDATE  5
 #define OPCODE_LAST    6 /* DNS stateful operations */
-#define CLASS_IN       1
-#define CLASS_UNICAST  0x8000 /* mDNS: unicast reply wanted, or flush the cache */
-
-enum rrtype {
-	RR_A = 1,
-	RR_NS = 2,
-	RR_CNAME = 5,
-	RR_SOA = 6,
-	RR_PTR = 12,
-	RR_MX = 15,
-	RR_TXT = 16,
-	RR_RP = 17,
-	RR_AFSDB = 18,
-	RR_RT = 21,
-	RR_AAAA = 28,
-	RR_NB = 32,
-	RR_SRV = 33,
-	RR_NAPTR = 35,
-	RR_KX = 36,
-	RR_DNAME = 39,
-	RR_OPT = 41,
-	RR_SVCB = 64,
-	RR_HTTPS = 65,
-	RR_ANY = 255,
-	RR_TYPE_LAST = 262,
-	RR_TA = 32768,
-	RR_DLV = 32769
-};
 
 static const struct {
 	uint16_t type;
@@ -88,15 +54,6 @@ static const struct {
 
 static const char *const rcode_names[16] = {"NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
 					    "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE", "DSOTYPENI"};
-
-/* Where a name stands in the rdata of types that hold one. */
-static const struct {
-	uint16_t type;
-	uint8_t offset;
-} name_at[] = {
-    {RR_NS, 0}, {RR_CNAME, 0}, {RR_SOA, 0}, {RR_PTR, 0}, {RR_DNAME, 0},
-    {RR_MX, 2}, {RR_AFSDB, 2}, {RR_RT, 2},  {RR_KX, 2},  {RR_SRV, 6},
-};
 
 /* The places of what is reported, for each of the three protocols. */
 struct places {
@@ -215,9 +172,9 @@ static size_t name_plain(const struct cursor *c, struct name *out)
 	const uint8_t *p = c->p;
 	size_t left = cursor_left(c), n = 0;
 	uint64_t odd = 0;
-	while (n < left && n < NAME_OCTETS_MAX && p[n] && p[n] <= 63)
+	while (n < left && n < DNS_NAME_OCTETS && p[n] && p[n] <= 63)
 		n += p[n] + 1u;
-	if (n >= left || n >= NAME_OCTETS_MAX || p[n] || n <= 8)
+	if (n >= left || n >= DNS_NAME_OCTETS || p[n] || n <= 8)
 		return 0;
 	size_t text_n = n - 1;
 	for (size_t i = 0; i < text_n; i += 8) {
@@ -266,7 +223,7 @@ static bool name_read(struct transaction *t, struct cursor *c, struct name *out,
 		}
 		struct bytes label = cursor_bytes(&at, len);
 		octets += (size_t)len + 1;
-		if (!cursor_ok(&at) || len > 63 || (out && octets > NAME_OCTETS_MAX))
+		if (!cursor_ok(&at) || len > 63 || (out && octets > DNS_NAME_OCTETS))
 			return false;
 		if (!len)
 			break;
@@ -344,7 +301,7 @@ static void report_naptr(struct transaction *t, struct cursor *rdata)
 
 static void report_rdata(struct transaction *t, uint16_t class, struct cursor rdata)
 {
-	if ((class & (uint16_t)~CLASS_UNICAST) != CLASS_IN || !cursor_left(&rdata))
+	if ((class & (uint16_t)~DNS_CLASS_UNICAST) != DNS_CLASS_IN || !cursor_left(&rdata))
 		return;
 	if (t->type == RR_A || t->type == RR_AAAA) {
 		report_addrs(t, &rdata, t->type == RR_AAAA);
@@ -353,12 +310,11 @@ static void report_rdata(struct transaction *t, uint16_t class, struct cursor rd
 	} else if (t->type == RR_NAPTR) {
 		report_naptr(t, &rdata);
 	} else {
-		for (size_t i = 0; i < sizeof(name_at) / sizeof(name_at[0]); i++) {
-			if (name_at[i].type != t->type)
-				continue;
-			cursor_skip(&rdata, name_at[i].offset);
-			report_data_name(t, &rdata);
-		}
+		int at = dns_name_at(t->type);
+		if (at < 0)
+			return;
+		cursor_skip(&rdata, (size_t)at);
+		report_data_name(t, &rdata);
 	}
 }
 
@@ -391,7 +347,7 @@ static void read_owner(struct transaction *t, struct cursor c, size_t begins)
 	if (!t->in || begins == t->owner_offset)
 		return;
 	t->owner_offset = begins;
-	if (begins == HEADER_SIZE && t->question_read) {
+	if (begins == DNS_HEADER_SIZE && t->question_read) {
 		name_copy(&t->owner, &t->question);
 		t->work += t->owner.n;
 		if (t->question_missed && t->owner.n) {
@@ -447,7 +403,7 @@ static bool walk_question(struct transaction *t, struct cursor *c, bool first)
 static struct header header_read(struct cursor *c)
 {
 	struct header h = {0};
-	const uint8_t *p = cursor_take(c, HEADER_SIZE);
+	const uint8_t *p = cursor_take(c, DNS_HEADER_SIZE);
 	if (!p)
 		return h;
 	h.id = (uint16_t)(p[0] << 8 | p[1]);
@@ -489,7 +445,7 @@ static const struct places *places_of(const struct inspect *in)
 {
 	if (in->parser == &parser_mdns)
 		return &mdns_places;
-	if (in->parser == &parser_llmnr || in->src_port == PORT_LLMNR || in->dest_port == PORT_LLMNR)
+	if (in->parser == &parser_llmnr || in->src_port == DNS_PORT_LLMNR || in->dest_port == DNS_PORT_LLMNR)
 		return &llmnr_places;
 	return &dns_places;
 }
@@ -527,13 +483,13 @@ static bool has_port(const struct inspect *in, uint16_t port)
 static bool header_plausible(const struct header *h, size_t n, bool by_port)
 {
 	size_t records = (size_t)h->count[1] + h->count[2] + h->count[3];
-	size_t questions = HEADER_SIZE + (size_t)h->count[0] * QUESTION_MIN;
+	size_t questions = DNS_HEADER_SIZE + (size_t)h->count[0] * QUESTION_MIN;
 	if (OPCODE(h->flags) > OPCODE_LAST || OPCODE(h->flags) == 3)
 		return false;
 	if (!h->count[0] && !(h->flags & FLAG_RESPONSE))
 		return false;
 	if (!h->count[0] && !records)
-		return n == HEADER_SIZE; /* FORMERR and the like */
+		return n == DNS_HEADER_SIZE; /* FORMERR and the like */
 	if (by_port && h->count[0])
 		return true;
 	if ((h->flags & FLAG_RESPONSE) && (h->flags & FLAG_TRUNCATED))
@@ -554,17 +510,6 @@ static bool header_strict(const struct header *h)
 	if (RCODE(h->flags))
 		return false;
 	return opcode != OPCODE_QUERY || (!h->count[1] && h->count[2] <= 1 && h->count[3] <= 2);
-}
-
-static bool type_known(uint16_t type)
-{
-	return (type && type <= RR_TYPE_LAST) || type == RR_TA || type == RR_DLV;
-}
-
-static bool class_known(uint16_t class)
-{
-	class &= (uint16_t)~CLASS_UNICAST;
-	return class == CLASS_IN || class == 3 || class == 4 || class == 254 || class == 255;
 }
 
 /* RFC 1002 §4.2: names are 32 letters A..P, the type is NB or NBSTAT. */
@@ -595,7 +540,7 @@ static bool question_plausible(struct transaction *t, struct cursor *c, bool by_
 {
 	if (!walk_question(t, c, true) || !name_printable(&t->question) || netbios_like(&t->question, t->question_type))
 		return false;
-	bool type = type_known(t->question_type), class = class_known(t->question_class);
+	bool type = dns_type_known(t->question_type), class = dns_class_known(t->question_class);
 	return by_port ? type || class : type && class && !t->broken;
 }
 
@@ -624,33 +569,33 @@ static bool message_plausible(const uint8_t *p, size_t have, size_t n, bool by_p
 static enum probe probe_udp(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
 {
 	(void)side;
-	if (n < HEADER_SIZE || has_port(in, PORT_NBNS))
+	if (n < DNS_HEADER_SIZE || has_port(in, DNS_PORT_NBNS))
 		return PROBE_NO;
-	return message_plausible(p, n, n, has_port(in, PORT_DNS)) ? PROBE_YES : PROBE_NO;
+	return message_plausible(p, n, n, has_port(in, DNS_PORT)) ? PROBE_YES : PROBE_NO;
 }
 
 static enum probe probe_mdns(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
 {
 	(void)side;
-	return has_port(in, PORT_MDNS) && message_plausible(p, n, n, true) ? PROBE_YES : PROBE_NO;
+	return has_port(in, DNS_PORT_MDNS) && message_plausible(p, n, n, true) ? PROBE_YES : PROBE_NO;
 }
 
 static enum probe probe_llmnr(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
 {
 	(void)side;
-	return has_port(in, PORT_LLMNR) && message_plausible(p, n, n, true) ? PROBE_YES : PROBE_NO;
+	return has_port(in, DNS_PORT_LLMNR) && message_plausible(p, n, n, true) ? PROBE_YES : PROBE_NO;
 }
 
 /* A long message (zone transfer) is believed by its first question. */
 static enum probe probe_tcp(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
 {
-	bool by_port = has_port(in, PORT_DNS) || has_port(in, PORT_LLMNR);
+	bool by_port = has_port(in, DNS_PORT) || has_port(in, DNS_PORT_LLMNR);
 	struct cursor c = cursor_over(p, n);
 	size_t length = cursor_u16(&c);
 	struct cursor peek = c;
 	struct header h = header_read(&peek);
 	(void)side;
-	if (n >= 2 && length < HEADER_SIZE)
+	if (n >= 2 && length < DNS_HEADER_SIZE)
 		return PROBE_NO;
 	if (!cursor_ok(&peek))
 		return PROBE_MORE;
@@ -659,7 +604,7 @@ static enum probe probe_tcp(const struct inspect *in, enum side side, const uint
 	size_t have = cursor_left(&c) < length ? cursor_left(&c) : length;
 	if (message_plausible(c.p, have, length, by_port))
 		return PROBE_YES;
-	return have < length && have < HEADER_SIZE + NAME_OCTETS_MAX + 4 ? PROBE_MORE : PROBE_NO;
+	return have < length && have < DNS_HEADER_SIZE + DNS_NAME_OCTETS + 4 ? PROBE_MORE : PROBE_NO;
 }
 
 /* ---- feeding ---- */
@@ -688,7 +633,7 @@ static bool tcp_messages(struct inspect *in, struct cursor *c)
 		struct cursor at = *c;
 		size_t length = cursor_u16(&at);
 		struct bytes message = cursor_bytes(&at, length);
-		if (cursor_left(c) >= 2 && length < HEADER_SIZE)
+		if (cursor_left(c) >= 2 && length < DNS_HEADER_SIZE)
 			return false;
 		if (!cursor_ok(&at))
 			return true;
@@ -726,7 +671,7 @@ static enum verdict tcp_complete(struct inspect *in, struct carry *carry, struct
 	struct cursor head = cursor_over(carry->p, carry->n);
 	size_t length = cursor_u16(&head);
 	size_t total = cursor_ok(&head) ? 2 + length : 2;
-	if (cursor_ok(&head) && length < HEADER_SIZE)
+	if (cursor_ok(&head) && length < DNS_HEADER_SIZE)
 		return INSPECT_ERROR;
 	size_t piece = total - carry->n < cursor_left(c) ? total - carry->n : cursor_left(c);
 	if (!tcp_keep(in, carry, c, piece))

@@ -5,6 +5,7 @@
 
 #include "rules/pattern.h"
 #include "sensor/detect.h"
+#include "sensor/dns_ahead.h"
 #include "sensor/inspect.h"
 
 struct inspector;
@@ -25,9 +26,10 @@ struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64
 void inspector_prefetch_slot(const struct inspector *ins, const struct flow *f);
 void inspector_prefetch(const struct inspector *ins, const struct flow *f);
 
-/* One packet's innermost layer of an inspected flow. True when its payload went
- * to a parser or to probing. */
-bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us);
+/* One packet's innermost layer of an inspected flow; ahead: what dns_ahead() read in it,
+ * NULL: it was not asked. True when its payload went to a parser or to probing. */
+bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
+		      const struct dns_ahead *ahead);
 
 /* Overload: these types are not looked for until the next call. */
 void inspector_shed(struct inspector *ins, indicator_mask types);

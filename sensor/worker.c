@@ -21,6 +21,12 @@
 #define LOOK_US        50000 /* between looks at the load */
 #define RING_OVERHEAD  96    /* of a packet in the kernel's ring, beside its bytes */
 
+/* What a packet will ask of the rule set. */
+struct ahead {
+	struct ends_ahead ends;
+	struct dns_ahead dns;
+};
+
 struct worker {
 	struct capture *capture;
 	struct decoder *decoder;
@@ -51,6 +57,7 @@ struct worker {
 	/* The burst in hand. */
 	struct packet packet[BURST_MAX];
 	struct flow_seek seek[BURST_MAX];
+	struct ahead ahead[BURST_MAX];
 	bool judging;         /* a heuristic is on */
 	const uint8_t *fetch; /* of the next burst: not fetched yet */
 	size_t fetch_share;
@@ -101,7 +108,8 @@ static bool set_aside(struct worker *w, struct flow *f, enum side side, const st
 	return true;
 }
 
-static void worker_packet(struct worker *w, const struct packet *p, const struct flow_seek *seek)
+static void worker_packet(struct worker *w, const struct packet *p, const struct flow_seek *seek,
+			  const struct ahead *ahead)
 {
 	size_t inner = p->layers - 1;
 	const struct layer *l = &p->layer[inner];
@@ -113,8 +121,12 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 	struct flow *f = flow_get(w->flows, l, seek, w->now_us, &is_new, &side);
 	w->detector.layer = l;
 	w->detector.outer = inner ? &p->layer[inner - 1] : NULL;
-	if (f->checked != w->generation)
-		match_addresses(w, f, false);
+	if (f->checked != w->generation) {
+		if (detect_ends_quiet(&w->detector, &ahead->ends))
+			f->checked = w->generation;
+		else
+			match_addresses(w, f, false);
+	}
 	if (p->end != LEDGER_END_COUNT) { /* nothing that could be inspected */
 		ledger_count(&w->ledger, p->end);
 		return;
@@ -123,7 +135,7 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 		heuristic_packet(&w->tap, f, side, l, p->ts_us);
 	if (w->overload.shed && set_aside(w, f, side, l))
 		return;
-	bool inspected = inspector_packet(w->inspector, f, side, l, p->ts_us);
+	bool inspected = inspector_packet(w->inspector, f, side, l, p->ts_us, &ahead->dns);
 	if (w->overload.shed)
 		classify_shed(w->classifier, f, l);
 	else if (w->dpi)
@@ -141,6 +153,18 @@ static void fetch_next(struct worker *w)
 		__builtin_prefetch(w->fetch, 0, 2);
 }
 
+static void look_ahead(struct worker *w, const struct packet *p, const struct flow_seek *seek, bool is_new,
+		       struct ahead *a)
+{
+	a->ends.asked = false;
+	if (is_new)
+		detect_ends_ahead(w->detector.rules, &seek->key, &a->ends);
+	const struct layer *l = &p->layer[p->layers - 1];
+	a->dns.plain = false;
+	if (dns_ahead_worth(l))
+		dns_ahead(w->detector.rules, l, &a->dns);
+}
+
 static void run_decoded(struct worker *w, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -150,8 +174,7 @@ static void run_decoded(struct worker *w, size_t n)
 	const struct flow *guess[BURST_MAX];
 	for (size_t i = 0; i < n; i++) {
 		guess[i] = flow_prefetch(w->flows, &w->seek[i]);
-		if (!guess[i] && w->detector.rules)
-			ruleset_prefetch_addr(w->detector.rules, &w->seek[i].key.lo, &w->seek[i].key.hi);
+		look_ahead(w, &w->packet[i], &w->seek[i], !guess[i], &w->ahead[i]);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (guess[i])
@@ -161,7 +184,7 @@ static void run_decoded(struct worker *w, size_t n)
 			inspector_prefetch(w->inspector, guess[i]);
 	for (size_t i = 0; i < n; i++) {
 		fetch_next(w);
-		worker_packet(w, &w->packet[i], &w->seek[i]);
+		worker_packet(w, &w->packet[i], &w->seek[i], &w->ahead[i]);
 	}
 	w->detector.layer = w->detector.outer = NULL;
 }

@@ -188,7 +188,7 @@ static void say(struct talk *t, const char *text)
 			  .payload = (const uint8_t *)text + 1,
 			  .payload_n = (uint32_t)n,
 			  .payload_wire_n = (uint32_t)n};
-	inspector_packet(t->ins, &t->flow, side, &l, 1);
+	inspector_packet(t->ins, &t->flow, side, &l, 1, NULL);
 	t->seq[side] += (uint32_t)n;
 }
 
@@ -358,7 +358,7 @@ static void test_eviction(void **state)
 				  .payload_n = 12,
 				  .payload_wire_n = 12};
 		flows[i] = (struct flow){.key = {.proto = IPPROTO_TCP}, .serial = i + 2};
-		inspector_packet(t.ins, &flows[i], TO_SERVER, &l, 1);
+		inspector_packet(t.ins, &flows[i], TO_SERVER, &l, 1, NULL);
 		assert_true(inspector_memory(t.ins) <= t.ins->mem.limit);
 		if (i % 100 == 0)
 			say(&t, ">x");
