@@ -315,7 +315,6 @@ int cli_partner(int argc, char **argv)
 	if (s->redis && !cli_open(&c.cli))
 		return EXIT_ENVIRONMENT;
 	code = s->run(&c);
-	if (s->redis)
-		cli_close(&c.cli);
+	cli_close(&c.cli);
 	return code;
 }

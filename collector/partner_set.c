@@ -14,8 +14,6 @@
 #include "rules/rulefile_yaml.h"
 #include "rules/signing.h"
 
-#define CALL_MS 10000
-
 /* One set on its way: collected in the loop, made in the thread. */
 struct making {
 	struct making *next;
@@ -33,7 +31,7 @@ struct making {
 
 struct set_maker {
 	struct objects *objects;
-	struct redis_target target;
+	const struct store_conf *conf;
 	struct sign_key *key;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -166,7 +164,7 @@ static struct ruleset *build(struct making *k)
 }
 
 /* Version and digest follow from what is published. *last: 0 = the set was never here. */
-static bool follow(struct redis *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn, struct err *e)
+static bool follow(struct redis_ask *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn, struct err *e)
 {
 	struct published p;
 	if (!publish_latest(r, set, last, e))
@@ -181,7 +179,7 @@ static bool follow(struct redis *r, const char *set, struct signing *s, uint32_t
 	return true;
 }
 
-static bool make(struct making *k, struct redis *r)
+static bool make(struct making *k, struct redis_ask *r)
 {
 	struct signing s = {.key = k->m->key, .shrink = true, .now_us = clock_wall_us()};
 	struct ruleset *set = k->withdraw || !k->import.entries.n ? NULL : build(k);
@@ -206,7 +204,7 @@ static bool make(struct making *k, struct redis *r)
 static void *run(void *arg)
 {
 	struct set_maker *m = arg;
-	struct redis *r = NULL;
+	struct redis_ask *r = NULL;
 	pthread_mutex_lock(&m->lock);
 	while (!m->stop) {
 		struct making *k = m->todo;
@@ -217,25 +215,25 @@ static void *run(void *arg)
 		m->todo = k->next;
 		pthread_mutex_unlock(&m->lock);
 		if (!r)
-			r = redis_open(&m->target, &k->why);
+			r = redis_ask_open(m->conf, &k->why);
 		k->ok = r && make(k, r);
 		if (!k->ok) { /* its connection may be what failed */
-			redis_free(r);
+			redis_ask_free(r);
 			r = NULL;
 		}
 		pthread_mutex_lock(&m->lock);
 		push(&m->made, k);
 	}
 	pthread_mutex_unlock(&m->lock);
-	redis_free(r);
+	redis_ask_free(r);
 	return NULL;
 }
 
-struct set_maker *set_maker_new(struct objects *o, const struct redis_target *redis, const char *key, struct err *e)
+struct set_maker *set_maker_new(struct objects *o, const struct store_conf *redis, const char *key, struct err *e)
 {
 	struct set_maker *m = xcalloc(1, sizeof(*m));
 	m->objects = o;
-	m->target = *redis;
+	m->conf = redis;
 	m->key = sign_key_read(key, e);
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->more, NULL);

@@ -10,13 +10,13 @@
 #include <stdint.h>
 
 #include "collector/objects.h"
-#include "collector/store_redis.h"
+#include "collector/store_conf.h"
 #include "rules/policy.h"
 
 struct set_maker;
 
-/* key: the private key that signs (rules/sign.h). NULL: e says why. */
-struct set_maker *set_maker_new(struct objects *o, const struct redis_target *redis, const char *key, struct err *e);
+/* redis is borrowed; key: the private key that signs (rules/sign.h). NULL: e says why. */
+struct set_maker *set_maker_new(struct objects *o, const struct store_conf *redis, const char *key, struct err *e);
 void set_maker_free(struct set_maker *m); /* after the objects' link: walks have ended */
 
 struct set_done {
