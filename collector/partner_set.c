@@ -164,7 +164,8 @@ static struct ruleset *build(struct making *k)
 }
 
 /* Version and digest follow from what is published. *last: 0 = the set was never here. */
-static bool follow(struct redis_ask *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn, struct err *e)
+static bool follow(struct redis_ask *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn,
+		   struct err *e)
 {
 	struct published p;
 	if (!publish_latest(r, set, last, e))

@@ -150,8 +150,8 @@ static bool explain(struct err *e, const struct signed_set *s)
 	return false;
 }
 
-static bool put_script_call(struct redis_ask *r, const struct signed_set *s, const char *ring, const char *by, size_t delta,
-			    const char *tmp, struct err *e)
+static bool put_script_call(struct redis_ask *r, const struct signed_set *s, const char *ring, const char *by,
+			    size_t delta, const char *tmp, struct err *e)
 {
 	char version[24], delta_n[24], keep[16], sets_max[16], now[CLOCK_TEXT_LEN], hex[2 * SIGN_SIGNATURE_BYTES + 1],
 	    endorsement[SIGN_KEY_ID_LEN + sizeof(hex) + 1], manifest[MANIFEST_BYTES_MAX + 1];

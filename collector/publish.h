@@ -19,11 +19,11 @@
 #include "common/buf.h"
 #include "rules/manifest.h"
 
-#define PUBLISH_PREFIX     "picket:{x}:"
-#define PUBLISH_CHUNK      262144
-#define PUBLISH_KEEP       5
-#define PUBLISH_SETS_MAX   1000
-#define PUBLISH_RECEIPT_S  2592000
+#define PUBLISH_PREFIX    "picket:{x}:"
+#define PUBLISH_CHUNK     262144
+#define PUBLISH_KEEP      5
+#define PUBLISH_SETS_MAX  1000
+#define PUBLISH_RECEIPT_S 2592000
 
 /* One version as it stands in Redis. */
 struct published {

@@ -136,12 +136,13 @@ void redis_ask_free(struct redis_ask *a)
 
 /* ---- asking ---- */
 
-static unsigned slot_of(size_t n, const char **words, const size_t *len)
+/* The word by which the node is chosen; n: none. */
+static size_t key_of(size_t n, const char **words, const size_t *len)
 {
-	for (size_t i = 0; i < n; i++)
-		if (len[i] > 7 && memcmp(words[i], "picket:", 7) == 0)
-			return cluster_slot(words[i], len[i]);
-	return 0;
+	size_t i = 0;
+	while (i < n && (len[i] <= 7 || memcmp(words[i], "picket:", 7) != 0))
+		i++;
+	return i;
 }
 
 /* "MOVED 3999 127.0.0.1:6381" */
@@ -158,9 +159,9 @@ static bool follow(struct redis_ask *a, struct bytes error, unsigned slot, struc
 	return true;
 }
 
-static struct reply *ask_cluster(struct redis_ask *a, size_t n, const char **words, const size_t *len, struct err *e)
+static struct reply *ask_slot(struct redis_ask *a, unsigned slot, size_t n, const char **words, const size_t *len,
+			      struct err *e)
 {
-	unsigned slot = slot_of(n, words, len);
 	struct bytes text;
 	for (int i = 0; i < REDIRECTS; i++) {
 		struct reply *reply = node_ask(&a->node[a->owner[slot]], n, words, len, ANSWER_MS, e);
@@ -176,6 +177,27 @@ static struct reply *ask_cluster(struct redis_ask *a, size_t n, const char **wor
 	}
 	err_set(e, "the cluster sends the command from node to node");
 	return NULL;
+}
+
+/* SCAN has a pattern and no key, so nobody redirects it: a command that has one finds
+ * the node first. */
+static bool find_owner(struct redis_ask *a, unsigned slot, const char *key, size_t key_n, struct err *e)
+{
+	const char *words[] = {"EXISTS", key};
+	const size_t len[] = {6, key_n};
+	struct reply *reply = ask_slot(a, slot, 2, words, len, e);
+	bool found = reply != NULL;
+	reply_free(reply);
+	return found;
+}
+
+static struct reply *ask_cluster(struct redis_ask *a, size_t n, const char **words, const size_t *len, struct err *e)
+{
+	size_t key = key_of(n, words, len);
+	unsigned slot = key < n ? cluster_slot(words[key], len[key]) : 0;
+	if (len[0] == 4 && memcmp(words[0], "SCAN", 4) == 0 && key < n && !find_owner(a, slot, words[key], len[key], e))
+		return NULL;
+	return ask_slot(a, slot, n, words, len, e);
 }
 
 struct reply *redis_ask(struct redis_ask *a, size_t argc, const char **argv, const size_t *len, struct err *e)

@@ -46,8 +46,8 @@
 #define CALL_US           2500
 #define CALL_DISK_US      5000
 #define CALL_DELTAS_FIRST 125
-#define CALL_WEIGHT       0.05  /* of one call in what the cut goes by */
-#define CALL_MEASURED_MIN 16    /* groups of a call that is judged: small ones have other costs */
+#define CALL_WEIGHT       0.05 /* of one call in what the cut goes by */
+#define CALL_MEASURED_MIN 16   /* groups of a call that is judged: small ones have other costs */
 #define SWEEP_EVERY_US    10000000
 #define SWEEP_BATCH       250
 #define POSTURE_KEEP_S    2592000 /* a sensor that is silent for 30 days is forgotten */

@@ -10,7 +10,7 @@
 
 struct sentinels {
 	const struct store_conf *conf;
-	size_t at; /* the one in use */
+	size_t at;                 /* the one in use */
 	struct redis *redis, *ear; /* asks; hears what is published */
 	int epoll;
 	int64_t next_us;
