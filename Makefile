@@ -31,7 +31,7 @@ DESTDIR ?=
 VERSION := 0.1.0
 .DEFAULT_GOAL := all
 
-LIBS := libpcap libndpi libhs hiredis yaml-0.1 libssl libcrypto jansson zlib libbrotlidec libzstd \
+LIBS := libpcap libndpi libhs hiredis yaml-0.1 libssl libcrypto jansson yajl zlib libbrotlidec libzstd \
         libidn2 libpsl libxxhash libisal libnghttp2 libcap-ng libseccomp libsystemd libevent_core libevent_extra libevent_openssl libcurl
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lcrypt

@@ -1,4 +1,4 @@
-/* The door to jansson: JSON trees, built to be written or read from bounded
+/* The door to jansson and yajl: JSON trees, built to be written or read from bounded
  * text. A tree has one owner, its root; values below it are borrowed.
  *
  * What is written is one line of compact JSON, keys in the order in which they

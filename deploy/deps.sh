@@ -7,7 +7,7 @@
 set -eu
 
 build='gcc make pkg-config libc6-dev libpcap-dev libndpi-dev libhyperscan-dev libhiredis-dev libyaml-dev libssl-dev
- libjansson-dev zlib1g-dev libbrotli-dev libzstd-dev libidn2-dev libpsl-dev libxxhash-dev libisal-dev
+ libjansson-dev libyajl-dev zlib1g-dev libbrotli-dev libzstd-dev libidn2-dev libpsl-dev libxxhash-dev libisal-dev
  libnghttp2-dev libcap-ng-dev libseccomp-dev libsystemd-dev libevent-dev libcurl4-openssl-dev'
 test='libcmocka-dev redis-server redis-tools openssl curl python3-minimal libpython3-stdlib iproute2'
 demo='redis-server redis-tools openssl dnsmasq-base busybox bind9-dnsutils curl iproute2'

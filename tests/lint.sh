@@ -44,6 +44,7 @@ door 'ndpi|libndpi' 'sensor/inspect_ndpi.*'
 door 'hiredis' 'collector/store*'
 door 'yaml\.h' common/yaml.c
 door 'jansson' common/json.c common/json.h
+door 'yajl' common/json.c common/json.h
 door 'hs/' rules/pattern.c
 door 'xxhash' common/hash.c rules/ruleset*
 door 'libpsl' rules/suffix.c
