@@ -20,6 +20,7 @@
 #define CONFLICTS_MAX "1000"
 #define CONFLICT_TEXT 65536 /* bytes of a conflicting object that are kept */
 #define NUMBER_LEN    24
+#define SAID_LEN      48
 
 static const char rows_key[] = OBJECTS_PREFIX "rows";
 
@@ -336,6 +337,17 @@ static size_t put_handlings(struct args *a, const struct object *v, size_t n, si
 	return texts;
 }
 
+static void put_said(struct args *a, const struct object *o, size_t handling)
+{
+	char row[NUMBER_LEN] = "";
+	if (o->row)
+		snprintf(row, sizeof(row), "%" PRId64, o->row);
+	assert(a->end - a->at >= SAID_LEN);
+	int n = snprintf(a->at, SAID_LEN, "%d %zu %d %s", o->spec, handling, o->mutable_, row);
+	put_bytes(a, a->at, (size_t)n);
+	a->at += n + 1;
+}
+
 static void put_object(struct args *a, const struct object *o, size_t handling)
 {
 	put_text(a, o->id);
@@ -344,14 +356,8 @@ static void put_object(struct args *a, const struct object *o, size_t handling)
 	else
 		put_text(a, "");
 	put_text(a, *o->version ? o->version : "-");
-	put_number(a, o->spec);
-	put_number(a, (int64_t)handling);
+	put_said(a, o, handling);
 	put_text(a, o->digest);
-	if (o->row)
-		put_number(a, o->row);
-	else
-		put_text(a, "");
-	put_text(a, o->mutable_ ? "1" : "0");
 	put_bytes(a, o->text.p, o->text.n);
 }
 

@@ -41,11 +41,8 @@ enum put_arg {
 	PUT_ID = 0,
 	PUT_VERSION_US, /* "" = none: the row is the version */
 	PUT_VERSION,    /* as it was written; "-" = none */
-	PUT_SPEC,       /* 20, 21 */
-	PUT_HANDLING,   /* which of the texts, from 1 */
+	PUT_SAID, /* "spec handling mutable row": 20 or 21; which of the texts, from 1; "1": has modified; "" = now */
 	PUT_DIGEST,
-	PUT_ROW,     /* "" = now */
-	PUT_MUTABLE, /* "1": has modified */
 	PUT_JSON,
 	PUT_ARGS
 };
