@@ -208,14 +208,14 @@ static bool list_one(struct alerts *a, struct bytes raw)
 }
 
 /* The open groups of one partition, newest first, a page at a time. */
-struct lane {
+struct alert_lane {
 	struct reply *page; /* id, score, id, score, … */
 	size_t at;
 	long offset;
 	bool over;
 };
 
-static bool lane_fill(struct alerts *a, unsigned partition, struct lane *l)
+static bool lane_fill(struct alerts *a, unsigned partition, struct alert_lane *l)
 {
 	char offset[24], low[32] = "-inf", key[CLI_KEY_MAX];
 	if (l->over || (l->page && l->at < reply_count(l->page)))
@@ -236,7 +236,7 @@ static bool lane_fill(struct alerts *a, unsigned partition, struct lane *l)
 	return l->page != NULL;
 }
 
-static int64_t lane_score(const struct lane *l)
+static int64_t lane_score(const struct alert_lane *l)
 {
 	int64_t score = 0;
 	reply_number(reply_at(l->page, l->at + 1), &score);
@@ -244,7 +244,7 @@ static int64_t lane_score(const struct lane *l)
 }
 
 /* The lane whose next group is the newest; NULL: all are over. False: Redis. */
-static bool newest(struct alerts *a, struct lane *lanes, struct lane **best)
+static bool newest(struct alerts *a, struct alert_lane *lanes, struct alert_lane **best)
 {
 	*best = NULL;
 	for (unsigned i = 0; i < cli_partitions(&a->cli); i++) {
@@ -258,7 +258,7 @@ static bool newest(struct alerts *a, struct lane *lanes, struct lane **best)
 
 static bool list_open(struct alerts *a)
 {
-	struct lane lanes[PARTITIONS_CLUSTER] = {0}, *l;
+	struct alert_lane lanes[PARTITIONS_CLUSTER] = {0}, *l;
 	bool good;
 	while ((good = newest(a, lanes, &l)) && l && !full(a)) {
 		struct bytes id;

@@ -42,16 +42,14 @@ static void on_ready(void *arg)
 
 bool partner_store_open(struct partner_cli *c)
 {
-	const struct store_conf *conf = cli_conf(&c->cli);
+	struct redis_target t;
 	bool unfit;
 	struct timeval wait = {.tv_sec = WAIT_US / 1000000};
-	if (!conf)
+	if (!cli_target(&c->cli, &t))
 		return false;
-	c->store = *conf;
-	c->store.use = STORE_OBJECTS;
 	log_open("picket partner", LOG_LEVEL_ERROR); /* what the link has to say is said here */
 	c->base = event_base_new();
-	c->link = redis_link_new(c->base, &c->store, on_ready, c);
+	c->link = redis_link_new(c->base, &t, CLI_TIMEOUT_MS, on_ready, c);
 	c->objects = objects_new(c->link, 100000000, 16);
 	event_base_loopexit(c->base, &wait);
 	partner_store_run(c);
@@ -277,7 +275,7 @@ static void flush(struct publishing *p)
 	char name[OBJECTS_COLLECTION_MAX + 1];
 	if (!p->n)
 		return;
-	feed_collection_of(NULL, feed_lane(p->like.priority), name);
+	feed_collection_of(NULL, shared_lane(p->like.priority), name);
 	p->under_way++;
 	objects_put(p->c->objects, name, p->batch, p->n, (struct objects_put_done){on_put, p});
 	wait_for(p, PUTS_MAX);

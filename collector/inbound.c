@@ -20,7 +20,7 @@ struct id_set {
 };
 
 struct source {
-	int64_t held, tokens_us; /* tokens_us: when the bucket was full enough, in its own time */
+	int64_t held, tokens_us[LANE_COUNT]; /* when the bucket was full enough, in its own time */
 	struct id_set revoked;
 	struct intake_source quarantine;
 };
@@ -104,16 +104,16 @@ void inbound_revoked(struct inbound *in, const struct policy *from, const char *
 
 /* A bucket of `burst` objects that fills with `rate` a second, kept as the time
  * at which it would be full again. */
-int64_t inbound_wait_us(struct inbound *in, const struct policy *from, uint64_t n, int64_t now_us)
+int64_t inbound_wait_us(struct inbound *in, const struct policy *from, enum lane lane, uint64_t n, int64_t now_us)
 {
 	struct source *s = source_of(in, from);
-	int64_t full = s->tokens_us > now_us ? s->tokens_us : now_us;
+	int64_t full = s->tokens_us[lane] > now_us ? s->tokens_us[lane] : now_us;
 	int64_t cost = (int64_t)(n * 1000000ull / (uint64_t)from->inbound.rate);
 	int64_t room = from->inbound.burst * 1000000 / from->inbound.rate;
 	int64_t wait = full + cost - now_us - (room > cost ? room : cost);
 	if (wait > 0)
 		return wait;
-	s->tokens_us = full + cost;
+	s->tokens_us[lane] = full + cost;
 	return 0;
 }
 

@@ -41,8 +41,9 @@ struct inbound_reason {
 bool inbound_judge(struct inbound *in, const struct policy *from, struct json *stix, int64_t now_us,
 		   struct shared_box *box, struct inbound_reason *why);
 
-/* n objects more at once: 0 = they may come, else in so many microseconds; nothing is taken then. */
-int64_t inbound_wait_us(struct inbound *in, const struct policy *from, uint64_t n, int64_t now_us);
+/* n objects more at once: 0 = they may come, else in so many microseconds; nothing is taken
+ * then. Each lane has its own measure, so flash does not wait for what bulk has used up. */
+int64_t inbound_wait_us(struct inbound *in, const struct policy *from, enum lane lane, uint64_t n, int64_t now_us);
 
 /* What the store has of a partner: to be told at the start, and as it changes. */
 void inbound_held(struct inbound *in, const struct policy *from, int64_t change);

@@ -7,8 +7,7 @@
 #include "collector/partner_load.h"
 #include "common/clock.h"
 
-#define BATCH_ROWS 1024
-#define REFS_MAX   512 /* of one batch; more are taken as not allowed */
+#define REFS_MAX 512 /* of one batch; more are taken as not allowed */
 
 struct ref {
 	char id[SHARED_ID_MAX + 1];
@@ -52,11 +51,6 @@ void feed_collection_of(const char *partner, enum lane lane, char out[static OBJ
 	/* Cut, a name could be another partner's: a digest takes its place. */
 	gate_alias("", partner, alias);
 	snprintf(out, OBJECTS_COLLECTION_MAX + 1, "partner-%.24s-%s%s", partner, alias + 1, ends[lane]);
-}
-
-enum lane feed_lane(enum priority p)
-{
-	return p >= PRIORITY_IMMEDIATE ? LANE_FLASH : LANE_BULK;
 }
 
 struct feed *feed_new(struct objects *o, struct audit *a, const struct policies *all, const struct policy *to,
@@ -108,7 +102,7 @@ static int row_order(const void *a, const void *b)
 static void add_row(struct job *j, const struct object_row *r)
 {
 	if (j->n == j->cap) {
-		j->cap = j->cap ? 2 * j->cap : BATCH_ROWS;
+		j->cap = j->cap ? 2 * j->cap : FEED_BATCH_ROWS;
 		j->rows = xrealloc(j->rows, j->cap * sizeof(*j->rows));
 	}
 	j->rows[j->n++] = (struct loaded){.row = r->row, .handling = r->handling};
@@ -135,7 +129,7 @@ static void on_scan(void *arg, bool ok, const struct object_row *v, size_t n, bo
 	}
 	if (j->n)
 		qsort(j->rows, j->n, sizeof(*j->rows), row_order);
-	while (j->n && (j->n > BATCH_ROWS || j->rows[j->n - 1].row > j->horizon)) {
+	while (j->n && (j->n > FEED_BATCH_ROWS || j->rows[j->n - 1].row > j->horizon)) {
 		j->n--;
 		j->batch.more = true;
 	}
@@ -198,8 +192,7 @@ static void judge_one(struct job *j, const struct loaded *l)
 		j->batch.records.p[at + (size_t)i] = (uint8_t)(n >> (8 * (3 - i)));
 	audit_item(&j->items, shared_id(out), shared_version(out), gate_verdict_names[v], j->batch.records.p + at + 4,
 		   n);
-	j->batch.n++;
-	j->batch.position = l->row;
+	j->batch.place[j->batch.n++] = l->row;
 	json_drop(out);
 }
 
@@ -371,12 +364,12 @@ void feed_next(struct feed *f, enum lane lane, int64_t after, struct feed_done d
 	for (size_t i = 0; i < all->n; i++)
 		j->waiting += &all->list[i] != to;
 	feed_collection_of(NULL, lane, name);
-	objects_scan(o, name, after, BATCH_ROWS, false, scanned); /* an answer may come before it returns */
+	objects_scan(o, name, after, FEED_BATCH_ROWS, false, scanned); /* an answer may come before it returns */
 	for (size_t i = 0; i < all->n; i++) {
 		if (&all->list[i] == to)
 			continue;
 		feed_collection_of(all->list[i].id, lane, name);
-		objects_scan(o, name, after, BATCH_ROWS, false, scanned);
+		objects_scan(o, name, after, FEED_BATCH_ROWS, false, scanned);
 	}
 }
 
@@ -388,7 +381,7 @@ static void on_why_found(void *arg, bool ok, const struct object_row *v, size_t 
 	(void)more;
 	j->failed |= !ok;
 	for (size_t i = 0; ok && i < n; i++)
-		if (j->n < BATCH_ROWS && newest(v, n, i))
+		if (j->n < FEED_BATCH_ROWS && newest(v, n, i))
 			add_row(j, &v[i]);
 	if (--j->waiting)
 		return;

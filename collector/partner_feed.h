@@ -18,7 +18,7 @@
 #include "rules/gate.h"
 
 #define FEED_BATCH_BYTES (640u << 10) /* about; one object may be more */
-enum lane { LANE_BULK = 0, LANE_FLASH, LANE_COUNT };
+#define FEED_BATCH_ROWS  256          /* looked at for one batch: so long the loop does nothing else */
 
 struct feed;
 
@@ -31,14 +31,13 @@ void feed_free(struct feed *f); /* batches under way are dropped without a call 
  * ("partner-<id>"), and those made here ("own", partner NULL); each lane apart (".flash"),
  * so that flash is found without a look at a million others. */
 void feed_collection_of(const char *partner, enum lane lane, char out[static OBJECTS_COLLECTION_MAX + 1]);
-enum lane feed_lane(enum priority p);
 
 struct feed_batch {
 	struct buf records; /* u32 length and the object, n times */
 	size_t n;
-	int64_t position;  /* row of the last object in it; 0 when n is 0 */
-	int64_t looked_to; /* all rows up to here were judged */
-	bool more;         /* rows follow */
+	int64_t place[FEED_BATCH_ROWS]; /* the row of each */
+	int64_t looked_to;              /* all rows up to here were judged */
+	bool more;                      /* rows follow */
 	uint64_t judged, denied[GATE_WHY_COUNT], cut;
 };
 /* Called once, from the loop; b is borrowed and may be changed. ok false: Redis or the

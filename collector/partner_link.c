@@ -1,10 +1,14 @@
 #include "collector/partner_link.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "collector/partner_wire.h"
@@ -13,18 +17,19 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define HELLO_US    5000000 /* from connect to HELLO */
-#define FRAME_US    30000000
-#define SILENCE_US  60000000
-#define SIGN_US     15000000 /* of life */
-#define RETRY_US    500000   /* when Redis was away */
-#define BULK_UNSENT (256u << 10)
-#define IN_MAX      (FRAME_HEADER + FRAME_PAYLOAD_MAX + 65536)
-#define READ_CHUNK  65536
+#define HELLO_US      5000000 /* from connect to HELLO */
+#define FRAME_US      30000000
+#define SILENCE_US    60000000
+#define SIGN_US       15000000 /* of life */
+#define RETRY_US      500000   /* when Redis was away */
+#define BULK_UNSENT   (256u << 10)
+#define KERNEL_UNSENT (64 << 10) /* bytes that the kernel holds and has not sent */
+#define IN_MAX        (FRAME_HEADER + FRAME_PAYLOAD_MAX + 65536)
+#define READ_CHUNK    65536
 
 enum link_state { LINK_HANDSHAKE = 0, LINK_HELLO, LINK_ASKED, LINK_UP, LINK_CLOSING };
 
-/* A batch that waits for its turn. */
+/* OBJECTS that wait for their turn. */
 struct batch {
 	struct buf records;
 	size_t n;
@@ -38,15 +43,19 @@ struct out_call {
 
 struct lane_out {
 	struct out_call call; /* what the feed calls back with */
-	int64_t looked, unacked[WIRE_WINDOW];
-	size_t unacked_n, objects[WIRE_WINDOW];
+	int64_t looked;
+	struct unacked {
+		int64_t place;
+		size_t n, bytes;
+	} unacked[WIRE_WINDOW];
+	size_t unacked_n, bytes;
 	bool busy, more;
-	int64_t not_before_us;
+	int64_t not_before_us, tokens_us; /* of link.rate */
 };
 
 struct lane_in {
 	struct batch queue[WIRE_WINDOW];
-	size_t n;
+	size_t n, bytes;
 	bool busy;
 	int64_t not_before_us;
 };
@@ -58,15 +67,15 @@ struct link {
 	int fd;
 	struct tls_conn *tls;
 	struct event *readable, *writable, *soon;
-	bool writes, theirs_known, welcomed, tls_wants_write;
-	struct buf in, out;
+	bool theirs_known, welcomed, tls_wants_write;
+	struct buf in, out, bulk;  /* out: everything but objects of the bulk lane; it goes first */
+	size_t bulk_at, bulk_left; /* bytes of bulk that went; bytes of the frame in it that has begun */
 	uint64_t epoch, their_epoch;
 	int64_t opened_us, heard_us, said_us, frame_us, now_us;
 	char version[64];
 	struct feed *feed;
 	struct lane_out to[LANE_COUNT];
 	struct lane_in from[LANE_COUNT];
-	int64_t tokens_us; /* of link.rate */
 	struct link_stats stats;
 	size_t calls; /* answers that are on their way to us */
 	bool dead;    /* freed when the last of them is here */
@@ -102,6 +111,7 @@ void link_free(struct link *l)
 	close(l->fd);
 	buf_free(&l->in);
 	buf_free(&l->out);
+	buf_free(&l->bulk);
 	l->dead = true;
 	if (!l->calls)
 		free_now(l);
@@ -140,6 +150,7 @@ void link_bye(struct link *l, const char *why)
 	log_info("link with %s: %s", l->policy ? l->policy->id : "an unknown partner", why);
 	if (l->state != LINK_HANDSHAKE)
 		wire_text_put(&l->out, FRAME_BYE, why);
+	l->bulk.n = l->bulk_at + l->bulk_left; /* only what has begun still goes */
 	l->state = LINK_CLOSING;
 	l->opened_us = l->now_us; /* a second for it to go out */
 	want_soon(l);
@@ -149,11 +160,14 @@ void link_bye(struct link *l, const char *why)
 
 static void on_batch(void *arg, bool ok, struct feed_batch *b);
 
+/* A batch has fewer than half a window's pieces, because any two that follow each
+ * other have more than WIRE_PIECE bytes. */
 static bool may_send(const struct link *l, enum lane lane)
 {
 	const struct lane_out *o = &l->to[lane];
-	return l->state == LINK_UP && o->more && !o->busy && o->unacked_n < WIRE_WINDOW &&
-	       l->now_us >= o->not_before_us && (lane == LANE_FLASH || l->out.n < BULK_UNSENT) &&
+	return l->state == LINK_UP && o->more && !o->busy && o->unacked_n <= WIRE_WINDOW / 2 &&
+	       o->bytes <= WIRE_WAITING / 2 && l->now_us >= o->not_before_us &&
+	       (lane == LANE_FLASH || l->bulk.n - l->bulk_at < BULK_UNSENT) &&
 	       !l->h->paused(l->h->arg, l->policy, true);
 }
 
@@ -177,12 +191,42 @@ static void count_batch(struct link_stats *s, const struct feed_batch *b)
 		s->denied[i] += b->denied[i];
 }
 
-/* link.rate: so many objects a second; the next batch waits for this one's share. */
-static void charge(struct link *l, struct lane_out *o, size_t n)
+/* link.rate: so many objects a second in each lane; the next batch waits for this one's share. */
+static void charge(const struct link *l, struct lane_out *o, size_t n)
 {
 	int64_t cost = (int64_t)(n * 1000000 / (uint64_t)l->policy->link.rate);
-	l->tokens_us = (l->tokens_us > l->now_us ? l->tokens_us : l->now_us) + cost;
-	o->not_before_us = l->tokens_us - 100000; /* a tenth of a second's worth at once */
+	o->tokens_us = (o->tokens_us > l->now_us ? o->tokens_us : l->now_us) + cost;
+	o->not_before_us = o->tokens_us - 100000; /* a tenth of a second's worth at once */
+}
+
+/* Bytes of the next piece, from at on; *n objects more are in it. */
+static size_t piece_of(const struct buf *records, size_t at, size_t *n)
+{
+	size_t bytes = 0;
+	for (*n = 0; at + bytes < records->n; ++*n) {
+		struct cursor c = cursor_over(records->p + at + bytes, 4);
+		size_t more = 4 + (size_t)cursor_u32(&c);
+		if (bytes && bytes + more > WIRE_PIECE)
+			break;
+		bytes += more;
+	}
+	return bytes;
+}
+
+static void send_pieces(struct link *l, enum lane lane, const struct feed_batch *b)
+{
+	struct lane_out *o = &l->to[lane];
+	for (size_t at = 0, first = 0, n, bytes; at < b->records.n; at += bytes, first += n) {
+		bytes = piece_of(&b->records, at, &n);
+		assert(o->unacked_n < WIRE_WINDOW);
+		struct unacked *u = &o->unacked[o->unacked_n++];
+		*u = (struct unacked){b->place[first + n - 1], n, bytes};
+		o->bytes += bytes;
+		wire_objects_put(lane == LANE_FLASH ? &l->out : &l->bulk,
+				 &(struct wire_objects){
+				     .lane = lane, .place = u->place, .n = n, .records = {b->records.p + at, bytes}});
+	}
+	charge(l, o, b->n);
 }
 
 /* The feed drops batches of a freed link without a call. */
@@ -200,15 +244,8 @@ static void on_batch(void *arg, bool ok, struct feed_batch *b)
 	count_batch(&l->stats, b);
 	o->looked = b->looked_to;
 	o->more |= b->more;
-	if (b->n && l->state == LINK_UP) {
-		wire_objects_put(&l->out, &(struct wire_objects){.lane = c.lane,
-								 .place = b->position,
-								 .n = b->n,
-								 .records = {b->records.p, b->records.n}});
-		o->objects[o->unacked_n] = b->n;
-		o->unacked[o->unacked_n++] = b->position;
-		charge(l, o, b->n);
-	}
+	if (b->n && l->state == LINK_UP)
+		send_pieces(l, c.lane, b);
 	want_soon(l);
 }
 
@@ -219,13 +256,14 @@ static bool take_taken(struct link *l, struct bytes payload, struct err *e)
 	if (!wire_taken_read(payload, &t, e))
 		return false;
 	struct lane_out *o = &l->to[t.lane];
-	while (i < o->unacked_n && o->unacked[i] <= t.place)
-		l->stats.taken_by_them += o->objects[i++];
+	for (; i < o->unacked_n && o->unacked[i].place <= t.place; i++) {
+		l->stats.taken_by_them += o->unacked[i].n;
+		o->bytes -= o->unacked[i].bytes;
+	}
 	if (!i)
 		return err_set(e, "a TAKEN for what was not sent");
 	o->unacked_n -= i;
 	memmove(o->unacked, o->unacked + i, o->unacked_n * sizeof(*o->unacked));
-	memmove(o->objects, o->objects + i, o->unacked_n * sizeof(*o->objects));
 	return true;
 }
 
@@ -257,6 +295,7 @@ static void on_place(void *arg, const struct reply *r)
 		in->not_before_us = l->now_us + RETRY_US;
 		return;
 	}
+	in->bytes -= in->queue[0].records.n;
 	buf_free(&in->queue[0].records);
 	in->n--;
 	memmove(in->queue, in->queue + 1, in->n * sizeof(*in->queue));
@@ -326,7 +365,7 @@ static void take_next(struct link *l, enum lane lane)
 	    l->h->paused(l->h->arg, l->policy, false))
 		return;
 	const struct batch *b = &in->queue[0];
-	int64_t wait = inbound_wait_us(l->h->inbound, l->policy, b->n, l->now_us);
+	int64_t wait = inbound_wait_us(l->h->inbound, l->policy, lane, b->n, l->now_us);
 	if (wait) {
 		l->stats.limited++;
 		in->not_before_us = l->now_us + wait;
@@ -350,11 +389,12 @@ static bool take_objects(struct link *l, struct bytes payload, struct err *e)
 	if (!wire_objects_read(payload, &o, e))
 		return false;
 	struct lane_in *in = &l->from[o.lane];
-	if (in->n == WIRE_WINDOW)
-		return err_set(e, "more than %d batches without an answer", WIRE_WINDOW);
+	if (in->n == WIRE_WINDOW || in->bytes + o.records.n > WIRE_WAITING)
+		return err_set(e, "more than %d batches or %u bytes without an answer", WIRE_WINDOW, WIRE_WAITING);
 	struct batch *b = &in->queue[in->n++];
 	*b = (struct batch){.n = o.n, .place = o.place};
 	buf_add(&b->records, o.records.p, o.records.n);
+	in->bytes += b->records.n;
 	return true;
 }
 
@@ -489,12 +529,6 @@ static bool take_frame(struct link *l, const struct frame *f, struct err *e)
 	return err_set(e, "frame type %d does not belong here", (int)f->type);
 }
 
-/* Stops reading while a lane is full: the partner waits. */
-static bool room(const struct link *l)
-{
-	return l->from[LANE_BULK].n < WIRE_WINDOW && l->from[LANE_FLASH].n < WIRE_WINDOW;
-}
-
 static bool take_frames(struct link *l, struct err *e)
 {
 	size_t at = 0;
@@ -518,7 +552,7 @@ static bool take_frames(struct link *l, struct err *e)
 
 static bool read_all(struct link *l, struct err *e)
 {
-	while (room(l) && l->in.n < IN_MAX) {
+	while (l->in.n < IN_MAX) {
 		size_t got = 0;
 		buf_reserve(&l->in, READ_CHUNK);
 		enum tls_result r = tls_read(l->tls, l->in.p + l->in.n, READ_CHUNK, &got, e);
@@ -536,12 +570,45 @@ static bool read_all(struct link *l, struct err *e)
 	return true;
 }
 
+static bool unsent(const struct link *l)
+{
+	return l->out.n || l->bulk.n > l->bulk_at;
+}
+
+/* What goes next: the frame that has begun, else everything urgent, else a frame of bulk. */
+static struct bytes next_out(struct link *l)
+{
+	if (!l->bulk_left && l->out.n)
+		return (struct bytes){l->out.p, l->out.n};
+	if (!l->bulk_left) {
+		struct cursor length = cursor_over(l->bulk.p + l->bulk_at + 4, 4);
+		l->bulk_left = FRAME_HEADER + (size_t)cursor_u32(&length);
+	}
+	return (struct bytes){l->bulk.p + l->bulk_at, l->bulk_left};
+}
+
+static void went_out(struct link *l, size_t n)
+{
+	l->said_us = l->now_us;
+	if (!l->bulk_left) {
+		buf_shift(&l->out, n);
+		return;
+	}
+	l->bulk_left -= n;
+	l->bulk_at += n;
+	if (l->bulk_at > BULK_UNSENT || l->bulk_at == l->bulk.n) {
+		buf_shift(&l->bulk, l->bulk_at);
+		l->bulk_at = 0;
+	}
+}
+
 static bool write_all(struct link *l, struct err *e)
 {
 	l->tls_wants_write = false;
-	while (l->out.n) {
+	while (unsent(l)) {
 		size_t put = 0;
-		enum tls_result r = tls_write(l->tls, l->out.p, l->out.n, &put, e);
+		struct bytes next = next_out(l);
+		enum tls_result r = tls_write(l->tls, next.p, next.n, &put, e);
 		if (r == TLS_CLOSED)
 			return err_set(e, "they closed it");
 		if (r == TLS_FAILED)
@@ -550,8 +617,7 @@ static bool write_all(struct link *l, struct err *e)
 			l->tls_wants_write = r == TLS_WANT_WRITE;
 			return true;
 		}
-		buf_shift(&l->out, put);
-		l->said_us = l->now_us;
+		went_out(l, put);
 	}
 	return true;
 }
@@ -571,9 +637,9 @@ static bool in_time(const struct link *l, struct err *e)
 {
 	if (l->state < LINK_UP && l->now_us - l->opened_us > HELLO_US)
 		return err_set(e, "no HELLO within %d s", HELLO_US / 1000000);
-	if (l->in.n && room(l) && l->now_us - l->frame_us > FRAME_US)
+	if (l->in.n && l->now_us - l->frame_us > FRAME_US)
 		return err_set(e, "a frame that takes longer than %d s", FRAME_US / 1000000);
-	if (l->now_us - l->heard_us > SILENCE_US && room(l))
+	if (l->now_us - l->heard_us > SILENCE_US)
 		return err_set(e, "nothing was heard for %d s", SILENCE_US / 1000000);
 	return true;
 }
@@ -592,11 +658,11 @@ static bool work(struct link *l, struct err *e)
 		take_next(l, (enum lane)lane);
 		send_next(l, (enum lane)lane);
 	}
-	if (l->state == LINK_UP && l->now_us - l->said_us > SIGN_US && !l->out.n)
+	if (l->state == LINK_UP && l->now_us - l->said_us > SIGN_US && !unsent(l))
 		wire_text_put(&l->out, FRAME_NOTICE, "{}");
 	if (!write_all(l, e))
 		return false;
-	if (l->state == LINK_CLOSING && (!l->out.n || l->now_us - l->opened_us > 1000000))
+	if (l->state == LINK_CLOSING && (!unsent(l) || l->now_us - l->opened_us > 1000000))
 		return err_set(e, "closed by us");
 	return true;
 }
@@ -615,15 +681,10 @@ static void pump(struct link *l)
 		end(l, "the sentence before says why");
 		return;
 	}
-	bool writes = l->tls_wants_write || (l->out.n && l->state != LINK_HANDSHAKE);
-	if (writes)
+	if (l->tls_wants_write || (unsent(l) && l->state != LINK_HANDSHAKE))
 		event_add(l->writable, NULL);
 	else
 		event_del(l->writable);
-	if (room(l))
-		event_add(l->readable, NULL);
-	else
-		event_del(l->readable);
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -637,6 +698,7 @@ struct link *link_open(const struct link_house *h, struct tls *tls, int fd, cons
 {
 	struct link *l = xcalloc(1, sizeof(*l));
 	*l = (struct link){.h = h, .expect = expect, .fd = fd};
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){KERNEL_UNSENT}, sizeof(int));
 	l->now_us = l->opened_us = l->heard_us = l->said_us = l->frame_us = clock_mono_us();
 	l->tls = tls_open(tls, fd, e);
 	l->readable = event_new(h->base, fd, EV_READ | EV_PERSIST, on_event, l);

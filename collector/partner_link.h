@@ -1,9 +1,11 @@
 /* One connection with a partner's gateway: TLS, frames, what goes and what comes
  * (collector/partner_wire.h). It lives in the gateway's libevent loop.
  *
- * Bulk waits while a quarter of a megabyte is unsent, so an object of the flash lane is never
- * behind more than that; on the receiving side a flash batch does not wait for bulk
- * batches that are not in Redis yet. */
+ * The flash lane has a way of its own. Out: bulk goes in frames of WIRE_PIECE bytes, the
+ * kernel is given no more than it sends (TCP_NOTSENT_LOWAT), and between two frames
+ * whatever is urgent goes first; so a flash object waits for one frame of bulk. In: the
+ * socket is always read, bulk waits for its turn in a bounded queue, and a flash batch
+ * does not wait for bulk that is not in Redis yet. Rates count each lane by itself. */
 #ifndef COLLECTOR_PARTNER_LINK_H
 #define COLLECTOR_PARTNER_LINK_H
 

@@ -1,46 +1,127 @@
 #include "collector/partner_set.h"
 
+#include <event2/event.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "collector/partner_walk.h"
 #include "collector/publish.h"
+#include "collector/redis_link.h"
 #include "common/clock.h"
 #include "rules/entry.h"
 #include "rules/import.h"
 #include "rules/rulefile_yaml.h"
 #include "rules/signing.h"
 
-/* One set on its way: collected in the loop, made in the thread. */
+#define READY_US  5000000 /* Redis answers within this, or the set is made later */
+#define CALL_MS   10000
+#define BULK_NICE 10 /* bulk takes what the rest of the machine leaves */
+
+/* One set on its way. */
 struct making {
 	struct making *next;
-	struct set_maker *m;
+	struct worker *w;
 	char set[MANIFEST_SET_MAX + 1], producer[SHARED_NAME_MAX + 1];
 	int64_t confidence_max;
 	bool flash, withdraw;
 	struct set_done done;
 	struct diags diags;
 	struct import import;
-	bool ok;
+	bool ok, collected;
 	size_t indicators;
 	struct err why;
 };
 
-struct set_maker {
-	struct objects *objects;
-	const struct store_conf *conf;
-	struct sign_key *key;
+/* One thread, with a loop and a Redis of its own. */
+struct worker {
+	struct set_maker *m;
+	int nice;
 	pthread_t thread;
-	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct making *todo, *made;
-	bool stop, started;
+	struct making *todo;
+	bool started;
+	struct event_base *base;
+	struct redis_link *link;
+	struct objects *objects;
+	struct redis *redis; /* for what waits: publishing */
 };
 
-/* ---- in the loop: what is in it ---- */
+struct set_maker {
+	struct redis_target target;
+	struct sign_key *key;
+	pthread_mutex_t lock;
+	struct worker worker[LANE_COUNT];
+	struct making *made;
+	bool stop;
+};
+
+static void making_free(struct making *k)
+{
+	buf_free(&k->import.entries);
+	buf_free(&k->import.kept);
+	diag_free(&k->diags);
+	free(k);
+}
+
+static void push(struct making **list, struct making *k)
+{
+	while (*list)
+		list = &(*list)->next;
+	k->next = NULL;
+	*list = k;
+}
+
+/* ---- in the gateway's loop ---- */
+
+void set_make(struct set_maker *m, const struct policy *from, const char *set, bool flash, bool withdraw,
+	      struct set_done done)
+{
+	struct making *k = xcalloc(1, sizeof(*k));
+	struct worker *w = &m->worker[flash || withdraw ? LANE_FLASH : LANE_BULK];
+	k->w = w;
+	k->flash = flash;
+	k->withdraw = withdraw;
+	k->confidence_max = from->inbound.confidence_max;
+	k->done = done;
+	k->diags.limit = 1;
+	k->import.d = &k->diags;
+	k->import.file = set;
+	snprintf(k->set, sizeof(k->set), "%s", set);
+	snprintf(k->producer, sizeof(k->producer), "%s", from->id);
+	k->import.file = k->set;
+	pthread_mutex_lock(&m->lock);
+	push(&w->todo, k);
+	pthread_cond_signal(&w->more);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void set_maker_work(struct set_maker *m)
+{
+	pthread_mutex_lock(&m->lock);
+	struct making *k = m->made;
+	m->made = NULL;
+	pthread_mutex_unlock(&m->lock);
+	while (k) {
+		struct making *next = k->next;
+		k->done.call(k->done.arg, k->ok, k->indicators, k->why.text);
+		making_free(k);
+		k = next;
+	}
+}
+
+/* ---- in a thread: what is in it ---- */
+
+static bool stopped(struct set_maker *m)
+{
+	pthread_mutex_lock(&m->lock);
+	bool stop = m->stop;
+	pthread_mutex_unlock(&m->lock);
+	return stop;
+}
 
 static bool wanted(void *arg, const struct walked *w)
 {
@@ -67,77 +148,85 @@ static void collect(void *arg, const struct walked *w, const struct shared *s)
 	buf_free(&text);
 }
 
-static void making_free(struct making *k)
-{
-	buf_free(&k->import.entries);
-	buf_free(&k->import.kept);
-	diag_free(&k->diags);
-	free(k);
-}
-
-static void push(struct making **list, struct making *k)
-{
-	while (*list)
-		list = &(*list)->next;
-	k->next = NULL;
-	*list = k;
-}
-
-static void to_thread(struct making *k)
-{
-	struct set_maker *m = k->m;
-	pthread_mutex_lock(&m->lock);
-	push(&m->todo, k);
-	pthread_cond_signal(&m->more);
-	pthread_mutex_unlock(&m->lock);
-}
-
 static void collected(void *arg, bool ok)
 {
 	struct making *k = arg;
-	if (ok) {
-		to_thread(k);
-		return;
-	}
-	k->done.call(k->done.arg, false, 0, "Redis is away");
-	making_free(k);
+	k->collected = ok;
+	event_base_loopbreak(k->w->base);
 }
 
-void set_make(struct set_maker *m, const struct policy *from, const char *set, bool flash, bool withdraw,
-	      struct set_done done)
+static void on_ready(void *arg)
 {
-	struct making *k = xcalloc(1, sizeof(*k));
-	k->m = m;
-	k->flash = flash;
-	k->withdraw = withdraw;
-	k->confidence_max = from->inbound.confidence_max;
-	k->done = done;
-	k->diags.limit = 1;
-	k->import.d = &k->diags;
-	k->import.file = set;
-	snprintf(k->set, sizeof(k->set), "%s", set);
-	snprintf(k->producer, sizeof(k->producer), "%s", from->id);
-	if (withdraw)
-		to_thread(k);
-	else
-		walk_collection(m->objects, set, 0, (struct walker){wanted, collect, collected, k});
+	event_base_loopbreak(((struct worker *)arg)->base);
 }
 
-void set_maker_work(struct set_maker *m)
+static void on_second(evutil_socket_t fd, short what, void *arg)
 {
-	pthread_mutex_lock(&m->lock);
-	struct making *k = m->made;
-	m->made = NULL;
-	pthread_mutex_unlock(&m->lock);
-	while (k) {
-		struct making *next = k->next;
-		k->done.call(k->done.arg, k->ok, k->indicators, k->why.text);
-		making_free(k);
-		k = next;
-	}
+	struct worker *w = arg;
+	(void)fd;
+	(void)what;
+	if (stopped(w->m))
+		event_base_loopbreak(w->base);
 }
 
-/* ---- in the thread: build, sign, publish ---- */
+/* Until somebody breaks the loop off, the program ends, or READY_US are over for what is not a walk. */
+static void run_loop(struct worker *w, bool bounded)
+{
+	struct timeval wait = {.tv_sec = READY_US / 1000000}, second = {.tv_sec = 1};
+	struct event *look = event_new(w->base, -1, EV_PERSIST, on_second, w);
+	if (look && event_add(look, &second) == 0) {
+		if (bounded)
+			event_base_loopexit(w->base, &wait);
+		event_base_dispatch(w->base);
+	}
+	if (look)
+		event_free(look);
+}
+
+static void close_store(struct worker *w)
+{
+	redis_link_free(w->link); /* a walk under way ends */
+	objects_free(w->objects);
+	redis_free(w->redis);
+	if (w->base)
+		event_base_free(w->base);
+	w->link = NULL;
+	w->objects = NULL;
+	w->redis = NULL;
+	w->base = NULL;
+}
+
+/* A new one for each connection: a loop that was told to end by a clock would remember it. */
+static bool open_store(struct worker *w, struct err *e)
+{
+	bool unfit;
+	if (w->link && redis_link_ready(w->link))
+		return true;
+	close_store(w);
+	w->base = event_base_new();
+	w->link = w->base ? redis_link_new(w->base, &w->m->target, CALL_MS, on_ready, w) : NULL;
+	if (!w->link)
+		return err_set(e, "no memory for the event loop");
+	w->objects = objects_new(w->link, INT64_MAX, INT64_MAX);
+	run_loop(w, true);
+	if (redis_link_ready(w->link) && (w->redis = redis_open(&w->m->target, e)))
+		return true;
+	if (!redis_link_ready(w->link))
+		err_set(e, "%s", redis_link_trouble(w->link, &unfit));
+	close_store(w);
+	return false;
+}
+
+static bool collect_all(struct making *k)
+{
+	if (k->withdraw)
+		return true;
+	walk_collection(k->w->objects, k->set, 0, (struct walker){wanted, collect, collected, k});
+	run_loop(k->w, false);
+	return k->collected || err_set(&k->why, "Redis is away");
+}
+
+/* ---- in a thread: build, sign, publish ---- */
 
 static struct ruleset *build(struct making *k)
 {
@@ -164,8 +253,7 @@ static struct ruleset *build(struct making *k)
 }
 
 /* Version and digest follow from what is published. *last: 0 = the set was never here. */
-static bool follow(struct redis_ask *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn,
-		   struct err *e)
+static bool follow(struct redis *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn, struct err *e)
 {
 	struct published p;
 	if (!publish_latest(r, set, last, e))
@@ -180,9 +268,9 @@ static bool follow(struct redis_ask *r, const char *set, struct signing *s, uint
 	return true;
 }
 
-static bool make(struct making *k, struct redis_ask *r)
+static bool make(struct making *k, struct redis *r)
 {
-	struct signing s = {.key = k->m->key, .shrink = true, .now_us = clock_wall_us()};
+	struct signing s = {.key = k->w->m->key, .shrink = true, .now_us = clock_wall_us()};
 	struct ruleset *set = k->withdraw || !k->import.entries.n ? NULL : build(k);
 	struct manifest m;
 	struct buf file = {0};
@@ -204,48 +292,56 @@ static bool make(struct making *k, struct redis_ask *r)
 
 static void *run(void *arg)
 {
-	struct set_maker *m = arg;
-	struct redis_ask *r = NULL;
+	struct worker *w = arg;
+	struct set_maker *m = w->m;
+	if (w->nice) /* of this thread: Linux counts them apart */
+		setpriority(PRIO_PROCESS, 0, w->nice);
 	pthread_mutex_lock(&m->lock);
+	w->started = true;
+	pthread_cond_signal(&w->more);
 	while (!m->stop) {
-		struct making *k = m->todo;
+		struct making *k = w->todo;
 		if (!k) {
-			pthread_cond_wait(&m->more, &m->lock);
+			pthread_cond_wait(&w->more, &m->lock);
 			continue;
 		}
-		m->todo = k->next;
+		w->todo = k->next;
 		pthread_mutex_unlock(&m->lock);
-		if (!r)
-			r = redis_ask_open(m->conf, &k->why);
-		k->ok = r && make(k, r);
-		if (!k->ok) { /* its connection may be what failed */
-			redis_ask_free(r);
-			r = NULL;
-		}
+		k->ok = open_store(w, &k->why) && collect_all(k) && make(k, w->redis);
+		if (!k->ok) /* its connection may be what failed */
+			close_store(w);
 		pthread_mutex_lock(&m->lock);
 		push(&m->made, k);
 	}
 	pthread_mutex_unlock(&m->lock);
-	redis_ask_free(r);
+	close_store(w);
 	return NULL;
 }
 
-struct set_maker *set_maker_new(struct objects *o, const struct store_conf *redis, const char *key, struct err *e)
+/* It is waited for, because the sandbox comes next and takes away what it needs to begin. */
+static bool start(struct worker *w, struct err *e)
+{
+	if (pthread_create(&w->thread, NULL, run, w) != 0)
+		return err_set(e, "cannot start a thread that makes sets");
+	pthread_mutex_lock(&w->m->lock);
+	while (!w->started)
+		pthread_cond_wait(&w->more, &w->m->lock);
+	pthread_mutex_unlock(&w->m->lock);
+	return true;
+}
+
+struct set_maker *set_maker_new(const struct redis_target *redis, const char *key, struct err *e)
 {
 	struct set_maker *m = xcalloc(1, sizeof(*m));
-	m->objects = o;
-	m->conf = redis;
-	m->key = sign_key_read(key, e);
+	m->target = *redis;
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->more, NULL);
-	if (!m->key) {
-		set_maker_free(m);
-		return NULL;
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		m->worker[lane] = (struct worker){.m = m, .nice = lane == LANE_BULK ? BULK_NICE : 0};
+		pthread_cond_init(&m->worker[lane].more, NULL);
 	}
-	m->started = pthread_create(&m->thread, NULL, run, m) == 0;
-	if (m->started)
+	m->key = sign_key_read(key, e);
+	if (m->key && start(&m->worker[LANE_BULK], e) && start(&m->worker[LANE_FLASH], e))
 		return m;
-	err_set(e, "cannot start the thread that makes sets");
 	set_maker_free(m);
 	return NULL;
 }
@@ -265,11 +361,14 @@ void set_maker_free(struct set_maker *m)
 		return;
 	pthread_mutex_lock(&m->lock);
 	m->stop = true;
-	pthread_cond_signal(&m->more);
+	for (int lane = 0; lane < LANE_COUNT; lane++)
+		pthread_cond_signal(&m->worker[lane].more);
 	pthread_mutex_unlock(&m->lock);
-	if (m->started)
-		pthread_join(m->thread, NULL);
-	drop(m->todo);
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		if (m->worker[lane].started)
+			pthread_join(m->worker[lane].thread, NULL);
+		drop(m->worker[lane].todo);
+	}
 	drop(m->made);
 	sign_key_free(m->key);
 	free(m);

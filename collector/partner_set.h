@@ -1,23 +1,23 @@
 /* What a partner's indicators are to the sensors: one signed set for each lane,
  * partner-<id> and partner-<id>.flash, made of its active objects that are not
- * revoked and of no exercise. An object is collected in the loop, page by page; a set
- * is built, signed and published in a thread of its own, because both may take
- * seconds. */
+ * revoked and of no exercise. To read a million objects, build and publish them takes half a
+ * minute: that is done by two threads, each with its own connections, one for flash (and for what is
+ * withdrawn) and one, with a lower priority, for bulk. So a flash set never waits for a bulk set,
+ * and neither for the loop. */
 #ifndef COLLECTOR_PARTNER_SET_H
 #define COLLECTOR_PARTNER_SET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "collector/objects.h"
-#include "collector/store_conf.h"
+#include "collector/store_redis.h"
 #include "rules/policy.h"
 
 struct set_maker;
 
-/* redis is borrowed; key: the private key that signs (rules/sign.h). NULL: e says why. */
-struct set_maker *set_maker_new(struct objects *o, const struct store_conf *redis, const char *key, struct err *e);
-void set_maker_free(struct set_maker *m); /* after the objects' link: walks have ended */
+/* key: the private key that signs (rules/sign.h). NULL: e says why. */
+struct set_maker *set_maker_new(const struct redis_target *redis, const char *key, struct err *e);
+void set_maker_free(struct set_maker *m); /* what is under way is not called back */
 
 struct set_done {
 	/* indicators: in the set, 0 = it was withdrawn or never there. ok false: try again. */

@@ -17,12 +17,12 @@ struct taking {
 	struct take_done done;
 	struct take_result result;
 	struct kept {
-		struct object objects[TAKE_BATCH];
-		struct shared_box *boxes[TAKE_BATCH]; /* of objects[i] */
-		struct buf texts[TAKE_BATCH], handlings[TAKE_BATCH];
+		struct object *objects;    /* room for the whole batch, made for the first */
+		struct shared_box **boxes; /* of objects[i] */
+		struct buf *texts, *handlings;
 		size_t n;
 	} lane[LANE_COUNT];
-	size_t waiting;
+	size_t all, waiting;
 	bool failed;
 };
 
@@ -59,6 +59,10 @@ static void taking_free(struct taking *t)
 			buf_free(&k->texts[i]);
 			buf_free(&k->handlings[i]);
 		}
+		free(k->objects);
+		free(k->boxes);
+		free(k->texts);
+		free(k->handlings);
 	}
 	free(t);
 }
@@ -92,11 +96,23 @@ static void on_put(void *arg, bool ok, const struct objects_put_result *v, size_
 		over(t);
 }
 
+static struct kept *room(struct taking *t, enum lane lane)
+{
+	struct kept *k = &t->lane[lane];
+	if (k->objects)
+		return k;
+	k->objects = xcalloc(t->all, sizeof(*k->objects));
+	k->boxes = xcalloc(t->all, sizeof(struct shared_box *));
+	k->texts = xcalloc(t->all, sizeof(*k->texts));
+	k->handlings = xcalloc(t->all, sizeof(*k->handlings));
+	return k;
+}
+
 /* A confidence above what we grant this partner is lowered in what sensors get
  * (collector/partner_set.h); the object stays as it came. */
 static void keep(struct taking *t, struct shared_box *box, struct bytes text)
 {
-	struct kept *k = &t->lane[feed_lane(box->is.priority)];
+	struct kept *k = room(t, shared_lane(box->is.priority));
 	struct object *o = &k->objects[k->n];
 	struct inbound_reason why = {.code = "invalid"};
 	struct err e;
@@ -206,6 +222,7 @@ bool take_batch(struct taker *taker, const struct policy *from, struct bytes rec
 	t->taker = taker;
 	t->from = from;
 	t->done = done;
+	t->all = n;
 	for (size_t i = 0; i < n; i++)
 		take_one(t, cursor_bytes(&c, cursor_u32(&c)), now_us);
 	t->waiting = 1; /* an answer may come before the last call is made */

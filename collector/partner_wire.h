@@ -8,7 +8,8 @@
  *   WELCOME  u64 place in the bulk lane, u64 in the flash lane: the last object of
  *            that epoch that stands in the receiver's Redis; 0 = none
  *   OBJECTS  u8 lane, u64 place of the last object in it, u16 n, then n times
- *            u32 length and one STIX object (rules/shared.h)
+ *            u32 length and one STIX object (rules/shared.h); about WIRE_PIECE bytes,
+ *            because an object of the flash lane waits for the frame that has begun
  *   TAKEN    u8 lane, u64 place: everything up to it is judged, what was not refused
  *            stands in Redis, and so does the place
  *   NOTICE   JSON, for people and as a sign of life: {"refused": {code: n}, "first": "…"}
@@ -28,7 +29,9 @@
 #include "common/err.h"
 #include "common/frame.h"
 
-#define WIRE_WINDOW     4           /* batches of a lane without TAKEN */
+#define WIRE_PIECE      (64u << 10) /* bytes of objects in one OBJECTS; a larger object goes alone */
+#define WIRE_WINDOW     64          /* OBJECTS of a lane without TAKEN */
+#define WIRE_WAITING    (4u << 20)  /* bytes in them */
 #define WIRE_OBJECTS_AT (1 + 8 + 2) /* where the records begin */
 #define WIRE_NOTICE_MAX 8192
 

@@ -268,7 +268,7 @@ static void on_stored(void *arg, const struct policy *from, const struct shared 
 {
 	struct partners *p = arg;
 	if (strcmp(shared_type(s->stix), "indicator") == 0)
-		partners_changed(partner_of(p, from), feed_lane(s->priority));
+		partners_changed(partner_of(p, from), shared_lane(s->priority));
 	else
 		sightings_take(p->sightings, from, s);
 }
@@ -380,7 +380,7 @@ struct partners *partners_new(const struct gateway_conf *c, struct event_base *b
 		partners_free(p);
 		return NULL;
 	}
-	if (c->sets_key && *c->sets_key && !(p->sets = set_maker_new(o, &c->store, c->sets_key, e))) {
+	if (c->sets_key && *c->sets_key && !(p->sets = set_maker_new(&c->target, c->sets_key, e))) {
 		partners_free(p);
 		return NULL;
 	}

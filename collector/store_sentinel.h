@@ -1,6 +1,5 @@
 /* Where the master is, from the sentinels: one of them is asked again and again,
- * and at once when it says that something has changed; the next one when it does
- * not answer. */
+ * the next one when it does not answer. */
 #ifndef COLLECTOR_STORE_SENTINEL_H
 #define COLLECTOR_STORE_SENTINEL_H
 
@@ -10,8 +9,8 @@
 
 struct sentinels {
 	const struct store_conf *conf;
-	size_t at;                 /* the one in use */
-	struct redis *redis, *ear; /* asks; hears what is published */
+	size_t at; /* the one in use */
+	struct redis *redis;
 	int epoll;
 	int64_t next_us;
 	struct log_once say_none;

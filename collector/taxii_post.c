@@ -115,8 +115,8 @@ static bool slow_down(struct posting *p)
 {
 	struct ask *a = p->ask;
 	int64_t wait_us = a->t->seeded ? 0
-				       : inbound_wait_us(partners_inbound(a->t->is.partners), a->policy, p->count,
-							 clock_mono_us());
+				       : inbound_wait_us(partners_inbound(a->t->is.partners), a->policy, LANE_BULK,
+							 p->count, clock_mono_us());
 	if (!wait_us)
 		return false;
 	ask_fail(a, 429, "TooManyRequests", "inbound.rate: come again in %" PRId64 " ms", wait_us / 1000 + 1);

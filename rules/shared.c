@@ -20,6 +20,11 @@ const char *const shared_state_names[SHARED_STATE_COUNT + 1] = {[SHARED_ACTIVE] 
 								[SHARED_QUARANTINE] = "quarantine",
 								[SHARED_WITHDRAWN] = "withdrawn"};
 
+enum lane shared_lane(enum priority p)
+{
+	return p >= PRIORITY_IMMEDIATE ? LANE_FLASH : LANE_BULK;
+}
+
 /* ---- the object ---- */
 
 static const char *text_of(const struct json *o, const char *key)

@@ -41,6 +41,10 @@ extern const char *const pap_names[PAP_COUNT + 1]; /* "none" is not written */
 enum priority { PRIORITY_ROUTINE = 0, PRIORITY_PRIORITY, PRIORITY_IMMEDIATE, PRIORITY_FLASH, PRIORITY_COUNT };
 extern const char *const priority_names[PRIORITY_COUNT + 1];
 
+/* Two ways through everything: what is immediate or flash never waits for the rest. */
+enum lane { LANE_BULK = 0, LANE_FLASH, LANE_COUNT };
+enum lane shared_lane(enum priority p);
+
 /* review: a person has to say yes. quarantine: a check said no. withdrawn: was
  * active, its producer or the kill switch took it back. Only active goes on. */
 enum shared_state { SHARED_ACTIVE = 0, SHARED_REVIEW, SHARED_QUARANTINE, SHARED_WITHDRAWN, SHARED_STATE_COUNT };

@@ -2,15 +2,15 @@
  * way of taking sets, without a capture. Each tells on standard output when it
  * matches with a version:
  *
- *   bench_sets ADDRESS SENSORS FOLDER CA KEYS
+ *   bench_sets ADDRESS SENSORS FOLDER CA KEYS [BULK [FIRST]]
  *
  *   FOLDER holds s-<n>.crt and s-<n>.key; spools and sets are made in it
  *   "armed <set> <version> <sensor> <µs since 1970>"  after an indicator of the set
  *                                                     (probe-<version>.<set>.example) was hit in what is armed
- *   "kept …"                                          of the set bulk, which is received, judged and written, but not
- *                                                     loaded: on as many machines it would be, here all share one
+ *   "kept …"                                          of the set BULK (default bulk), which is received, judged and
+ * written, but not loaded: on as many machines it would be, here all share one
  *
- * Ends when standard input does. */
+ * FIRST is the number of the first sensor (default 1). Ends when standard input does. */
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -42,6 +42,7 @@ struct one {
 };
 
 static const char *address, *ca, *keys;
+static char bulk_file[160] = "/bulk.pset";
 static volatile bool over;
 
 /* The set and version of a signed file. */
@@ -82,7 +83,7 @@ static bool arm(void *owner, const char *const *paths, size_t n, struct err *e)
 	const char **small = calloc(n + 1, sizeof(*small));
 	size_t small_n = 0;
 	for (size_t i = 0; i < n; i++)
-		if (!strstr(paths[i], "/bulk.pset"))
+		if (!strstr(paths[i], bulk_file))
 			small[small_n++] = paths[i];
 	struct rulefile_trust trust = {.keys = o->supply.trust, .required = true, .now_us = clock_wall_us()};
 	struct ruleset *next = rulefile_load_trusted(small, small_n, true, &trust, &d, &partial);
@@ -91,7 +92,7 @@ static bool arm(void *owner, const char *const *paths, size_t n, struct err *e)
 	ruleset_free(o->rules);
 	o->rules = next;
 	for (size_t i = 0; i < n; i++) {
-		bool bulk = strstr(paths[i], "/bulk.pset") != NULL;
+		bool bulk = strstr(paths[i], bulk_file) != NULL;
 		if (is_new(paths[i]) && head_of(paths[i], &m) && (bulk || hits(next, &m))) {
 			printf("%s %s %" PRIu64 " %s %" PRId64 "\n", bulk ? "kept" : "armed", m.set, m.version, o->id,
 			       clock_wall_us());
@@ -158,9 +159,11 @@ int main(int argc, char **argv)
 {
 	struct err e = {""};
 	char byte;
-	if (argc != 6)
-		return fputs("usage: bench_sets ADDRESS SENSORS FOLDER CA KEYS\n", stderr), 2;
-	unsigned n = (unsigned)atoi(argv[2]);
+	if (argc < 6 || argc > 8)
+		return fputs("usage: bench_sets ADDRESS SENSORS FOLDER CA KEYS [BULK [FIRST]]\n", stderr), 2;
+	unsigned n = (unsigned)atoi(argv[2]), first = argc > 7 ? (unsigned)atoi(argv[7]) : 1;
+	if (argc > 6)
+		snprintf(bulk_file, sizeof(bulk_file), "/%s.pset", argv[6]);
 	address = argv[1];
 	ca = argv[4];
 	keys = argv[5];
@@ -168,7 +171,7 @@ int main(int argc, char **argv)
 	log_open("bench_sets", LOG_LEVEL_WARN);
 	struct one *all = calloc(n, sizeof(*all));
 	for (unsigned i = 0; i < n; i++)
-		if (!start(&all[i], i + 1, argv[3], &e))
+		if (!start(&all[i], first + i, argv[3], &e))
 			return fprintf(stderr, "bench_sets: %s\n", e.text), 4;
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		;

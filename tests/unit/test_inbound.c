@@ -182,15 +182,18 @@ static void rate(void **state)
 	struct inbound *in = inbound_new(&p, NULL);
 	int64_t now = NOW, got = 0;
 	for (; now < NOW + 60000000; now += 10000) /* 100 objects each 10 ms */
-		if (!inbound_wait_us(in, &p.list[0], 100, now))
+		if (!inbound_wait_us(in, &p.list[0], LANE_BULK, 100, now))
 			got += 100;
 	assert_in_range(got, 60 * 1000, 60 * 1000 + 5000);
 	/* a batch larger than the bucket comes when it is full */
 	now += 60000000;
-	assert_int_equal(inbound_wait_us(in, &p.list[0], 8000, now), 0);
-	assert_true(inbound_wait_us(in, &p.list[0], 1, now) > 0);
-	int64_t wait = inbound_wait_us(in, &p.list[0], 1, now);
-	assert_int_equal(inbound_wait_us(in, &p.list[0], 1, now + wait), 0);
+	assert_int_equal(inbound_wait_us(in, &p.list[0], LANE_BULK, 8000, now), 0);
+	assert_true(inbound_wait_us(in, &p.list[0], LANE_BULK, 1, now) > 0);
+	int64_t wait = inbound_wait_us(in, &p.list[0], LANE_BULK, 1, now);
+	assert_int_equal(inbound_wait_us(in, &p.list[0], LANE_BULK, 1, now + wait), 0);
+	/* what bulk has used up is not taken from flash */
+	assert_int_equal(inbound_wait_us(in, &p.list[0], LANE_BULK, 8000, now + wait + 60000000), 0);
+	assert_int_equal(inbound_wait_us(in, &p.list[0], LANE_FLASH, 100, now + wait + 60000000), 0);
 	inbound_free(in);
 	policies_free(&p);
 }
