@@ -415,6 +415,11 @@ static bool end_less(const struct addr *a, uint16_t a_port, const struct addr *b
 	return be64toh(x[word]) < be64toh(y[word]);
 }
 
+static struct bucket *bucket_of(const struct flow_table *t, const struct flow_seek *s, unsigned k)
+{
+	return bucket_at(t, pair_of(t, s->hash)) + (first_of(s->hash) ^ k);
+}
+
 void flow_seek(const struct flow_table *t, const struct layer *l, struct flow_seek *s)
 {
 	bool hi = end_less(&l->dest, l->dest_port, &l->src, l->src_port);
@@ -433,27 +438,34 @@ void flow_seek(const struct flow_table *t, const struct layer *l, struct flow_se
 	s->hash = hash64_five(&t->key, word_at(lo_addr), word_at(lo_addr->b + 8), word_at(hi_addr),
 			      word_at(hi_addr->b + 8), last);
 	s->guess = NULL;
-	__builtin_prefetch(bucket_at(t, pair_of(t, s->hash)) + first_of(s->hash), 1);
+	__builtin_prefetch(bucket_of(t, s, 0), 1);
+}
+
+static const struct flow *guess_in(const struct flow_table *t, struct bucket *b, struct flow_seek *s)
+{
+	unsigned bits = tags_equal(b, tag_of(s->hash));
+	if (!bits)
+		return NULL;
+	s->place = (uint8_t)__builtin_ctz(bits);
+	s->bucket = b;
+	s->guess = &t->record[b->record[s->place]];
+	__builtin_prefetch(s->guess, 1);
+	return s->guess;
 }
 
 const struct flow *flow_prefetch(const struct flow_table *t, struct flow_seek *s)
 {
-	struct bucket *pair = bucket_at(t, pair_of(t, s->hash));
-	for (unsigned k = 0; k < 2; k++) {
-		struct bucket *b = pair + (first_of(s->hash) ^ k);
-		unsigned bits = tags_equal(b, tag_of(s->hash));
-		if (bits) {
-			s->place = (uint8_t)__builtin_ctz(bits);
-			s->bucket = b;
-			s->guess = &t->record[b->record[s->place]];
-			__builtin_prefetch(s->guess, 1);
-			return s->guess;
-		}
-	}
-	return NULL;
+	const struct flow *f = guess_in(t, bucket_of(t, s, 0), s);
+	if (!f)
+		__builtin_prefetch(bucket_of(t, s, 1), 1);
+	return f;
 }
 
-/* Packets of the same burst may have ended the flow that was expected, or made it. */
+const struct flow *flow_prefetch_other(const struct flow_table *t, struct flow_seek *s)
+{
+	return guess_in(t, bucket_of(t, s, 1), s);
+}
+
 static bool look_up(const struct flow_table *t, const struct flow_seek *s, struct place *at)
 {
 	if (s->guess && &t->record[s->bucket->record[s->place]] == s->guess && s->guess != t->record &&

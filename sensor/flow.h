@@ -79,9 +79,12 @@ struct flow_seek {
 /* The burst walk, each step for all packets of the burst before the next: key
  * and hash (which also fetches the bucket), then flow_prefetch() of the record,
  * then flow_get(). flow_prefetch() gives the record that it fetches: probably the
- * flow's, not verified, to be read for nothing but more fetching; NULL: a new flow. */
+ * flow's, not verified, to be read for nothing but more fetching. NULL: the bucket
+ * where it stands otherwise is fetched, and flow_prefetch_other() looks there in one
+ * more step; NULL again: a new flow. */
 void flow_seek(const struct flow_table *t, const struct layer *l, struct flow_seek *s);
 const struct flow *flow_prefetch(const struct flow_table *t, struct flow_seek *s);
+const struct flow *flow_prefetch_other(const struct flow_table *t, struct flow_seek *s);
 
 /* Finds or creates. Never NULL: a full table evicts (unanswered one-packet
  * and closed ones first, then the longest idle near its place). A flow that was

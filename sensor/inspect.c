@@ -561,7 +561,8 @@ static bool stream_bytes(struct inspector *ins, struct flow *f, struct conn *c, 
 	return true;
 }
 
-static bool stream_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us)
+static __attribute__((noinline)) bool stream_packet(struct inspector *ins, struct flow *f, enum side side,
+						    const struct layer *l, int64_t ts_us)
 {
 	if ((f->flags & FLOW_DONE) && !ins->patterns)
 		return false;
@@ -627,7 +628,8 @@ static bool datagram_state(struct feed *fd)
 static bool datagram_quiet(struct inspector *ins, struct flow *f, const struct dns_ahead *ahead)
 {
 	const struct detector *d = ins->detector;
-	if (ins->patterns || (f->parser && f->parser != ins->dns) || ruleset_ahead_maybe(d->rules, &ahead->asked))
+	if (ins->patterns || (f->flags & FLOW_DONE) || (f->parser && f->parser != ins->dns) ||
+	    ruleset_ahead_maybe(d->rules, &ahead->asked))
 		return false;
 	if (d->tap && heuristic_judges_dns(d->tap))
 		return false;
@@ -636,13 +638,12 @@ static bool datagram_quiet(struct inspector *ins, struct flow *f, const struct d
 	return true;
 }
 
-static bool datagram_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
-			    const struct dns_ahead *ahead)
+/* Apart, as the next one is: a quiet packet does not pay for its locals. */
+static __attribute__((noinline)) bool datagram_packet(struct inspector *ins, struct flow *f, enum side side,
+						      const struct layer *l, int64_t ts_us)
 {
 	if (!l->payload_n || ((f->flags & FLOW_DONE) && !ins->patterns))
 		return false;
-	if (ahead && ahead->plain && datagram_quiet(ins, f, ahead))
-		return true;
 	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, NULL, ts_us);
 	if (ins->patterns)
@@ -667,10 +668,12 @@ static bool datagram_packet(struct inspector *ins, struct flow *f, enum side sid
 bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
 		      const struct dns_ahead *ahead)
 {
+	if (ahead && ahead->plain && datagram_quiet(ins, f, ahead))
+		return true;
 	if (l->proto == IPPROTO_TCP)
 		return stream_packet(ins, f, side, l, ts_us);
 	if (l->proto == IPPROTO_UDP)
-		return datagram_packet(ins, f, side, l, ts_us, ahead);
+		return datagram_packet(ins, f, side, l, ts_us);
 	return false;
 }
 

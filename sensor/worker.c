@@ -172,8 +172,11 @@ static void run_decoded(struct worker *w, size_t n)
 		flow_seek(w->flows, &p->layer[p->layers - 1], &w->seek[i]);
 	}
 	const struct flow *guess[BURST_MAX];
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		guess[i] = flow_prefetch(w->flows, &w->seek[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (!guess[i])
+			guess[i] = flow_prefetch_other(w->flows, &w->seek[i]);
 		look_ahead(w, &w->packet[i], &w->seek[i], !guess[i], &w->ahead[i]);
 	}
 	for (size_t i = 0; i < n; i++)

@@ -50,7 +50,8 @@ static void walk(struct flow_table *t, const struct layer *l, size_t n, int64_t 
 	for (size_t i = 0; i < n; i++)
 		flow_seek(t, &l[i], &seek[i]);
 	for (size_t i = 0; i < n; i++)
-		flow_prefetch(t, &seek[i]);
+		if (!flow_prefetch(t, &seek[i]))
+			flow_prefetch_other(t, &seek[i]);
 	for (size_t i = 0; i < n; i++)
 		flow_get(t, &l[i], &seek[i], ts_us, &is_new, &side);
 	flow_expire(t, ts_us);

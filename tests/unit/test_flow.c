@@ -66,7 +66,8 @@ static struct flow *give(struct rig *r, const struct layer *l, int64_t ts_us, bo
 {
 	struct flow_seek seek;
 	flow_seek(r->t, l, &seek);
-	flow_prefetch(r->t, &seek);
+	if (!flow_prefetch(r->t, &seek))
+		flow_prefetch_other(r->t, &seek);
 	return flow_get(r->t, l, &seek, ts_us, is_new, side);
 }
 
