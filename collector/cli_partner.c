@@ -194,7 +194,7 @@ static int wait_answer(struct partner_cli *c, const char *entry)
 			return EXIT_OK;
 		usleep(50000);
 	}
-	fputs("picket partner: no gateway has answered; it will do it when it runs again within a minute\n", stderr);
+	fputs("picket partner: no gateway has answered; it will do it when it runs again within ten minutes\n", stderr);
 	return EXIT_ENVIRONMENT;
 }
 

@@ -648,15 +648,27 @@ void objects_delete(struct objects *s, const char *collection, const char *id, c
 	send_change(s, &a, done);
 }
 
-void objects_handle(struct objects *s, const char *collection, const char *id, int64_t row, struct bytes handling,
-		    struct objects_done done)
+static void change_handling(struct objects *s, enum objects_script script, const char *collection, const char *id,
+			    int64_t row, struct bytes handling, struct objects_done done)
 {
 	struct args a;
 	args_open(&a, 4);
-	put_script(&a, OBJECTS_HANDLE, collection);
+	put_script(&a, script, collection);
 	put_number(&a, OBJECTS_HANDLINGS);
 	put_text(&a, id);
 	put_number(&a, row);
 	put_bytes(&a, handling.p, handling.n);
 	send_change(s, &a, done);
+}
+
+void objects_handle(struct objects *s, const char *collection, const char *id, int64_t row, struct bytes handling,
+		    struct objects_done done)
+{
+	change_handling(s, OBJECTS_HANDLE, collection, id, row, handling, done);
+}
+
+void objects_renew(struct objects *s, const char *collection, const char *id, int64_t row, struct bytes handling,
+		   struct objects_done done)
+{
+	change_handling(s, OBJECTS_RENEW, collection, id, row, handling, done);
 }

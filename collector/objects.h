@@ -127,5 +127,9 @@ void objects_delete(struct objects *s, const char *collection, const char *id, c
 /* Gives one row another handling: another state, for instance. */
 void objects_handle(struct objects *s, const char *collection, const char *id, int64_t row, struct bytes handling,
 		    struct objects_done done);
+/* The same, and the row becomes a new one, so that whoever reads on finds it: in one step.
+ * changed: the new row, or 0. */
+void objects_renew(struct objects *s, const char *collection, const char *id, int64_t row, struct bytes handling,
+		   struct objects_done done);
 
 #endif

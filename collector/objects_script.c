@@ -313,6 +313,34 @@ L("W[set][there.row] = a .. new[1] .. b")
 L("finish()")
 L("return 1");
 
+static const char renew_text[] =
+COMMON
+L("local id, row, text = ARGV[2], ARGV[3], ARGV[4]")
+L("local list = versions(call('HGET', IDS, id))")
+L("local there")
+L("for _, x in ipairs(list) do if num(x.row) == row then there = x end end")
+L("local json = there and call('HGET', ROWS, row)")
+L("if not json then return 0 end")
+L("local set = call('ZSCORE', LAST, find(there.row) or '') and 'last' or 'old'")
+L("local m = take(there.row)")
+L("local spec, h, version, rest = string.match(m or '', '^%d+ (%d+) (%d+) (%d+ %S+)( .*)$')")
+L("if not spec then return 0 end")
+L("local new = numbers({text}, tonumber(ARGV[1]))")
+L("if not new then return redis.error_reply('HANDLINGS too many ways to handle objects are kept') end")
+L("local clock = call('TIME')")
+L("local now = math.max((tonumber(call('HGET', META, 'last')) or 0) + 1, clock[1] * 1000000 + clock[2])")
+L("count(h, -1)")
+L("count(new[1], 1)")
+L("W.unrows[1] = row")
+L("W.rows[now] = json")
+L("W[set][now] = num(now) .. ' ' .. spec .. ' ' .. new[1] .. ' ' .. version .. rest")
+L("if string.sub(version, -2) == ' -' then there.v = now end") /* its version is its row */
+L("there.row = now")
+L("W.ids[id] = versions_text(list)")
+L("W.meta.last = num(now)")
+L("finish()")
+L("return num(now)");
+
 static const char forget_text[] =
 COMMON
 L("local gone, n = 0, tonumber(ARGV[1])")
@@ -332,5 +360,6 @@ L("return gone");
 
 const char *const objects_script_text[OBJECTS_SCRIPT_COUNT] = {
     [OBJECTS_PUT] = put_text,       [OBJECTS_SCAN] = scan_text,     [OBJECTS_FIND] = find_text,
-    [OBJECTS_DELETE] = delete_text, [OBJECTS_HANDLE] = handle_text, [OBJECTS_FORGET] = forget_text,
+    [OBJECTS_DELETE] = delete_text, [OBJECTS_HANDLE] = handle_text, [OBJECTS_RENEW] = renew_text,
+    [OBJECTS_FORGET] = forget_text,
 };

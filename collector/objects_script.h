@@ -30,6 +30,9 @@ enum objects_script {
 	OBJECTS_DELETE,
 	/* ARGV: texts kept, id, row, text. Another handling. Gives 1, or 0: no such row. */
 	OBJECTS_HANDLE,
+	/* ARGV: texts kept, id, row, text. The same object as a new row with another handling, in the
+	 * old one's place. Gives the new row, or 0: no such row. */
+	OBJECTS_RENEW,
 	/* ARGV: n. Forgets the n objects whose last version is oldest. Gives how many rows went. */
 	OBJECTS_FORGET,
 	OBJECTS_SCRIPT_COUNT

@@ -48,6 +48,7 @@ struct worker {
 	struct redis_link *link;
 	struct objects *objects;
 	struct redis *redis; /* for what waits: publishing */
+	int64_t until_us;    /* the loop ends then; 0 = when it is broken off */
 };
 
 struct set_maker {
@@ -165,20 +166,18 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	struct worker *w = arg;
 	(void)fd;
 	(void)what;
-	if (stopped(w->m))
+	if (stopped(w->m) || (w->until_us && clock_mono_us() > w->until_us))
 		event_base_loopbreak(w->base);
 }
 
 /* Until somebody breaks the loop off, the program ends, or READY_US are over for what is not a walk. */
 static void run_loop(struct worker *w, bool bounded)
 {
-	struct timeval wait = {.tv_sec = READY_US / 1000000}, second = {.tv_sec = 1};
+	struct timeval second = {.tv_sec = 1};
 	struct event *look = event_new(w->base, -1, EV_PERSIST, on_second, w);
-	if (look && event_add(look, &second) == 0) {
-		if (bounded)
-			event_base_loopexit(w->base, &wait);
+	w->until_us = bounded ? clock_mono_us() + READY_US : 0;
+	if (look && event_add(look, &second) == 0)
 		event_base_dispatch(w->base);
-	}
 	if (look)
 		event_free(look);
 }
@@ -196,7 +195,6 @@ static void close_store(struct worker *w)
 	w->base = NULL;
 }
 
-/* A new one for each connection: a loop that was told to end by a clock would remember it. */
 static bool open_store(struct worker *w, struct err *e)
 {
 	bool unfit;

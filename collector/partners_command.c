@@ -1,9 +1,11 @@
 /* What people ask for, one entry of picket:{x}:partner:commands each: op, partner, id,
  * by, reason. An answer stands in picket:{x}:partner:answer:<entry>. Every gateway reads
- * the stream; what it has done already changes nothing the second time.
+ * the stream, and after a start again what came in the time for which answers are kept: a
+ * command without an answer was not done to its end, by a gateway that died. What of it is done
+ * changes nothing the second time, because each object is changed in one step.
  *
  *   accept PARTNER ID|all   what is in review or quarantine becomes active, as a new row,
- *                           so that it goes on to others who may have it
+ *                           so that it goes on to others who may have it (all: not quarantine)
  *   reject PARTNER ID|all   it becomes withdrawn: never used, never passed on
  *   changed PARTNER all     a bundle of it was imported: count again, make its sets again
  *   fp SET ID               a person says that it is wrong: the partner is told */
@@ -19,7 +21,9 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define AT_ONCE "10"
+#define AT_ONCE  "10"
+#define ANSWER_S "600"
+#define AGAIN_MS 600000 /* the same */
 
 struct command {
 	struct partners *p;
@@ -48,7 +52,7 @@ static void answer(struct partners *p, const char *entry, const char *text)
 {
 	char key[96];
 	snprintf(key, sizeof(key), PARTNER_ANSWER, entry);
-	const char *words[] = {"SET", key, text, "EX", "600"};
+	const char *words[] = {"SET", key, text, "EX", ANSWER_S};
 	redis_link_words(p->redis, 5, words, (struct redis_done){ignore, NULL});
 }
 
@@ -75,46 +79,13 @@ static bool row(void *arg, const struct walked *w)
 	return named && (s == SHARED_REVIEW || s == SHARED_QUARANTINE);
 }
 
-static void on_written(void *arg, bool ok, const struct objects_put_result *v, size_t n)
+static void on_changed(void *arg, bool ok, int64_t changed)
 {
 	struct command *c = arg;
-	(void)v;
-	c->done += ok ? n : 0;
+	c->done += ok && changed;
 	c->failed += !ok;
 	c->writes--;
 	over(c);
-}
-
-static void on_handled(void *arg, bool ok, int64_t changed)
-{
-	on_written(arg, ok && changed, NULL, 1);
-}
-
-static void on_deleted(void *arg, bool ok, int64_t changed)
-{
-	struct command *c = arg;
-	(void)changed;
-	c->failed += !ok;
-	c->writes--;
-	over(c);
-}
-
-/* Taken out and put in again: the two calls go out together, in this order. */
-static void put_again(struct command *c, const char *collection, const struct walked *w, const struct shared *s,
-		      struct bytes handling)
-{
-	struct object o;
-	struct buf text = {0};
-	struct err e;
-	json_write(s->stix, &text);
-	if (object_read(&o, s->stix, (struct bytes){text.p, text.n}, &e)) {
-		o.text = (struct bytes){text.p, text.n};
-		o.handling = handling;
-		c->writes += 2;
-		objects_delete(c->p->objects, collection, w->id, &w->row, 1, (struct objects_done){on_deleted, c});
-		objects_put(c->p->objects, collection, &o, 1, (struct objects_put_done){on_written, c});
-	}
-	buf_free(&text);
 }
 
 static void object(void *arg, const struct walked *w, const struct shared *s)
@@ -125,14 +96,10 @@ static void object(void *arg, const struct walked *w, const struct shared *s)
 	struct buf handling = {0};
 	changed.state = c->accept ? SHARED_ACTIVE : SHARED_WITHDRAWN;
 	handling_write(&changed, &handling);
-	struct bytes text = {handling.p, handling.n};
-	if (c->accept) {
-		put_again(c, c->collection[walk->lane], w, s, text);
-	} else {
-		c->writes++;
-		objects_handle(c->p->objects, c->collection[walk->lane], w->id, w->row, text,
-			       (struct objects_done){on_handled, c});
-	}
+	c->writes++;
+	(c->accept ? objects_renew : objects_handle)(c->p->objects, c->collection[walk->lane], w->id, w->row,
+						     (struct bytes){handling.p, handling.n},
+						     (struct objects_done){on_changed, c});
 	buf_free(&handling);
 }
 
@@ -159,56 +126,91 @@ static bool field(const struct reply *fields, const char *name, char *to, size_t
 	return false;
 }
 
+/* One entry, until it is known whether it has an answer. */
+struct asked {
+	struct partners *p;
+	char entry[32], op[16], partner[SHARED_NAME_MAX + 1], id[SHARED_ID_MAX + 1];
+};
+
 /* The partner is named by its set. */
-static void false_positive(struct partners *p, const char *entry, const char *set, const char *id)
+static void false_positive(const struct asked *q)
 {
+	struct partners *p = q->p;
 	char name[OBJECTS_COLLECTION_MAX + 1];
 	for (size_t i = 0; i < p->policies.n; i++)
 		for (int lane = 0; lane < LANE_COUNT; lane++) {
 			feed_collection_of(p->policies.list[i].id, (enum lane)lane, name);
-			if (strcmp(name, set) != 0 || !shared_id_valid(id))
+			if (strcmp(name, q->partner) != 0 || !shared_id_valid(q->id))
 				continue;
-			sightings_false_positive(p->sightings, &p->policies.list[i], id);
-			answer(p, entry, "its producer is told");
+			sightings_false_positive(p->sightings, &p->policies.list[i], q->id);
+			answer(p, q->entry, "its producer is told");
 			return;
 		}
-	answer(p, entry, "it is not of a partner");
+	answer(p, q->entry, "it is not of a partner");
 }
 
-static void begin(struct partners *p, const char *entry, const struct reply *fields)
+static void decide(const struct asked *q, const struct policy *policy)
 {
-	char op[16], partner[SHARED_NAME_MAX + 1], id[SHARED_ID_MAX + 1];
-	const struct policy *policy;
-	bool whole = field(fields, "op", op, sizeof(op)) && field(fields, "partner", partner, sizeof(partner)) &&
-		     field(fields, "id", id, sizeof(id));
-	if (whole && strcmp(op, "fp") == 0) {
-		false_positive(p, entry, partner, id);
-		return;
-	}
-	if (whole && strcmp(op, "changed") == 0) {
-		p->counted = p->counting != 0;
-		answer(p, entry, "counted again");
-		return;
-	}
-	if (!whole || (strcmp(op, "accept") != 0 && strcmp(op, "reject") != 0)) {
-		answer(p, entry, "not a command that this gateway knows");
-		return;
-	}
-	if (!(policy = policies_find(&p->policies, partner))) {
-		answer(p, entry, "there is no such partner");
-		return;
-	}
+	struct partners *p = q->p;
 	struct command *c = xcalloc(1, sizeof(*c));
 	p->commands++;
-	*c = (struct command){.p = p, .of = partner_of(p, policy), .accept = *op == 'a', .walks = LANE_COUNT};
-	snprintf(c->entry, sizeof(c->entry), "%s", entry);
-	snprintf(c->id, sizeof(c->id), "%s", id);
+	*c = (struct command){.p = p, .of = partner_of(p, policy), .accept = *q->op == 'a', .walks = LANE_COUNT};
+	snprintf(c->entry, sizeof(c->entry), "%s", q->entry);
+	snprintf(c->id, sizeof(c->id), "%s", q->id);
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		struct command_walk *walk = xcalloc(1, sizeof(*walk));
 		*walk = (struct command_walk){c, (enum lane)lane};
-		feed_collection_of(partner, (enum lane)lane, c->collection[lane]);
+		feed_collection_of(policy->id, (enum lane)lane, c->collection[lane]);
 		walk_collection(p->objects, c->collection[lane], 0, (struct walker){row, object, walked, walk});
 	}
+}
+
+static void begin(const struct asked *q)
+{
+	struct partners *p = q->p;
+	const struct policy *policy = policies_find(&p->policies, q->partner);
+	if (strcmp(q->op, "fp") == 0) {
+		false_positive(q);
+	} else if (strcmp(q->op, "changed") == 0) {
+		p->counted = p->counting != 0;
+		answer(p, q->entry, "counted again");
+	} else if (strcmp(q->op, "accept") != 0 && strcmp(q->op, "reject") != 0) {
+		answer(p, q->entry, "not a command that this gateway knows");
+	} else if (!policy) {
+		answer(p, q->entry, "there is no such partner");
+	} else {
+		decide(q, policy);
+	}
+}
+
+static void on_answered(void *arg, const struct reply *r)
+{
+	struct asked *q = arg;
+	int64_t there;
+	q->p->commands--;
+	if (!reply_number(r, &there))
+		q->p->last_command[0] = '\0'; /* Redis went away: all is looked at again */
+	else if (!there)
+		begin(q);
+	free(q);
+}
+
+static void look(struct partners *p, const char *entry, const struct reply *fields)
+{
+	struct asked *q = xcalloc(1, sizeof(*q));
+	char key[96];
+	q->p = p;
+	snprintf(q->entry, sizeof(q->entry), "%s", entry);
+	snprintf(key, sizeof(key), PARTNER_ANSWER, entry);
+	if (!field(fields, "op", q->op, sizeof(q->op)) || !field(fields, "partner", q->partner, sizeof(q->partner)) ||
+	    !field(fields, "id", q->id, sizeof(q->id)))
+		*q->op = '\0';
+	p->commands++;
+	if (redis_link_words(p->redis, 2, (const char *[]){"EXISTS", key}, (struct redis_done){on_answered, q}))
+		return;
+	p->commands--;
+	p->last_command[0] = '\0';
+	free(q);
 }
 
 static void on_commands(void *arg, const struct reply *r)
@@ -223,15 +225,16 @@ static void on_commands(void *arg, const struct reply *r)
 			continue;
 		memcpy(p->last_command, id.p, id.n);
 		p->last_command[id.n] = '\0';
-		begin(p, p->last_command, reply_at(e, 1));
+		look(p, p->last_command, reply_at(e, 1));
+		if (!*p->last_command)
+			return;
 	}
 }
 
-/* Those of the last minute are read again after a start: one may have been lost. */
 void partners_ask_commands(struct partners *p)
 {
 	if (!*p->last_command)
-		snprintf(p->last_command, sizeof(p->last_command), "%" PRId64 "-0", clock_wall_us() / 1000 - 60000);
+		snprintf(p->last_command, sizeof(p->last_command), "%" PRId64 "-0", clock_wall_us() / 1000 - AGAIN_MS);
 	const char *words[] = {"XREAD", "COUNT", AT_ONCE, "STREAMS", PARTNER_COMMANDS, p->last_command};
 	if (!p->asking_commands)
 		p->asking_commands = redis_link_words(p->redis, 6, words, (struct redis_done){on_commands, p});

@@ -337,6 +337,52 @@ static void another_handling(void **state)
 	close_world(w);
 }
 
+static const char seven[] = "indicator--00000007-0000-4000-8000-000000000000";
+
+static int64_t renew(struct world *w, int64_t row)
+{
+	struct bytes other = {(const uint8_t *)"{\"envelope\":{}}", 15};
+	struct got *g = fresh(w);
+	objects_renew(w->objects, COLLECTION, seven, row, other, (struct objects_done){on_changed, g});
+	wait_for(g);
+	return g->changed;
+}
+
+/* In the place of the old row, whether it is the last version or not; who reads on finds it once. */
+static void a_row_becomes_a_new_one(void **state)
+{
+	(void)state;
+	NEEDS_REDIS;
+	struct world *w = open_world(1000, 16);
+	int64_t old = put_one(w, 7, "2026-01-02T00:00:00.000Z", "")->put[0].row;
+	int64_t last = put_one(w, 7, "2026-01-03T00:00:00.000Z", "")->put[0].row;
+	int64_t other = put_one(w, 8, "2026-01-03T00:00:00.000Z", "")->put[0].row;
+	int64_t row = renew(w, last);
+	assert_true(row > other);
+	struct got *g = scan(w, 0, 10, false);
+	assert_int_equal(g->n, 2);
+	assert_int_equal(g->row[0].row, other);
+	assert_int_equal(g->row[1].row, row);
+	assert_string_equal(g->version[1], "2026-01-03T00:00:00.000Z");
+	int64_t older = renew(w, old);
+	assert_true(older > row);
+	g = scan(w, 0, 10, true);
+	assert_int_equal(g->n, 3);
+	assert_int_equal(g->row[2].row, older);
+	assert_false(g->row[2].last);
+	assert_true(g->row[1].last);
+	assert_int_equal(renew(w, last), 0); /* it is gone */
+	g = fresh(w);
+	objects_texts(w->objects, (int64_t[]){last, row, older}, 3, (struct objects_texts_done){on_texts, g});
+	wait_for(g);
+	assert_string_equal(g->text[0], "gone");
+	assert_non_null(strstr(g->text[1], "2026-01-03"));
+	assert_non_null(strstr(g->text[2], "2026-01-02"));
+	/* and it is known by its version still */
+	assert_int_equal(put_one(w, 7, "2026-01-03T00:00:00.000Z", "")->put[0].result, OBJECT_SAME);
+	close_world(w);
+}
+
 static void a_full_collection_forgets_its_oldest(void **state)
 {
 	(void)state;
@@ -464,6 +510,7 @@ int main(void)
 	    cmocka_unit_test_setup(versions_in_one_batch, begin),
 	    cmocka_unit_test_setup(deleting_the_last_version_makes_the_one_before_it_last, begin),
 	    cmocka_unit_test_setup(another_handling, begin),
+	    cmocka_unit_test_setup(a_row_becomes_a_new_one, begin),
 	    cmocka_unit_test_setup(a_full_collection_forgets_its_oldest, begin),
 	    cmocka_unit_test_setup(a_scan_of_all_versions_in_small_steps_misses_none, begin),
 	    cmocka_unit_test_setup(without_redis_every_call_is_answered, begin),
