@@ -3,12 +3,29 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Size classes are powers of two from 64 bytes; the largest that is kept for
  * reuse is 64 KiB. Larger blocks go back to malloc at once. A block is charged
  * at the size of its class. */
 #define CLASS_SMALLEST 64u
 #define CLASS_COUNT    11
+
+/* What is looked at for each packet of a flow lies all over a worker's memory: with small
+ * pages each look would cost a walk through the page tables as well, and each page a
+ * fault. A budget that is not worth it, and builds that watch every block's ends, take
+ * theirs from malloc. */
+#define CHUNK     ((size_t)2 << 20)
+#define CHUNKS_AT (4 * CHUNK)
+#ifdef __SANITIZE_ADDRESS__
+#define CUT_CHUNKS 0
+#else
+#define CUT_CHUNKS 1
+#endif
+
+struct mem_chunk {
+	_Alignas(CLASS_SMALLEST) struct mem_chunk *next;
+};
 
 static int class_of(size_t n)
 {
@@ -25,9 +42,19 @@ void mem_init(struct mem *m, size_t limit)
 	*m = (struct mem){.limit = limit};
 }
 
+static _Bool cuts_chunks(const struct mem *m)
+{
+	return CUT_CHUNKS && m->limit >= CHUNKS_AT;
+}
+
 void mem_close(struct mem *m)
 {
-	for (int c = 0; c < CLASS_COUNT; c++) {
+	while (m->chunk) {
+		struct mem_chunk *next = m->chunk->next;
+		free(m->chunk);
+		m->chunk = next;
+	}
+	for (int c = 0; c < CLASS_COUNT && !cuts_chunks(m); c++) {
 		while (m->free_list[c]) {
 			void *next = *(void **)m->free_list[c];
 			free(m->free_list[c]);
@@ -35,6 +62,30 @@ void mem_close(struct mem *m)
 		}
 	}
 	assert(m->used == 0);
+}
+
+/* A block of a class from the front chunk, or from a new one: what is left of the front
+ * one then stays unused. */
+static void *cut(struct mem *m, size_t size)
+{
+	if (m->chunk_left < size) {
+		struct mem_chunk *c = aligned_alloc(CHUNK, CHUNK);
+		if (!c)
+			return NULL;
+		madvise(c, CHUNK, MADV_HUGEPAGE); /* advice */
+		c->next = m->chunk;
+		m->chunk = c;
+		m->chunk_left = CHUNK - sizeof(*c);
+	}
+	m->chunk_left -= size;
+	return (char *)m->chunk + CHUNK - m->chunk_left - size;
+}
+
+static void *block_new(struct mem *m, int c, size_t size)
+{
+	if (c < CLASS_COUNT && cuts_chunks(m))
+		return cut(m, size);
+	return c < CLASS_COUNT ? aligned_alloc(CLASS_SMALLEST, size) : malloc(size);
 }
 
 void *mem_alloc_raw(struct mem *m, size_t n)
@@ -47,7 +98,7 @@ void *mem_alloc_raw(struct mem *m, size_t n)
 			p = m->free_list[c];
 			m->free_list[c] = *(void **)p;
 		} else {
-			p = malloc(size);
+			p = block_new(m, c, size);
 		}
 	}
 	if (!p) {

@@ -2,7 +2,8 @@
  * buffers, fragments. One budget per worker; an allocation over it fails (the
  * caller counts and gives that flow up) and never takes the process down.
  * Freed blocks are kept in lists by size class, so the steady state does not
- * call malloc. Not for use by two threads. */
+ * call malloc. Blocks begin at cache lines; those of large budgets are cut from huge
+ * pages. Not for use by two threads. */
 #ifndef COMMON_MEM_H
 #define COMMON_MEM_H
 
@@ -13,6 +14,8 @@ struct mem {
 	size_t limit, used, peak;
 	uint64_t refused; /* allocations that the budget did not allow */
 	void *free_list[16];
+	struct mem_chunk *chunk; /* blocks are cut from the first */
+	size_t chunk_left;
 };
 
 void mem_init(struct mem *m, size_t limit);
