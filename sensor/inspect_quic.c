@@ -284,10 +284,19 @@ static bool crypto_type(uint64_t type, bool google)
 	return type == 6 || (google && type == 8);
 }
 
+/* Most of a client's first packet. */
 static void padding_skip(struct cursor *c)
 {
-	while (cursor_left(c) && *c->p == 0)
-		cursor_skip(c, 1);
+	const uint8_t *p = c->p;
+	size_t left = cursor_left(c);
+	for (uint64_t eight = 0; left >= sizeof(eight); p += sizeof(eight), left -= sizeof(eight)) {
+		memcpy(&eight, p, sizeof(eight));
+		if (eight)
+			break;
+	}
+	for (; left && *p == 0; left--)
+		p++;
+	cursor_skip(c, (size_t)(p - c->p));
 }
 
 static void frames(struct inspect *in, enum role role, bool google, struct cursor c)

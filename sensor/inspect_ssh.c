@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/hash.h"
+#include "common/scratch.h"
 #include "common/text.h"
 #include "sensor/parsers.h"
 
@@ -98,7 +99,8 @@ static void report_hassh(struct inspect *in, struct half *h, enum side side, con
 	/* kex;encryption;MAC;compression of the sender's own direction. */
 	size_t own = side == TO_SERVER ? 0 : 1;
 	const size_t order[4] = {0, 2 + own, 4 + own, 6 + own};
-	uint8_t text[PACKET_MAX + 4], digest[16];
+	SCRATCH uint8_t text[PACKET_MAX + 4];
+	uint8_t digest[16];
 	size_t n = 0;
 	for (size_t i = 0; i < 4; i++) {
 		const struct bytes *l = &list[order[i]];
