@@ -503,11 +503,8 @@ static void collect_plain(struct capture_file *f, struct burst *burst)
 	input_use(&f->in, (size_t)(p - f->in.p));
 }
 
-#define NEXT_MAX (32 << 10) /* of the next burst: more would push out what is at work */
-
 static void collect(struct capture_file *f, struct burst *burst)
 {
-	const uint8_t *from = f->in.p;
 	if (f->plain && !f->done)
 		collect_plain(f, burst);
 	while (burst->n < BURST_MAX && !f->done) {
@@ -519,8 +516,6 @@ static void collect(struct capture_file *f, struct burst *burst)
 		else if (s == STEP_SHORT && (burst->n || !more_input(f)))
 			break;
 	}
-	burst->next = f->in.p;
-	burst->next_n = f->in.p > from && f->in.p - from < NEXT_MAX ? (size_t)(f->in.p - from) : 0;
 }
 
 enum capture_result capture_file_read(struct capture_file *f, struct burst *burst, struct err *e)

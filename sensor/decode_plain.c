@@ -88,15 +88,20 @@ static bool transport_holds(const struct layer *l, const struct segment *s, bool
 {
 	if (l->proto == IPPROTO_UDP && be16(s->p + 6) == 0)
 		return true; /* none */
-	uint64_t addresses = v6 ? checksum_words(l->ip + 8, 32) : checksum_words(l->ip + 12, 8);
+	uint64_t addresses = v6 ? checksum_words(l->ip + 8, 32) : checksum_halved(checksum_eight(l->ip + 12));
 	return checksum_holds(addresses + htons((uint16_t)s->n) + htons(l->proto) + checksum_sum(s->p, s->n));
+}
+
+static bool header_holds(const uint8_t *ip, size_t n)
+{
+	return checksum_holds(n == IP4_HEAD ? checksum_twenty(ip) : checksum_words(ip, n));
 }
 
 /* The rules of decode.c, verify(). */
 static void verify(struct decoder *d, struct layer *l, const struct segment *s)
 {
 	bool v6 = l->ip[0] >> 4 == 6, verified = l->proto != IPPROTO_TCP || s->n <= OFFLOADED_TCP;
-	bool good = v6 || checksum_holds(checksum_words(l->ip, (size_t)(s->p - l->ip)));
+	bool good = v6 || header_holds(l->ip, (size_t)(s->p - l->ip));
 	good = good && (!verified || transport_holds(l, s, v6));
 	l->good_checksum = verified && good;
 	l->bad_checksum = !good;

@@ -178,15 +178,19 @@ static unsigned tags_equal(const struct bucket *b, uint16_t tag)
 #endif
 }
 
-/* Five words: a call of memcmp() for each packet costs more than the comparison. */
-static bool key_equal(const struct flow_key *a, const struct flow_key *b)
+static inline uint64_t word_at(const void *p)
 {
-	uint64_t x[5], y[5], differ = 0;
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	for (int i = 0; i < 5; i++)
-		differ |= x[i] ^ y[i];
-	return !differ;
+	uint64_t w;
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+/* Five words: a call of memcmp() for each packet costs more than the comparison. */
+static inline bool key_equal(const struct flow_key *a, const struct flow_key *b)
+{
+	const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
+	return !((word_at(p) ^ word_at(q)) | (word_at(p + 8) ^ word_at(q + 8)) | (word_at(p + 16) ^ word_at(q + 16)) |
+		 (word_at(p + 24) ^ word_at(q + 24)) | (word_at(p + 32) ^ word_at(q + 32)));
 }
 
 /* The key's last word, made in a register: written field by field and read as a
@@ -200,13 +204,6 @@ static inline uint64_t last_word(uint16_t lo_port, uint16_t hi_port, uint16_t vl
 	return (uint64_t)lo_port << 48 | (uint64_t)hi_port << 32 | (uint64_t)vlan << 16 | (uint64_t)proto << 8 |
 	       vlan_inner;
 #endif
-}
-
-static inline uint64_t word_at(const void *p)
-{
-	uint64_t w;
-	memcpy(&w, p, sizeof(w));
-	return w;
 }
 
 static uint64_t hash_of(const struct flow_table *t, const struct flow_key *key)
@@ -404,15 +401,15 @@ static struct place evict_here(struct flow_table *t, uint64_t hash, uint32_t now
 
 /* ---- packets ---- */
 
-static bool end_less(const struct addr *a, uint16_t a_port, const struct addr *b, uint16_t b_port)
+/* As in memory order. */
+static inline bool end_less(const struct addr *a, uint16_t a_port, const struct addr *b, uint16_t b_port)
 {
-	uint64_t x[2], y[2];
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	int word = x[0] == y[0]; /* the first that differs decides, as in memory order */
-	if (x[word] == y[word])
-		return a_port < b_port;
-	return be64toh(x[word]) < be64toh(y[word]);
+	uint64_t x = word_at(a), y = word_at(b);
+	if (x == y) {
+		x = word_at(a->b + 8);
+		y = word_at(b->b + 8);
+	}
+	return x == y ? a_port < b_port : be64toh(x) < be64toh(y);
 }
 
 static struct bucket *bucket_of(const struct flow_table *t, const struct flow_seek *s, unsigned k)

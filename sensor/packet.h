@@ -21,10 +21,6 @@ struct raw_packet {
 
 struct burst {
 	size_t n;
-	/* Where the bytes of the next burst probably lie, to be fetched while this one is
-	 * worked on; next_n 0: not known. May reach beyond what there is: never read it. */
-	const uint8_t *next;
-	size_t next_n;
 	struct raw_packet packet[BURST_MAX];
 };
 

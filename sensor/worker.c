@@ -58,9 +58,7 @@ struct worker {
 	struct packet packet[BURST_MAX];
 	struct flow_seek seek[BURST_MAX];
 	struct ahead ahead[BURST_MAX];
-	bool judging;         /* a heuristic is on */
-	const uint8_t *fetch; /* of the next burst: not fetched yet */
-	size_t fetch_share;
+	bool judging; /* a heuristic is on */
 };
 
 static void flow_ends(void *owner, struct flow *f)
@@ -145,14 +143,6 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 
 /* ---- a burst ---- */
 
-/* A packet's share of the next burst's bytes, into the second-level cache. */
-static void fetch_next(struct worker *w)
-{
-	const uint8_t *end = w->fetch + w->fetch_share;
-	for (; w->fetch < end; w->fetch += 64)
-		__builtin_prefetch(w->fetch, 0, 2);
-}
-
 static void look_ahead(struct worker *w, const struct packet *p, const struct flow_seek *seek, bool is_new,
 		       struct ahead *a)
 {
@@ -185,10 +175,8 @@ static void run_decoded(struct worker *w, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (guess[i])
 			inspector_prefetch(w->inspector, guess[i]);
-	for (size_t i = 0; i < n; i++) {
-		fetch_next(w);
+	for (size_t i = 0; i < n; i++)
 		worker_packet(w, &w->packet[i], &w->seek[i], &w->ahead[i]);
-	}
 	w->detector.layer = w->detector.outer = NULL;
 }
 
@@ -196,8 +184,6 @@ static void run_burst(struct worker *w, const struct burst *b)
 {
 	size_t n = 0;
 	uint64_t bytes = 0;
-	w->fetch = b->next;
-	w->fetch_share = (b->next_n / (b->n ? b->n : 1) + 63) & ~(size_t)63;
 	w->judging = w->tap.engine && heuristics_on(w->tap.engine);
 	for (size_t i = 0; i < b->n; i++) {
 		const struct raw_packet *raw = &b->packet[i];
@@ -382,8 +368,7 @@ static bool between_bursts(struct worker *w, struct err *e)
 enum capture_result worker_step(struct worker *w, int wait_ms, struct err *e)
 {
 	SCRATCH struct burst burst;
-	burst.n = burst.next_n = 0;
-	burst.next = NULL;
+	burst.n = 0;
 	enum capture_result r = capture_read(w->capture, &burst, wait_ms, e);
 	if (!take_next(w, e)) /* came while packets were waited for: they are matched with it */
 		return CAPTURE_FAILED;

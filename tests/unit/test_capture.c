@@ -543,12 +543,12 @@ static void test_shrinks(void **state)
 		temporary(path, b.p, b.n);
 		struct capture_file *f = capture_file_open(path, &e);
 		assert_non_null(f);
-		assert_int_equal(read_on(f, 10, &whole), 10 * BURST_MAX);
+		size_t all = read_on(f, 10, &whole);
 		assert_int_equal(truncate(path, (off_t)left[i]), 0);
-		size_t all = 10 * BURST_MAX + read_on(f, MANY, &whole);
+		all += read_on(f, MANY, &whole);
 		assert_true(capture_file_cut(f));
 		assert_int_equal(whole, all);
-		assert_true(whole >= 10 * BURST_MAX && whole <= (left[i] + ahead) / LENGTH);
+		assert_true(whole > 9 * BURST_MAX && whole <= (left[i] + ahead) / LENGTH);
 		capture_file_close(f);
 		unlink(path);
 	}
