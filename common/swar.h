@@ -64,17 +64,6 @@ static inline uint64_t swar_less(uint64_t w, uint8_t c)
 	return (w - SWAR_ONES * c) & ~w & SWAR_HIGH;
 }
 
-/* Not 0 when some byte is not plain in a label: a control character, '.', '\\' or above
- * 127. Each sum sets the high bit of such a byte; of others only where a lower
- * byte borrowed, which is then not plain itself. */
-static inline uint64_t swar_unplain(uint64_t w)
-{
-	uint64_t control = w - SWAR_ONES * 0x20;
-	uint64_t dot = (w ^ SWAR_ONES * '.') - SWAR_ONES;
-	uint64_t backslash = (w ^ SWAR_ONES * '\\') - SWAR_ONES;
-	return (w | control | dot | backslash) & SWAR_HIGH;
-}
-
 /* Bit i: byte i equals c. */
 static inline unsigned swar_equal(uint64_t w, uint8_t c)
 {

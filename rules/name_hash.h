@@ -7,6 +7,7 @@
 #define RULES_NAME_HASH_H
 
 #include "common/hash.h"
+#include "common/scratch.h"
 #include "common/swar.h"
 
 #define NAME_HASH_START UINT64_C(0x9e3779b97f4a7c15)
@@ -32,35 +33,53 @@ static inline uint64_t name_hash_label(const struct hash_key *k, uint64_t chain,
 	return fold_multiply((n ? swar_load_part(label, n, end) : 0) ^ s ^ length, chain);
 }
 
-/* A word of a label on the wire, of which the bytes of `fill` are none of it. */
-static inline uint64_t name_hash_wire(uint64_t w, uint64_t fill, uint64_t *unplain)
+/* Sixteen bytes of a label at once, in the compiler's portable vectors. */
+typedef signed char name_bytes __attribute__((vector_size(16)));
+typedef uint64_t name_words __attribute__((vector_size(16)));
+
+/* Bit by bit, the first n bytes: n from 1 to 16. */
+static inline name_bytes name_bytes_mask(size_t n)
 {
-	*unplain |= swar_unplain(w | fill);
-	return swar_lower(w);
+	static const uint8_t ones[32] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	name_bytes mask;
+	memcpy(&mask, ones + 16 - n, sizeof(mask));
+	return mask;
 }
 
-/* The same for a label as it stands in a DNS message (n from 1 to 63) that ends at
- * `end` and has a header ahead: lower-cased on the way. *unplain is no longer 0 when
- * its canonical form is more than that, or when it holds control characters. */
-static inline uint64_t name_hash_wire_label(const struct hash_key *k, uint64_t chain, const uint8_t *label, size_t n,
-					    const uint8_t *end, uint64_t *unplain)
+/* Sixteen bytes from p on of a text that ends at `end` and has at least as many; behind it zeroes. */
+static inline name_bytes name_bytes_load(const uint8_t *p, const uint8_t *end)
 {
-	uint64_t s, length = n, first;
+	name_bytes v;
+	SCRATCH uint8_t room[32];
+	if (end - p < 16) {
+		memcpy(room, end - 16, 16);
+		memset(room + 16, 0, 16);
+		p = room + 16 - (end - p);
+	}
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* One more label in front, as it stands in a DNS message (n from 1 to 63) of 16 bytes and more that ends at `end`:
+ * lower-cased on the way. Some byte of *unplain is no longer 0 when the label's canonical
+ * form is more than that, or when it holds control characters. */
+static inline uint64_t name_hash_wire_label(const struct hash_key *k, uint64_t chain, const uint8_t *label, size_t n,
+					    const uint8_t *end, name_bytes *unplain)
+{
+	uint64_t s, length = n;
 	memcpy(&s, k->secret + 32, sizeof(s));
-	for (; n > 16; label += 16, n -= 16) {
-		first = name_hash_wire(swar_load(label), 0, unplain);
-		chain = fold_multiply(first ^ s, name_hash_wire(swar_load(label + 8), 0, unplain) ^ chain);
+	for (;; label += 16, n -= 16) {
+		name_bytes mask = name_bytes_mask(n < 16 ? n : 16);
+		name_bytes v = name_bytes_load(label, end) & mask;
+		name_bytes upper = (v > 'A' - 1) & (v < 'Z' + 1) & 0x20;
+		*unplain |= ((v < 0x20) & mask) | (v == '.') | (v == '\\');
+		name_words w = (name_words)(v | upper);
+		uint64_t first = le64toh(w[0]) ^ s, second = le64toh(w[1]) ^ chain;
+		if (n <= 16)
+			return fold_multiply(first ^ length, second);
+		chain = fold_multiply(first, second);
 	}
-	if (n > 8) {
-		first = name_hash_wire(swar_load(label), 0, unplain);
-		label += 8;
-		n -= 8;
-		s ^= first;
-		first = name_hash_wire(swar_load_part(label, n, end), SWAR_ONES * 'a' & ~swar_mask(n), unplain);
-		return fold_multiply(s ^ length, first ^ chain);
-	}
-	first = name_hash_wire(swar_load_part(label, n, end), SWAR_ONES * 'a' & ~swar_mask(n), unplain);
-	return fold_multiply(first ^ s ^ length, chain);
 }
 
 /* The hash of the name whose labels are in the chain. space: what it is looked up as. */

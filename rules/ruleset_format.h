@@ -247,8 +247,9 @@ static inline uint32_t scale(uint64_t h, uint32_t n)
 /* The bit of the CIDR filter that an address falls on. */
 static inline uint32_t filter_bit(const struct addr *a, bool v4, unsigned bits)
 {
-	const uint8_t *p = v4 ? a->b + 12 : a->b;
-	return ((uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]) >> (24 - bits);
+	uint32_t first;
+	memcpy(&first, v4 ? a->b + 12 : a->b, sizeof(first));
+	return be32toh(first) >> (32 - bits);
 }
 
 /* ---- the first looks: whether it is worth looking closer ---- */

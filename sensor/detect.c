@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/scratch.h"
+#include "rules/ruleset_ask.h"
 
 /* What the packet in hand adds to the flow: tags, ICMP type, the tunnel around it. */
 static void tell_packet(const struct detector *d, struct alert_flow *f)
@@ -106,12 +107,12 @@ void detect_ends_ahead(const struct ruleset *r, const struct flow_key *k, struct
 	struct ruleset_ahead *a = &out->of;
 	ruleset_ahead_begin(a);
 	out->observables = 0;
-	out->asked = ruleset_ahead_addr(r, a, &k->lo) && ruleset_ahead_addr(r, a, &k->hi);
+	out->asked = ruleset_ask_addr(r, a, &k->lo) && ruleset_ask_addr(r, a, &k->hi);
 	if (!(ruleset_types(r) & where_types(WHERE_IP_ENDPOINT_SRC)))
 		return;
-	if (k->lo_port && ruleset_ahead_endpoint(r, a, &k->lo, k->lo_port))
+	if (k->lo_port && ruleset_ask_endpoint(r, a, &k->lo, k->lo_port))
 		out->observables++;
-	if (k->hi_port && ruleset_ahead_endpoint(r, a, &k->hi, k->hi_port))
+	if (k->hi_port && ruleset_ask_endpoint(r, a, &k->hi, k->hi_port))
 		out->observables++;
 }
 

@@ -2,10 +2,13 @@
 
 #include "common/cursor.h"
 #include "common/scratch.h"
+#include "rules/ruleset_ask.h"
 #include "sensor/dns_format.h"
 
-#define LABELS_MAX  48 /* of one message, each counted where it stands */
-#define RECORDS_MAX 64
+#define LABELS_MAX   32  /* of one message before another name, each counted where it stands */
+#define NAME_LABELS  128 /* of one name: RULESET_NAME_OCTETS, two for each */
+#define RECORDS_MAX  64
+#define QUESTION_MIN 5 /* and with the header at least the 16 bytes that ruleset_ask_name() wants */
 
 #define NAMES     (INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_HOSTNAME))
 #define ADDRESSES (INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_CIDR))
@@ -20,7 +23,7 @@ struct reading {
 	unsigned observables;
 	size_t owner; /* where the labels of the last record's name begin */
 	size_t labels;
-	struct ruleset_label label[LABELS_MAX];
+	struct ruleset_label label[LABELS_MAX + NAME_LABELS];
 };
 
 /* The label that a pointer leads to, among those that were read before. */
@@ -33,15 +36,16 @@ static const struct ruleset_label *label_at(const struct reading *m, const uint8
 }
 
 /* Asks for the name at c. Gives the offset at which its labels begin. */
-static bool name(struct reading *m, struct cursor *c, size_t *begins)
+static inline __attribute__((always_inline)) bool name(struct reading *m, struct cursor *c, size_t *begins)
 {
 	const uint8_t *p = c->p;
 	const struct ruleset_label *tail = NULL;
 	struct ruleset_label *label = &m->label[m->labels];
-	size_t left = cursor_left(c), at = 0, n = 0, room = LABELS_MAX - m->labels;
-	while (at < left && p[at] && p[at] <= DNS_LABEL_MAX) {
-		if (n == room)
-			return false;
+	size_t left = cursor_left(c), at = 0, n = 0;
+	size_t end = left < RULESET_NAME_OCTETS ? left : RULESET_NAME_OCTETS;
+	if (m->labels > LABELS_MAX)
+		return false;
+	while (at < end && p[at] && p[at] <= DNS_LABEL_MAX) {
 		label[n++].at = p + at;
 		at += p[at] + 1u;
 	}
@@ -64,7 +68,7 @@ static bool name(struct reading *m, struct cursor *c, size_t *begins)
 	if (n || tail)
 		m->observables += m->name;
 	m->labels += n;
-	return !n || ruleset_ahead_name(m->rules, m->asked, label, n, tail, m->base + m->n);
+	return !n || ruleset_ask_name(m->rules, m->asked, label, n, tail, m->base + m->n);
 }
 
 /* Neighbours that share their name tell it once. */
@@ -88,13 +92,14 @@ static bool addresses(struct reading *m, struct cursor *list, bool v6)
 			return false;
 		struct addr a = v6 ? addr_v6(p) : addr_v4(p);
 		m->observables += m->addr;
-		if (!ruleset_ahead_addr(m->rules, m->asked, &a))
+		if (!ruleset_ask_addr(m->rules, m->asked, &a))
 			return false;
 	}
 	return true;
 }
 
-static bool data_name(struct reading *m, struct cursor *rdata)
+/* Apart: the two above are of every message. */
+static __attribute__((noinline)) bool data_name(struct reading *m, struct cursor *rdata)
 {
 	size_t begins;
 	return name(m, rdata, &begins);
@@ -161,7 +166,8 @@ static bool message(struct reading *m)
 {
 	struct cursor c = cursor_over(m->base, m->n);
 	const uint8_t *p = cursor_take(&c, DNS_HEADER_SIZE);
-	if (!p || (p[2] & 0x78) || p[4] || p[5] != 1) /* a standard query, one question */
+	if (!p || cursor_left(&c) < QUESTION_MIN || (p[2] & 0x78) || p[4] ||
+	    p[5] != 1) /* a standard query, one question */
 		return false;
 	unsigned records = (unsigned)(p[6] << 8 | p[7]) + (unsigned)(p[8] << 8 | p[9]) + (unsigned)(p[10] << 8 | p[11]);
 	if (records > RECORDS_MAX || !question(m, &c))

@@ -18,7 +18,6 @@
 #include "common/buf.h"
 #include "common/scratch.h"
 #include "sensor/expect.h"
-#include "sensor/heuristic_tap.h"
 #include "sensor/inspector.h"
 #include "sensor/parsers.h"
 #include "sensor/stream.h"
@@ -630,8 +629,6 @@ static bool datagram_quiet(struct inspector *ins, struct flow *f, const struct d
 	const struct detector *d = ins->detector;
 	if (ins->patterns || (f->flags & FLOW_DONE) || (f->parser && f->parser != ins->dns) ||
 	    ruleset_ahead_maybe(d->rules, &ahead->asked))
-		return false;
-	if (d->tap && heuristic_judges_dns(d->tap))
 		return false;
 	f->parser = ins->dns;
 	ledger_add(ins->ledger, LEDGER_TRANSACTIONS, ahead->observables);

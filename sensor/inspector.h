@@ -27,7 +27,8 @@ void inspector_prefetch_slot(const struct inspector *ins, const struct flow *f);
 void inspector_prefetch(const struct inspector *ins, const struct flow *f);
 
 /* One packet's innermost layer of an inspected flow; ahead: what dns_ahead() read in it,
- * NULL: it was not asked. True when its payload went to a parser or to probing. */
+ * NULL: it was not asked, as it must not be while a heuristic judges DNS. True when its payload went to a parser or to
+ * probing. */
 bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
 		      const struct dns_ahead *ahead);
 

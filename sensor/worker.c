@@ -58,7 +58,8 @@ struct worker {
 	struct packet packet[BURST_MAX];
 	struct flow_seek seek[BURST_MAX];
 	struct ahead ahead[BURST_MAX];
-	bool judging; /* a heuristic is on */
+	bool judging;   /* a heuristic is on */
+	bool dns_ahead; /* and none that judges DNS */
 };
 
 static void flow_ends(void *owner, struct flow *f)
@@ -151,7 +152,7 @@ static void look_ahead(struct worker *w, const struct packet *p, const struct fl
 		detect_ends_ahead(w->detector.rules, &seek->key, &a->ends);
 	const struct layer *l = &p->layer[p->layers - 1];
 	a->dns.plain = false;
-	if (dns_ahead_worth(l))
+	if (w->dns_ahead && dns_ahead_worth(l))
 		dns_ahead(w->detector.rules, l, &a->dns);
 }
 
@@ -185,6 +186,7 @@ static void run_burst(struct worker *w, const struct burst *b)
 	size_t n = 0;
 	uint64_t bytes = 0;
 	w->judging = w->tap.engine && heuristics_on(w->tap.engine);
+	w->dns_ahead = !w->judging || !heuristic_judges_dns(&w->tap);
 	for (size_t i = 0; i < b->n; i++) {
 		const struct raw_packet *raw = &b->packet[i];
 		bytes += raw->wire_n;

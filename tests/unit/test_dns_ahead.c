@@ -121,6 +121,25 @@ static void what_is_listed_is_foreseen(void **state)
 	both_ways_end(&w);
 }
 
+/* 128 labels before a pointer: more than a name can have, and all there is room for. */
+static void labels_have_room(void **state)
+{
+	struct both_ways w;
+	struct buf b = {0};
+	(void)state;
+	both_ways_begin(&w);
+	buf_add(&b, HEAD("\0\1", ANSWER, "\1", "\1", "\0", "\0"), 12);
+	for (int i = 0; i < 31; i++)
+		buf_add(&b, "\1q", 2);
+	buf_add(&b, "\0" A_IN, 5);
+	for (int i = 0; i < 140; i++)
+		buf_add(&b, "\1q", 2);
+	buf_add(&b, "\xc0\x0c" A_IN TTL "\0\4\xc0\0\2\1", 16);
+	assert_false(both_ways(&w, 53, 40000, b.p, b.n));
+	buf_free(&b);
+	both_ways_end(&w);
+}
+
 /* ---- at random ---- */
 
 static uint64_t random_state;
@@ -219,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(plain_or_not),
 	    cmocka_unit_test(what_is_listed_is_foreseen),
+	    cmocka_unit_test(labels_have_room),
 	    cmocka_unit_test(agrees_at_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
