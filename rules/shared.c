@@ -125,21 +125,22 @@ static const char *keep(struct reader *r, const char *text)
 	return to;
 }
 
+/* An organisation on the way may stand there as its alias (rules/gate.h). */
+static bool way_name_valid(const char *t)
+{
+	return shared_name_valid(*t == '~' ? t + 1 : t);
+}
+
 /* An optional name; "" when it is not there. */
 static bool read_name(struct reader *r, const struct json *from, const char *key, const char **to)
 {
 	const struct json *v = json_at(from, key);
 	const char *t = v ? text_of(from, key) : "";
-	if (!t || (*t && !shared_name_valid(t)))
+	bool way = strcmp(key, "origin") == 0;
+	if (!t || (*t && !(way ? way_name_valid(t) : shared_name_valid(t))))
 		return err_set(r->e, "%s: expected 1 to %d of A-Z a-z 0-9 . _ -", key, SHARED_NAME_MAX);
 	*to = *t ? keep(r, t) : "";
 	return true;
-}
-
-/* A name in a path may be an alias (rules/gate.h). */
-static bool path_name_valid(const char *t)
-{
-	return shared_name_valid(*t == '~' ? t + 1 : t);
 }
 
 static bool read_list(struct reader *r, const struct json *from, const char *key, size_t max, bool path,
@@ -153,7 +154,7 @@ static bool read_list(struct reader *r, const struct json *from, const char *key
 	for (size_t i = 0; i < *n; i++) {
 		size_t len;
 		const char *t = json_text(json_item(v, i), &len);
-		if (!t || strlen(t) != len || !(path ? path_name_valid(t) : shared_name_valid(t)))
+		if (!t || strlen(t) != len || !(path ? way_name_valid(t) : shared_name_valid(t)))
 			return err_set(r->e, "%s: entry %zu is not a name", key, i + 1);
 		r->b->list[r->lists++] = keep(r, t);
 	}

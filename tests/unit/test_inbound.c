@@ -73,6 +73,9 @@ static void cases(void **state)
 	const struct one list[] = {
 	    {"good", GOOD, NULL, "", SHARED_ACTIVE},
 	    {"through another", GOOD, "{\"origin\":\"x\",\"path\":[\"x\",\"jp\"]}", "", SHARED_ACTIVE},
+	    {"an origin that is not named", GOOD,
+	     "{\"origin\":\"~0123456789abcdef\",\"path\":[\"~0123456789abcdef\",\"jp\"]}", "", SHARED_ACTIVE},
+	    {"an alias that is none", GOOD, "{\"origin\":\"~\",\"path\":[\"~\",\"jp\"]}", "invalid", -1},
 	    {"the way ends with another", GOOD, "{\"origin\":\"x\",\"path\":[\"x\"]}", "forged-origin", -1},
 	    {"the way begins with another", GOOD, "{\"origin\":\"y\",\"path\":[\"x\",\"jp\"]}", "forged-origin", -1},
 	    {"said to be ours", GOOD, "{\"origin\":\"us\",\"path\":[\"us\",\"jp\"]}", "loop", -1},
