@@ -5,8 +5,9 @@
  *                           n, prev, h, time, partner, way, items
  *   picket:{x}:audit:head   hash: n, h of the last entry; first: the n of the oldest that is kept
  *
- * items: a line for each object: "<id> <version, or -> <verdict> <64 hex>", the last
- * being the SHA-256 of the bytes that went. h = SHA-256, in hex, of
+ * way: link, bundle, taxii, taxii-push, and taxii-manifest and taxii-versions, where an object was
+ * told of and not given. items: a line for each object: "<id> <version, or -> <verdict> <64 hex>", the
+ * last being the SHA-256 of the bytes that went. h = SHA-256, in hex, of
  * "n\nprev\ntime\npartner\nway\nitems"; prev is the h of the entry before ("0" for the
  * first). A removed, changed or inserted entry breaks the chain; who can write to
  * Redis could make a whole new chain, so note "n:h" of the head elsewhere from time to

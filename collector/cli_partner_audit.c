@@ -14,7 +14,7 @@
 struct checking {
 	struct partner_cli *c;
 	char h[AUDIT_HASH_LEN]; /* of the entry before */
-	uint64_t n, entries, objects;
+	uint64_t n, entries, objects, told;
 	uint64_t expect_n;
 	char expect_h[AUDIT_HASH_LEN];
 	bool broken, expected;
@@ -61,8 +61,9 @@ static void check(struct checking *k, const char *entry, const struct reply *fie
 	k->n = e.n;
 	memcpy(k->h, h, sizeof(h));
 	k->entries++;
+	bool told = equals(e.way, "taxii-manifest") || equals(e.way, "taxii-versions");
 	for (size_t i = 0; i < e.items.n; i++)
-		k->objects += e.items.p[i] == '\n';
+		*(told ? &k->told : &k->objects) += e.items.p[i] == '\n';
 }
 
 static void print(const struct reply *fields)
@@ -143,7 +144,7 @@ int partner_audit(struct partner_cli *c)
 		       "it is not the one that the head names: entries behind it were removed or put in");
 	if (c->expect && !k.expected)
 		broken(&k, c->expect, "what --expect names is not in the chain");
-	printf("%" PRIu64 " entries, %" PRIu64 " objects given: the chain %s\n", k.entries, k.objects,
-	       k.broken ? "is BROKEN" : "holds");
+	printf("%" PRIu64 " entries, %" PRIu64 " objects given, %" PRIu64 " told of: the chain %s\n", k.entries,
+	       k.objects, k.told, k.broken ? "is BROKEN" : "holds");
 	return k.broken ? EXIT_FINDINGS : EXIT_OK;
 }

@@ -112,12 +112,15 @@ static void give(struct asking *q, const struct object_row *r, enum gate_verdict
 		p->rows[p->n] = r->row;
 	else if (p->n)
 		buf_add(&p->body, ",", 1);
-	if (q->want.kind == PAGE_MANIFEST) {
+	size_t at = p->body.n;
+	if (q->want.kind == PAGE_MANIFEST)
 		put_manifest(q, r, version, added);
-	} else if (q->want.kind == PAGE_OBJECTS) {
+	else if (q->want.kind == PAGE_OBJECTS)
 		buf_add(&p->body, q->item.p, q->item.n);
-		audit_item(&p->given, r->id, version, gate_verdict_names[verdict], q->item.p, q->item.n);
-	}
+	if (q->want.kind == PAGE_VERSIONS)
+		audit_item(&p->given, r->id, version, gate_verdict_names[verdict], version, strlen(version));
+	else if (q->want.kind != PAGE_ROWS)
+		audit_item(&p->given, r->id, version, gate_verdict_names[verdict], p->body.p + at, p->body.n - at);
 	p->first = p->n ? p->first : r->row;
 	p->last = r->row;
 	p->n++;

@@ -27,7 +27,7 @@ struct page {
 	bool more, exists; /* exists: the asker may see some version of what he named */
 	int64_t first, last;
 	int64_t seen;     /* all up to this row has been looked at, when there is no more */
-	struct buf given; /* lines for the audit (PAGE_OBJECTS) */
+	struct buf given; /* lines for the audit: the bytes of each are what stands for it in body */
 	int64_t *rows;    /* PAGE_ROWS */
 };
 

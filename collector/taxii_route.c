@@ -216,6 +216,8 @@ static void write_page(const struct ask *a, const struct page *p, struct buf *ou
 
 static void on_page(void *arg, struct page *p)
 {
+	static const char *const ways[] = {
+	    [PAGE_OBJECTS] = "taxii", [PAGE_MANIFEST] = "taxii-manifest", [PAGE_VERSIONS] = "taxii-versions"};
 	struct ask *a = arg;
 	if (!p->ok || a->cut) {
 		ask_busy(a);
@@ -231,7 +233,7 @@ static void on_page(void *arg, struct page *p)
 	write_page(a, p, &s->body);
 	a->t->stats.given += a->kind == PAGE_OBJECTS ? p->n : 0;
 	if (!a->t->seeded && p->given.n)
-		audit_record(partners_audit(a->t->is.partners), a->partner, "taxii", &p->given,
+		audit_record(partners_audit(a->t->is.partners), a->partner, ways[a->kind], &p->given,
 			     (struct audit_done){on_recorded, s});
 	else
 		on_recorded(s, true);

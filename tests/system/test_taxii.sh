@@ -162,5 +162,18 @@ run more_posts
 until_ok 30 all_held $((mine + 50)) || cat "$dir/b2" >&2
 
 [ "$(redis-cli -s "$dir/redis.sock" xlen 'picket:{x}:audit')" -gt 0 ] || wrong "nothing stands in the audit"
+# What is told of and not given stands there, too: as many lines as the manifest and the versions have entries.
+audited() { PICKET_REDIS="unix:$dir/redis.sock" "$build/picket" partner audit | grep -c " reader $1 "; }
+ask() { curl -sg -m 20 --cacert "$tls/collector-ca.crt" -u "reader:secret of reader" -H 'Accept: application/taxii+json;version=2.1' "https://127.0.0.1:$port/shared/collections/$collection/$1"; }
+m=$(audited taxii-manifest) v=$(audited taxii-versions)
+ask 'manifest/?limit=7' >"$dir/manifest"
+ids=$(grep -o '"id":' "$dir/manifest" | wc -l)
+one=$(sed 's/.*"id":"\(indicator--[^"]*\)".*/\1/' "$dir/manifest")
+ask "objects/$one/versions/" >"$dir/versions"
+versions=$(grep -o '20[0-9-]*T' "$dir/versions" | wc -l)
+[ "$ids" -gt 0 ] && [ "$versions" -gt 0 ] || wrong "no manifest or no versions: $(head -c 300 "$dir/manifest" "$dir/versions")"
+check "what a manifest tells of is audited" $((m + ids)) "$(audited taxii-manifest)"
+check "what versions tell of is audited" $((v + versions)) "$(audited taxii-versions)"
+PICKET_REDIS="unix:$dir/redis.sock" "$build/picket" partner audit --verify | grep -q 'told of: the chain holds' || wrong "the audit does not hold"
 grep -hE 'runtime error|AddressSanitizer|secret of' "$dir"/gw[1-5] "$dir"/b[12] && wrong "the gateways' logs say what they must not"
 finish
