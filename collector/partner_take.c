@@ -77,6 +77,7 @@ static void on_put(void *arg, bool ok, const struct objects_put_result *v, size_
 {
 	struct put_call c = *(struct put_call *)arg;
 	struct taking *t = c.t;
+	char name[OBJECTS_COLLECTION_MAX + 1];
 	free(arg);
 	t->failed |= !ok;
 	for (size_t i = 0; ok && i < n; i++) {
@@ -86,11 +87,14 @@ static void on_put(void *arg, bool ok, const struct objects_put_result *v, size_
 		t->result.conflicts += v[i].result == OBJECT_CONFLICT;
 		if (v[i].result != OBJECT_STORED)
 			continue;
+		if (t->taker->stored) {
+			feed_collection_of(t->from->id, c.k == &t->lane[LANE_FLASH] ? LANE_FLASH : LANE_BULK, name);
+			t->taker->stored(t->taker->arg, t->from, name, s, v[i].row);
+			continue;
+		}
 		inbound_held(t->taker->inbound, t->from, 1);
 		if (shared_revoked(s->stix))
 			inbound_revoked(t->taker->inbound, t->from, shared_id(s->stix));
-		if (t->taker->stored)
-			t->taker->stored(t->taker->arg, t->from, s);
 	}
 	if (!--t->waiting)
 		over(t);

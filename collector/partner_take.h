@@ -29,8 +29,10 @@ void take_result_add(struct take_result *sum, const struct take_result *r);
 struct taker {
 	struct objects *objects;
 	struct inbound *inbound;
-	/* Each object that is new in the store, before done is called; may be NULL. */
-	void (*stored)(void *arg, const struct policy *from, const struct shared *s);
+	/* Each object that is new in the store, before done is called: whoever is told counts it and
+	 * what it revokes. NULL: both are done here. */
+	void (*stored)(void *arg, const struct policy *from, const char *collection, const struct shared *s,
+		       int64_t row);
 	void *arg;
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collector/negative.h"
 #include "collector/partner_walk.h"
 #include "collector/partners_internal.h"
 #include "collector/sighting.h"
@@ -252,6 +253,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	partners_ask_commands(p);
 	partners_make_sets(p);
 	sightings_work(p->sightings);
+	negatives_work(p->negatives);
 	for (size_t i = 0; i < p->policies.n; i++)
 		dial_again(&p->list[i]);
 	if (p->now_us >= p->flags_at_us) {
@@ -264,13 +266,31 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static void on_stored(void *arg, const struct policy *from, const struct shared *s)
+bool partners_looks_at(const struct shared *s)
 {
-	struct partners *p = arg;
-	if (strcmp(shared_type(s->stix), "indicator") == 0)
-		partners_changed(partner_of(p, from), shared_lane(s->priority));
-	else
-		sightings_take(p->sightings, from, s);
+	const char *type = shared_type(s->stix);
+	return shared_revoked(s->stix) || strcmp(type, "sighting") == 0 || strcmp(type, "opinion") == 0;
+}
+
+void partners_stored(struct partners *p, const struct policy *from, const char *collection, const char *id,
+		     const struct shared *told, int64_t row)
+{
+	char name[OBJECTS_COLLECTION_MAX + 1];
+	inbound_held(p->inbound, from, 1);
+	if (told && shared_revoked(told->stix))
+		inbound_revoked(p->inbound, from, id);
+	if (told && strncmp(id, "indicator--", 11) != 0)
+		sightings_take(p->sightings, from, told, collection, row);
+	for (int lane = 0; strncmp(id, "indicator--", 11) == 0 && lane < LANE_COUNT; lane++) {
+		feed_collection_of(from->id, (enum lane)lane, name);
+		if (strcmp(name, collection) == 0)
+			partners_changed(partner_of(p, from), (enum lane)lane);
+	}
+}
+
+static void on_stored(void *arg, const struct policy *from, const char *collection, const struct shared *s, int64_t row)
+{
+	partners_stored(arg, from, collection, shared_id(s->stix), s, row);
 }
 
 /* ---- start and end ---- */
@@ -346,6 +366,7 @@ static void use_policies(struct partners *p)
 	p->house.policies = &p->policies;
 	fresh_inbound(p);
 	p->sightings = sightings_new(p);
+	p->negatives = negatives_new(p);
 	p->counted = false;
 }
 
@@ -419,6 +440,7 @@ void partners_free(struct partners *p)
 	tls_free(p->client);
 	audit_free(p->audit);
 	sightings_free(p->sightings);
+	negatives_free(p->negatives);
 	inbound_free(p->inbound);
 	if (p->policies.list)
 		policies_free(&p->policies);
@@ -461,6 +483,7 @@ bool partners_reload(struct partners *p, struct err *e)
 	inbound_free(p->inbound);
 	p->inbound = NULL;
 	sightings_free(p->sightings);
+	negatives_free(p->negatives);
 	policies_free(&p->policies);
 	free(p->list);
 	p->policies = fresh;

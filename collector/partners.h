@@ -11,6 +11,7 @@
 #define COLLECTOR_PARTNERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "collector/gateway_conf.h"
 #include "collector/objects.h"
@@ -32,6 +33,14 @@ struct partners;
 struct partners *partners_new(const struct gateway_conf *c, struct event_base *base, struct redis_link *r,
 			      struct objects *o, struct err *e);
 void partners_free(struct partners *p);
+/* An object of a partner is new in the store, by whatever way: what is kept of it, what it
+ * revokes, the set that it belongs to, and the sighting that it is. told: itself, when
+ * partners_looks_at() says so; else it may be NULL. */
+struct shared;
+struct policy;
+void partners_stored(struct partners *p, const struct policy *from, const char *collection, const char *id,
+		     const struct shared *told, int64_t row);
+bool partners_looks_at(const struct shared *s);
 /* For the other ways to partners. Borrowed until the next call that may change them:
  * policies until partners_reload(), inbound until the loop has its turn. NULL: none. */
 const struct policies *partners_policies(const struct partners *p);

@@ -46,6 +46,7 @@ struct partners {
 	struct link_house house;
 	struct partner *list; /* as many as policies */
 	struct sightings *sightings;
+	struct negatives *negatives;
 	struct set_maker *sets; /* NULL: no key, nothing goes to sensors */
 	struct tls *server, *client;
 	struct {

@@ -7,6 +7,7 @@
 
 #include "collector/handling.h"
 #include "collector/partner_walk.h"
+#include "collector/relay.h"
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/log.h"
@@ -111,16 +112,27 @@ static const char *stix_time(int64_t us, char out[static CLOCK_TEXT_LEN])
 }
 
 /* The id is the same for one organisation, indicator and kind, so that what grows is one object. */
+static void make_id(const struct partners *p, const char *type, const char *about, char out[static 96])
+{
+	struct buf name = {0};
+	char uuid[INDICATOR_ID_LEN];
+	buf_printf(&name, "%s|%s|%s", type, p->policies.own, about);
+	buf_u8(&name, 0);
+	snprintf(out, 96, "%s--%s", type, indicator_make_id(INDICATOR_NONE, (const char *)name.p, uuid));
+	buf_free(&name);
+}
+
+void sightings_id(const struct sightings *s, const char *indicator, char out[static 96])
+{
+	make_id(s->p, "sighting", indicator, out);
+}
+
 static struct json *object_new(const struct partners *p, const char *type, const char *about, enum tlp tlp,
 			       int64_t created_us)
 {
-	struct buf name = {0};
-	char uuid[INDICATOR_ID_LEN], id[80], time[CLOCK_TEXT_LEN];
+	char id[96], time[CLOCK_TEXT_LEN];
 	struct json *o = json_map(), *markings = json_list();
-	buf_printf(&name, "%s|%s|%s", type, p->policies.own, about);
-	buf_u8(&name, 0);
-	snprintf(id, sizeof(id), "%s--%s", type, indicator_make_id(INDICATOR_NONE, (const char *)name.p, uuid));
-	buf_free(&name);
+	make_id(p, type, about, id);
 	json_put_text(o, "type", type);
 	json_put_text(o, "spec_version", "2.1");
 	json_put_text(o, "id", id);
@@ -131,10 +143,30 @@ static struct json *object_new(const struct partners *p, const char *type, const
 	return o;
 }
 
+static void put_sighting(struct sightings *s, struct json *o, const struct policy *to, const char *indicator,
+			 int64_t from_us, int64_t until_us, int64_t n, enum priority priority)
+{
+	char time[CLOCK_TEXT_LEN];
+	json_put_text(o, "first_seen", stix_time(from_us, time));
+	json_put_text(o, "last_seen", stix_time(until_us, time));
+	json_put_int(o, "count", n > 999999999 ? 999999999 : n); /* STIX 2.1 section 5.2 */
+	json_put_text(o, "sighting_of_ref", indicator);
+	json_put_bool(o, "summary", true);
+	put_own(s->p, o, to->id, priority);
+}
+
+void sightings_negative(struct sightings *s, const struct policy *to, const char *indicator, enum tlp tlp,
+			int64_t created_us, int64_t from_us, int64_t until_us)
+{
+	char about[SHARED_ID_MAX + 16];
+	snprintf(about, sizeof(about), "not|%s", indicator); /* beside the one of a hit, not in its place */
+	put_sighting(s, object_new(s->p, "sighting", about, tlp, created_us), to, indicator, from_us, until_us, 0,
+		     PRIORITY_ROUTINE);
+}
+
 static void tell(struct sightings *s, struct seen *x)
 {
 	const struct policy *to = &s->p->policies.list[x->partner];
-	char time[CLOCK_TEXT_LEN];
 	int64_t n = x->beyond;
 	for (size_t i = 0; i < x->groups_n; i++)
 		n += x->groups[i].n;
@@ -142,13 +174,8 @@ static void tell(struct sightings *s, struct seen *x)
 	x->told_us = s->p->now_us;
 	if (!to->inbound.sightings)
 		return;
-	struct json *o = object_new(s->p, "sighting", x->indicator, x->tlp, x->first_us);
-	json_put_text(o, "first_seen", stix_time(x->first_us, time));
-	json_put_text(o, "last_seen", stix_time(x->last_us, time));
-	json_put_int(o, "count", n > 999999999 ? 999999999 : n); /* STIX 2.1 section 5.2 */
-	json_put_text(o, "sighting_of_ref", x->indicator);
-	json_put_bool(o, "summary", true);
-	put_own(s->p, o, to->id, x->lane == LANE_FLASH ? PRIORITY_IMMEDIATE : PRIORITY_PRIORITY);
+	put_sighting(s, object_new(s->p, "sighting", x->indicator, x->tlp, x->first_us), to, x->indicator, x->first_us,
+		     x->last_us, n, x->lane == LANE_FLASH ? PRIORITY_IMMEDIATE : PRIORITY_PRIORITY);
 }
 
 void sightings_false_positive(struct sightings *s, const struct policy *to, const char *indicator)
@@ -457,10 +484,12 @@ static void count_fp(struct sightings *s, const struct policy *from, const struc
 	free(c);
 }
 
-void sightings_take(struct sightings *s, const struct policy *from, const struct shared *o)
+void sightings_take(struct sightings *s, const struct policy *from, const struct shared *o, const char *collection,
+		    int64_t row)
 {
 	const char *opinion = json_text(json_at(o->stix, "opinion"), NULL), *type = shared_type(o->stix);
 	const struct json *refs = json_at(o->stix, "object_refs");
+	relay_take(s->p, from, o, collection, row);
 	if (strcmp(type, "opinion") != 0 || !opinion || strcmp(opinion, "strongly-disagree") != 0)
 		return;
 	for (size_t i = 0; i < json_count(refs) && i < 16; i++) {

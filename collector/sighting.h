@@ -1,4 +1,4 @@
-/* What was seen of partners' indicators here, told to the partner they came from:
+/* What was seen of partners' indicators here, and what was looked for and not seen, told to the partner they came from:
  * sightings without victim detail, false-positive reports; and the trial of an
  * indicator, which goes to quarantine when it hits more assets here than
  * inbound.prevalence_max.
@@ -26,7 +26,14 @@ void sightings_work(struct sightings *s);       /* each tick, when Redis is read
 
 /* A person says that an indicator of a partner is wrong. */
 void sightings_false_positive(struct sightings *s, const struct policy *to, const char *indicator);
+/* An indicator of a partner was looked for from then until then and not seen (collector/negative.h).
+ * created_us: the indicator's own, because what is said is one object that grows, and that never changes. */
+void sightings_negative(struct sightings *s, const struct policy *to, const char *indicator, enum tlp tlp,
+			int64_t created_us, int64_t from_us, int64_t until_us);
+/* The id of the sighting that is told when this indicator is hit here. */
+void sightings_id(const struct sightings *s, const char *indicator, char out[static 96]);
 /* A partner's sighting or opinion has come and is stored. */
-void sightings_take(struct sightings *s, const struct policy *from, const struct shared *o);
+void sightings_take(struct sightings *s, const struct policy *from, const struct shared *o, const char *collection,
+		    int64_t row);
 
 #endif

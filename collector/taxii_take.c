@@ -29,6 +29,8 @@ struct batch {
 	struct taking *taking;
 	size_t n;
 	struct object v[OBJECTS_BATCH];
+	struct shared_box
+	    told[OBJECTS_BATCH]; /* of sightings and opinions, and what is revoked: to be looked at when stored */
 	size_t handling_at[OBJECTS_BATCH];
 	struct buf handling;
 };
@@ -92,13 +94,15 @@ static void on_put(void *arg, bool ok, const struct objects_put_result *v, size_
 	struct batch *b = arg;
 	struct taking *p = b->taking;
 	p->is.lost = p->is.lost || !ok;
-	int64_t stored = 0;
+	bool known = p->want.partners && !*p->want.cut; /* policies may be others after a cut */
 	for (size_t i = 0; i < n; i++) {
 		put_outcome(p, &b->v[i], v[i].result);
-		stored += v[i].result == OBJECT_STORED;
+		if (v[i].result == OBJECT_STORED && known)
+			partners_stored(p->want.partners, p->want.policy, p->want.collection, b->v[i].id,
+					b->told[i].stix ? &b->told[i].is : NULL, v[i].row);
 	}
-	if (p->want.partners && stored && !*p->want.cut)
-		inbound_held(partners_inbound(p->want.partners), p->want.policy, stored);
+	for (size_t i = 0; i < b->n; i++)
+		shared_box_free(&b->told[i]);
 	buf_free(&b->handling);
 	free(b);
 	p->under_way--;
@@ -124,6 +128,15 @@ static void add_object(struct taking *p, const struct shared *s, const struct ob
 	b->v[b->n] = *o;
 	b->handling_at[b->n++] = b->handling.n;
 	handling_write_memo(p->memo, s, &b->handling);
+}
+
+/* What is to be looked at again keeps its box. */
+static void keep_told(struct taking *p)
+{
+	if (!partners_looks_at(&p->box.is))
+		return;
+	p->batch->told[p->batch->n - 1] = p->box;
+	p->box = (struct shared_box){0};
 }
 
 /* ---- one object ---- */
@@ -158,8 +171,10 @@ static void take_object(struct taking *p, struct bytes text)
 		refuse(p, stix, why);
 	else if (!object_read(&o, stix, text, &e))
 		refuse(p, stix, e.text);
-	else
+	else {
 		add_object(p, &p->box.is, &o);
+		keep_told(p);
+	}
 	shared_box_free(&p->box); /* stix too */
 }
 

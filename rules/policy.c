@@ -171,6 +171,10 @@ const struct conf_key policy_keys[] = {
      .help = "False-positive reports of different organisations that quarantine an indicator; 0 = never."},
     {"inbound.sightings", CONF_BOOL, AT(inbound.sightings), .fallback = "true",
      .help = "Whether they are told what their indicators hit here."},
+    {"inbound.negative", CONF_DURATION_MS, AT(inbound.negative_ms), 0, 365 * 24 * HOUR, "0",
+     .help = "How often they are told which of their indicators were looked for and not seen; 0 = never."},
+    {"inbound.relay", CONF_BOOL, AT(inbound.relay), .fallback = "true",
+     .help = "Whether their sightings and false-positive reports of what others gave us go on to those."},
 };
 const size_t policy_keys_n = sizeof(policy_keys) / sizeof(*policy_keys);
 

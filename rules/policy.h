@@ -42,8 +42,8 @@ struct policy {
 	} link;
 
 	struct {
-		char *user;     /* basic authentication; NULL = none */
-		char *identity; /* the certificate's URI, instead or besides */
+		char *user;                   /* basic authentication; NULL = none */
+		char *identity;               /* the certificate's URI, instead or besides */
 		struct conf_list read, write; /* collection ids */
 	} taxii;
 
@@ -73,6 +73,8 @@ struct policy {
 		int64_t prevalence_max; /* assets or groups here that it would have hit; above: quarantine */
 		int64_t fp_threshold;   /* false-positive reports that quarantine one */
 		bool sightings;         /* tell the producer what was seen */
+		int64_t negative_ms;    /* how often he is told what was looked for and not seen; 0 = never */
+		bool relay;             /* what they say of others' indicators goes on to those others */
 	} inbound;
 
 	char *bundle_public; /* hex of the key that signs bundles they carry to us */
