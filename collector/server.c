@@ -3,7 +3,13 @@
  * that is ahead of Redis fills its own socket buffer, then its spool.
  *
  * Every connection gets at most one frame per round. A session whose flush is
- * under way cannot be freed before Redis answered: it stays, closed, until then. */
+ * under way cannot be freed before Redis answered: it stays, closed, until then.
+ *
+ * Ten thousand sensors that say nothing must not make a round long: a round is for the
+ * connections that are awake, those with an event, an answer or something under way.
+ * The others have their turn when SWEEP_US are over, for limits of time and new sets.
+ * Who comes from an address or with a name is found by a hash, for strangers make us
+ * ask with every connection. */
 #include "collector/server.h"
 
 #include <errno.h>
@@ -29,6 +35,8 @@
 #define READ_PER_ROUND (256u << 10) /* bytes of one connection */
 #define ROUND_IDLE_MS  100
 #define ROUND_BUSY_MS  5
+#define SWEEP_US       100000
+#define INDEX_SLOTS    4096
 #define PAUSE_US       100000  /* when no descriptor is left */
 #define LINGER_US      1000000 /* for a BYE to go out */
 #define LEAVE_US       3000000 /* for the last flushes at the end */
@@ -42,13 +50,16 @@ struct listener {
 };
 
 struct conn {
-	struct conn *next;
+	struct conn *next, *prev;
+	struct conn *awake_next;
+	struct conn *address_next, *name_next; /* in the same slot of the server's indexes */
 	struct server *server;
 	int fd;
 	struct tls_conn *tls;
-	bool readable, writable, handshaking, gone;
+	bool readable, writable, handshaking, gone, awake, local;
 	char peer[ADDR_TEXT_LEN];
 	struct addr addr;
+	char name[IDENTITY_PART_MAX + 1]; /* the certificate's; without one what HELLO said; "" before */
 	struct session session;
 	struct buf status;    /* the last STATUS, to be told again when it leaves */
 	int64_t status_at_us; /* when that came */
@@ -70,8 +81,13 @@ struct server {
 	int epoll;
 	struct listener *listeners;
 	size_t listeners_n;
-	struct conn *conns;
+	struct conn *conns, *awake;
 	size_t conns_n;
+	bool ready;  /* the store was, in the last round */
+	bool urgent; /* who is awake waits for nothing */
+	int64_t sweep_us;
+	uint64_t sets_generation; /* that all were woken for */
+	struct conn *by_address[INDEX_SLOTS], *by_name[INDEX_SLOTS];
 	uint64_t accepted, refused, blamed;
 	struct session_stats gone; /* of sessions that have ended */
 	struct metrics *metrics;
@@ -81,6 +97,102 @@ struct server {
 	bool leaving;
 	struct log_once say_refused, say_blamed, say_closed;
 };
+
+/* ---- who is connected ---- */
+
+static struct conn **address_slot(struct server *s, const struct addr *a)
+{
+	return &s->by_address[hash64(&s->hash, a, sizeof(*a)) % INDEX_SLOTS];
+}
+
+static struct conn **name_slot(struct server *s, const char *name)
+{
+	return &s->by_name[hash64(&s->hash, name, strlen(name)) % INDEX_SLOTS];
+}
+
+static void enter(struct conn *c)
+{
+	struct server *s = c->server;
+	struct conn **slot = address_slot(s, &c->addr);
+	if (!c->local) {
+		c->address_next = *slot;
+		*slot = c;
+	}
+	c->next = s->conns;
+	if (s->conns)
+		s->conns->prev = c;
+	s->conns = c;
+	s->conns_n++;
+}
+
+static void enter_name(struct conn *c, const char *name)
+{
+	if (*c->name || !*name)
+		return;
+	struct conn **slot = name_slot(c->server, name);
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	c->name_next = *slot;
+	*slot = c;
+}
+
+static void remove_conn(struct conn *c)
+{
+	struct server *s = c->server;
+	struct conn **at;
+	if (!c->local) {
+		for (at = address_slot(s, &c->addr); *at != c;)
+			at = &(*at)->address_next;
+		*at = c->address_next;
+	}
+	if (*c->name) {
+		for (at = name_slot(s, c->name); *at != c;)
+			at = &(*at)->name_next;
+		*at = c->name_next;
+	}
+	*(c->prev ? &c->prev->next : &s->conns) = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	s->conns_n--;
+}
+
+static size_t count_address(struct server *s, const struct addr *a)
+{
+	size_t n = 0;
+	for (const struct conn *c = *address_slot(s, a); c; c = c->address_next)
+		n += addr_equal(&c->addr, a);
+	return n;
+}
+
+static size_t count_name(struct server *s, const char *name)
+{
+	size_t n = 0;
+	for (const struct conn *c = *name_slot(s, name); c; c = c->name_next)
+		n += c->tls && !c->gone && strcmp(c->name, name) == 0;
+	return n;
+}
+
+/* It has its turn in the next round. */
+static void wake(struct conn *c)
+{
+	if (c->awake)
+		return;
+	c->awake = true;
+	c->awake_next = c->server->awake;
+	c->server->awake = c;
+}
+
+/* The same, and the next round comes at once. */
+static void wake_now(struct conn *c)
+{
+	c->server->urgent = true;
+	wake(c);
+}
+
+static void wake_all(struct server *s)
+{
+	for (struct conn *c = s->conns; c; c = c->next)
+		wake(c);
+}
 
 /* ---- what a session asks for ---- */
 
@@ -125,6 +237,7 @@ static void on_marks(void *arg, enum store_result result, const struct marks *ma
 {
 	struct conn *c = arg;
 	c->calls--;
+	wake_now(c);
 	if (result != STORE_OK) {
 		session_close(&c->session, "the store is not available");
 		return;
@@ -145,10 +258,12 @@ static void ask_mark(struct conn *c)
  * noticed: the newer one counts. Redis' mark keeps two of one name apart. */
 static void supersede(struct conn *c)
 {
-	for (struct conn *o = c->server->conns; o; o = o->next)
+	for (struct conn *o = *name_slot(c->server, c->session.id); o; o = o->name_next)
 		if (o != c && (o->session.state == SESSION_OPEN || o->session.state == SESSION_ASKED) &&
-		    strcmp(o->session.id, c->session.id) == 0)
+		    strcmp(o->session.id, c->session.id) == 0) {
 			session_close(&o->session, "a newer connection of the same sensor took over");
+			wake_now(o);
+		}
 }
 
 static bool on_hello(struct session *s, struct err *e)
@@ -157,6 +272,7 @@ static bool on_hello(struct session *s, struct err *e)
 	const struct identity *who = c->tls ? tls_peer(c->tls) : NULL;
 	if (who && strcmp(who->name, s->id) != 0)
 		return err_set(e, "HELLO says %s, the certificate says %s", s->id, who->name);
+	enter_name(c, s->id);
 	supersede(c);
 	if (store_state(c->server->store) == STORE_READY)
 		ask_mark(c);
@@ -175,6 +291,7 @@ static void on_flushed(void *arg, enum store_result result, uint64_t mark)
 	struct conn *c = f->conn;
 	(void)mark;
 	c->calls--;
+	wake_now(c);
 	if (result == STORE_OK)
 		session_flushed(&c->session, f->hi);
 	else
@@ -227,22 +344,6 @@ static void conn_free(struct conn *c)
 	free(c);
 }
 
-static size_t count_address(const struct server *s, const struct addr *a)
-{
-	size_t n = 0;
-	for (const struct conn *c = s->conns; c; c = c->next)
-		n += addr_equal(&c->addr, a);
-	return n;
-}
-
-static size_t count_identity(const struct server *s, const char *name)
-{
-	size_t n = 0;
-	for (const struct conn *c = s->conns; c; c = c->next)
-		n += c->tls && !c->handshaking && !c->gone && strcmp(tls_peer(c->tls)->name, name) == 0;
-	return n;
-}
-
 static void refuse(struct server *s, const char *peer, const char *why)
 {
 	unsigned long skipped;
@@ -255,7 +356,8 @@ static void conn_open(struct server *s, const struct listener *l, int fd, const 
 {
 	struct conn *c = xcalloc(1, sizeof(*c));
 	struct err e;
-	*c = (struct conn){.server = s, .fd = fd, .addr = *peer, .writable = true, .handshaking = l->tls};
+	*c = (struct conn){
+	    .server = s, .fd = fd, .addr = *peer, .local = l->address.local, .writable = true, .handshaking = l->tls};
 	if (l->address.local)
 		snprintf(c->peer, sizeof(c->peer), "unix socket");
 	else
@@ -268,9 +370,8 @@ static void conn_open(struct server *s, const struct listener *l, int fd, const 
 		conn_free(c);
 		return;
 	}
-	c->next = s->conns;
-	s->conns = c;
-	s->conns_n++;
+	enter(c);
+	wake(c);
 }
 
 /* Without a free descriptor a listening socket stays readable for ever. */
@@ -329,8 +430,9 @@ static void conn_handshake(struct conn *c)
 	enum tls_result r = tls_handshake(c->tls, &e);
 	if (r == TLS_DONE) {
 		c->handshaking = false;
-		if (count_identity(c->server, tls_peer(c->tls)->name) > (size_t)c->server->conf->per_identity)
-			session_blame(&c->session, "limits.per_identity is reached for %s", tls_peer(c->tls)->name);
+		enter_name(c, tls_peer(c->tls)->name);
+		if (count_name(c->server, c->name) > (size_t)c->server->conf->per_identity)
+			session_blame(&c->session, "limits.per_identity is reached for %s", c->name);
 	} else if (r == TLS_WANT_READ) {
 		c->readable = false;
 	} else if (r == TLS_WANT_WRITE) {
@@ -457,13 +559,13 @@ static void say_closed(struct conn *c)
 		log_info("%s (%s) disconnected: %s%s", who, c->peer, clean, skipped ? " (more were not logged)" : "");
 }
 
-/* Closed sessions leave when their BYE is out and Redis has answered all. */
+/* Closed sessions, which are awake, leave when their BYE is out and Redis has answered all. */
 static void reap(struct server *s, int64_t now)
 {
-	for (struct conn **at = &s->conns; *at;) {
+	for (struct conn **at = &s->awake; *at;) {
 		struct conn *c = *at;
 		if (c->session.state != SESSION_CLOSED) {
-			at = &c->next;
+			at = &c->awake_next;
 			continue;
 		}
 		if (!c->closed_us) {
@@ -474,11 +576,11 @@ static void reap(struct server *s, int64_t now)
 		}
 		bool said = c->gone || c->handshaking || !c->session.out.n || now - c->closed_us > LINGER_US;
 		if (c->calls || !said) {
-			at = &c->next;
+			at = &c->awake_next;
 			continue;
 		}
-		*at = c->next;
-		s->conns_n--;
+		*at = c->awake_next;
+		remove_conn(c);
 		session_stats_sum(&s->gone, &c->session.stats);
 		conn_free(c);
 	}
@@ -491,9 +593,14 @@ static void serve_store(struct server *s)
 	store_work(s->store);
 	sets_work(s->sets, clock_mono_us());
 	s->limits.lane_deltas = store_call_deltas(s->store) / 2; /* two lanes of a full fold fit into a call */
-	if (store_state(s->store) != STORE_READY)
+	bool ready = store_state(s->store) == STORE_READY;
+	if (s->sets_generation != sets_generation(s->sets) || (ready && !s->ready))
+		wake_all(s);
+	s->sets_generation = sets_generation(s->sets);
+	s->ready = ready;
+	if (!ready)
 		return;
-	for (struct conn *c = s->conns; c; c = c->next)
+	for (struct conn *c = s->awake; c; c = c->awake_next)
 		if (c->session.state == SESSION_ASKED && !c->calls)
 			ask_mark(c);
 }
@@ -514,6 +621,32 @@ static void on_event(struct server *s, const struct epoll_event *ev)
 	struct conn *c = ev->data.ptr;
 	c->readable = c->readable || (ev->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	c->writable = c->writable || (ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR));
+	wake(c);
+}
+
+/* Whether it must have a turn before the next sweep. */
+static bool under_way(const struct conn *c)
+{
+	const struct session *s = &c->session;
+	return s->folded != s->flushed || c->calls || s->out.n || s->stuck || s->state == SESSION_CLOSED ||
+	       c->sets.waiting_n;
+}
+
+/* One frame for each that is awake. What is left over stays awake. */
+static void work_all(struct server *s, bool *more, bool *busy)
+{
+	int64_t now = clock_mono_us(), wall = clock_wall_us();
+	struct conn *list = s->awake;
+	s->awake = NULL;
+	for (struct conn *c = list, *next; c; c = next) {
+		next = c->awake_next;
+		c->awake = false;
+		bool again = conn_work(c, now, wall);
+		*more = *more || again;
+		*busy = *busy || under_way(c);
+		if (again || under_way(c))
+			wake(c);
+	}
 }
 
 /* One round: what arrived, one frame for everybody, Redis, who has left. Gives
@@ -521,16 +654,17 @@ static void on_event(struct server *s, const struct epoll_event *ev)
 static int round_once(struct server *s, int sleep_ms)
 {
 	struct epoll_event ev[EVENTS_MAX];
-	int n = epoll_wait(s->epoll, ev, EVENTS_MAX, sleep_ms);
+	int n = epoll_wait(s->epoll, ev, EVENTS_MAX, s->urgent ? 0 : sleep_ms);
 	for (int i = 0; i < n; i++)
 		on_event(s, &ev[i]);
-	int64_t now = clock_mono_us(), wall = clock_wall_us();
+	int64_t now = clock_mono_us();
 	bool more = false, busy = false;
-	for (struct conn *c = s->conns; c; c = c->next) {
-		more = conn_work(c, now, wall) || more;
-		busy = busy || c->session.folded != c->session.flushed || c->calls || c->session.out.n ||
-		       c->session.stuck || c->session.state == SESSION_CLOSED;
+	if (now >= s->sweep_us || s->leaving) {
+		s->sweep_us = now + SWEEP_US;
+		wake_all(s);
 	}
+	s->urgent = false;
+	work_all(s, &more, &busy);
 	serve_store(s);
 	reap(s, now);
 	if (s->paused_until_us && now >= s->paused_until_us)
@@ -600,6 +734,7 @@ static void reload(struct server *s, bool (*again)(void *arg), void *arg)
 	for (struct conn *c = s->conns; c; c = c->next)
 		if (c->tls && !c->handshaking && !tls_recheck(c->tls, s->tls, &e))
 			session_blame(&c->session, "its certificate is no longer good: %s", e.text);
+	wake_all(s);
 	log_info("configuration loaded again");
 }
 

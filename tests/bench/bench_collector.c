@@ -10,6 +10,8 @@
  *                                   Median, p99, worst, in microseconds
  *   reconnect COLLECTOR N CERT KEY CA CA_KEY COLLECTOR_CA   N sensors, each with a certificate of its own, come at
  * once: seconds until the last one has its WELCOME
+ *   idle (the same words)         they come a few at a time, each address of 127.1.0.0/16 with some; seconds. Then they
+ * say nothing until standard input ends: how many were closed or told something meanwhile
  *
  * Prints numbers only: alerts per second, or microseconds. */
 #define _GNU_SOURCE
@@ -532,8 +534,10 @@ static void make_returning(struct returning *r, size_t n, char **argv)
 	EVP_PKEY_free(ca_key);
 }
 
-static void dial(struct returning *r, int epoll, const char *address)
+/* from: our own address, host order. */
+static void dial(struct returning *r, int epoll, const char *address, in_addr_t from)
 {
+	struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(from)};
 	const char *colon = strrchr(address, ':');
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon + 1))};
 	struct err e;
@@ -541,7 +545,9 @@ static void dial(struct returning *r, int epoll, const char *address)
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	r->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (r->fd < 0 || (connect(r->fd, (struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS))
+	setsockopt(r->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	if (r->fd < 0 || bind(r->fd, (const struct sockaddr *)&self, sizeof(self)) != 0 ||
+	    (connect(r->fd, (struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS))
 		die("connect", NULL);
 	if (!(r->conn = tls_open(r->tls, r->fd, &e)))
 		die("tls", &e);
@@ -589,6 +595,19 @@ static bool go_on(struct returning *r)
 	return r->over;
 }
 
+/* How many got their WELCOME in this round. */
+static size_t welcomed(int epoll)
+{
+	struct epoll_event ev[256];
+	size_t n = 0;
+	int k = epoll_wait(epoll, ev, 256, 1000);
+	for (int i = 0; i < k; i++) {
+		struct returning *one = ev[i].data.ptr;
+		n += !one->over && go_on(one);
+	}
+	return n;
+}
+
 static int reconnect(char **argv)
 {
 	size_t n = strtoull(argv[1], NULL, 10), left = n;
@@ -597,17 +616,34 @@ static int reconnect(char **argv)
 	make_returning(r, n, argv);
 	int64_t start = clock_mono_us();
 	for (size_t i = 0; i < n; i++)
-		dial(&r[i], epoll, argv[0]);
-	while (left && since(start) < 60) {
-		struct epoll_event ev[256];
-		int k = epoll_wait(epoll, ev, 256, 1000);
-		for (int i = 0; i < k; i++) {
-			struct returning *one = ev[i].data.ptr;
-			left -= !one->over && go_on(one);
-		}
-	}
+		dial(&r[i], epoll, argv[0], INADDR_LOOPBACK);
+	while (left && since(start) < 60)
+		left -= welcomed(epoll);
 	printf("%.2f\n", since(start));
 	return left ? 4 : 0;
+}
+
+static int idle(char **argv)
+{
+	enum { AT_ONCE = 64, PER_ADDRESS = 30, SECONDS = 300 };
+	size_t n = strtoull(argv[1], NULL, 10), dialled = 0, here = 0, disturbed = 0;
+	struct returning *r = calloc(n, sizeof(*r));
+	int epoll = epoll_create1(0);
+	make_returning(r, n, argv);
+	int64_t start = clock_mono_us();
+	while (here < n && since(start) < SECONDS) {
+		for (; dialled < n && dialled - here < AT_ONCE; dialled++)
+			dial(&r[dialled], epoll, argv[0], 0x7f010000 + (in_addr_t)(1 + dialled / PER_ADDRESS));
+		here += welcomed(epoll);
+	}
+	printf("%.2f\n", since(start));
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	for (size_t i = 0; i < n; i++)
+		disturbed += poll(&(struct pollfd){.fd = r[i].fd, .events = POLLIN}, 1, 0) != 0;
+	printf("%zu\n", disturbed);
+	return here < n ? 4 : 0;
 }
 
 /* ---- stall ---- */
@@ -652,6 +688,8 @@ int main(int argc, char **argv)
 		return latency(argv + 2);
 	if (argc == 9 && strcmp(argv[1], "reconnect") == 0)
 		return reconnect(argv + 2);
+	if (argc == 9 && strcmp(argv[1], "idle") == 0)
+		return idle(argv + 2);
 	fputs("usage: bench_collector raw|unique|storm|latency|reconnect|stall … (see its first lines)\n", stderr);
 	return 2;
 }

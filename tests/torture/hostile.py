@@ -6,7 +6,9 @@ bytes leave no trace in Redis, and the good sensor beside it is acknowledged as
 if nobody else were there. At the end the collector's memory, its log and its own
 count of what it turned away are looked at.
 
-  hostile.py --build build
+  hostile.py --build build [--idle N]
+
+All cases run while N sensors (300) are connected over TLS and say nothing.
 
 Exit: 0 all good, 1 a case failed, 4 the test itself could not run.
 """
@@ -35,6 +37,7 @@ HELLO_S, FRAME_S = 1.0, 1.0  # limits.hello, limits.frame of this collector
 ENDS_WITHIN_S = 2.5
 SERVED_WITHIN_S = 0.25
 MEMORY_MAX = 96 << 20
+MEMORY_PER_IDLE_MAX = 64 << 10  # of a connected sensor that says nothing
 LOG_LINES_MAX = 60
 REFUSED_LEAST, SENT_AWAY_LEAST = 200, 24  # from the cases below
 HOSTILE_ADDRESS = "127.0.0.2"  # limits.per_address must not meet the good sensor
@@ -137,6 +140,25 @@ class Client:
 
     def close(self):
         self.sock.close()
+
+
+class IdleSensors:
+    """N sensors of their own names and addresses, connected and silent."""
+
+    def __init__(self, test, n):
+        words = [f"127.0.0.1:{test.port}", str(n)] + [f"{test.certs}/{name}" for name in (
+            "good.crt", "good.key", "sensor-ca.crt", "sensor-ca.key", "collector-ca.crt")]  # fmt: skip
+        before = test.memory()["VmRSS"]
+        self.process = subprocess.Popen([f"{test.build}/tests/bench/bench_collector", "idle", *words],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
+        test.processes.append(self.process)
+        took = self.process.stdout.readline().strip()
+        self.bytes = (test.memory()["VmRSS"] - before) / n
+        print(f"  {n} idle sensors: {self.bytes / 1024:.1f} KiB each, connected in {took} s")
+
+    def disturbed(self):
+        """How many the collector has closed, or told something."""
+        return int(self.process.communicate()[0])
 
 
 class GoodSensor(threading.Thread):
@@ -348,6 +370,76 @@ def case_unreadable_records(test):
     c.close()
 
 
+def case_tls_before_13(test):
+    """What was good in 2008: its handshake must not come to an end."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(f"{test.certs}/evil.crt", f"{test.certs}/evil.key")
+    c = Client(test)
+    try:
+        context.wrap_socket(c.sock)
+    except (ConnectionError, ssl.SSLError):
+        return
+    raise AssertionError("TLS 1.2 is spoken")
+
+
+def case_names_in_certificates(test):
+    """Signed by the right CA, and no sensor's: names that could pass for another's."""
+    for cert in test.odd_certificates:
+        try:
+            c = Client(test, cert)
+            c.send(hello("good"), data(1, record("stolen.example")))
+            got = c.read()
+        except (ConnectionError, ssl.SSLError):
+            continue
+        if got and got[0] != BYE:
+            raise AssertionError(f"{cert}: got a frame of type {got[0]}")
+
+
+def case_slow_handshake(test):
+    """A byte of the ClientHello now and then."""
+    c = Client(test)
+    try:
+        for b in b"\x16\x03\x01\x02\x00\x01" + bytes(506):
+            c.send(bytes([b]))
+            time.sleep(0.2)
+            if time.monotonic() > test.case_began + ENDS_WITHIN_S:
+                raise AssertionError("a handshake may take as long as it likes")
+    except OSError:
+        pass
+    c.close()
+
+
+def case_never_reads(test):
+    """Sends one alert after the other and takes no acknowledgement: what waits for it is bounded."""
+    c = Client(test, "evil")
+    c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    first = c.session("evil", epoch=19) + 1
+    c.sock.settimeout(0.5)
+    try:
+        for i in range(20000):
+            c.send(data(first + i, record("deaf.example")))
+    except (TimeoutError, OSError, ssl.SSLError):
+        pass
+    c.close()
+
+
+def case_web_request(test):
+    for request in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"SSH-2.0-x\r\n", b"*1\r\n$8\r\nFLUSHALL\r\n"):
+        c = Client(test)
+        c.send(request)
+        c.ends()
+
+
+def case_connect_and_leave(test):
+    """A thousand connections, each over before it was accepted."""
+    for _ in range(1000):
+        c = Client(test)
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        c.close()
+
+
 def case_many_at_once(test):
     """More connections than one address may have, each with a megabyte that does not end."""
     clients = []
@@ -380,7 +472,8 @@ def case_many_sessions_of_one(test):
 
 
 class Test:
-    def __init__(self, build):
+    def __init__(self, build, idle):
+        self.idle_n = idle
         self.build, self.rng = os.path.abspath(build), random.Random(os.environ.get("SEED", "hostile"))
         self.dir = tempfile.mkdtemp(prefix="hostile.")
         self.certs, self.socket = os.path.join(self.dir, "certs"), os.path.join(self.dir, "redis.sock")
@@ -400,6 +493,31 @@ class Test:
         for kind in ("crt", "key"):
             shutil.copy(f"{strangers}/stranger.{kind}", self.certs)
         subprocess.run([tool, "--revoke", self.certs, "sensor", "revoked"], check=True)
+        self.odd()
+
+    def odd(self):
+        """Certificates of the sensors' CA whose names are odd: name -> lines of extensions."""
+        good = "URI:picket://hostile/sensor/good"
+        self.odd_certificates = {
+            "no-name": ("/CN=good", "subjectAltName=DNS:good"),
+            "common-name": ("/CN=picket:\\/\\/hostile\\/sensor\\/good", "basicConstraints=critical,CA:FALSE"),
+            "collectors-role": ("/CN=good", "subjectAltName=URI:picket://hostile/collector/good"),
+            "two-names": ("/CN=good", f"subjectAltName={good},URI:picket://hostile/sensor/evil"),
+            "longer-path": ("/CN=good", f"subjectAltName={good}/evil"),
+            "upper-scheme": ("/CN=good", "subjectAltName=URI:PICKET://hostile/sensor/good"),
+            "escaped": ("/CN=good", "subjectAltName=URI:picket://hostile/sensor/goo%64"),
+            "server-only": ("/CN=good", f"subjectAltName={good}\nextendedKeyUsage=serverAuth"),
+        }
+        for name, (subject, extensions) in self.odd_certificates.items():
+            base = f"{self.certs}/{name}"
+            with open(f"{base}.ext", "w") as f:
+                f.write(extensions + "\n")
+            request = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject,
+                       "-keyout", f"{base}.key", "-out", f"{base}.csr"]  # fmt: skip
+            sign = ["openssl", "x509", "-req", "-in", f"{base}.csr", "-CA", f"{self.certs}/sensor-ca.crt", "-CAkey",
+                    f"{self.certs}/sensor-ca.key", "-days", "30", "-extfile", f"{base}.ext", "-out", f"{base}.crt"]  # fmt: skip
+            for words in (request, sign):
+                subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def start(self):
         self.certificates()
@@ -410,6 +528,7 @@ class Test:
             "listen.address": f"127.0.0.1:{self.port}", "redis.address": f"unix:{self.socket}",
             "tls.cert": f"{self.certs}/collector-1.crt", "tls.key": f"{self.certs}/collector-1.key",
             "tls.ca": f"{self.certs}/sensor-ca.crt", "tls.crl": f"{self.certs}/sensor-ca.crl",
+            "limits.connections": self.idle_n + 1000,
             "limits.hello": f"{int(HELLO_S * 1000)}ms", "limits.frame": f"{int(FRAME_S * 1000)}ms",
         }  # fmt: skip
         words = [w for k, v in settings.items() for w in ("--set", f"{k}={v}")]
@@ -446,6 +565,7 @@ class Test:
 
     def run(self):
         failed = 0
+        idle = IdleSensors(self, self.idle_n)
         self.good.start()
         for name, case in [(k[5:], v) for k, v in globals().items() if k.startswith("case_")]:
             self.case_began, waits = time.monotonic(), len(self.good.waits)
@@ -466,6 +586,12 @@ class Test:
                 why = f"the collector has ended with {self.collector.returncode}"
             failed += bool(why)
             print(f"  {name:24}{'ok' if not why else 'FAILED: ' + why:4} in {took:.1f} s, good sensor at worst {worst * 1000:.0f} ms")
+        if disturbed := idle.disturbed():
+            print(f"  FAILED: {disturbed} of {self.idle_n} idle sensors were not left alone")
+            failed += 1
+        if idle.bytes > MEMORY_PER_IDLE_MAX:
+            print(f"  FAILED: an idle sensor takes {idle.bytes / 1024:.1f} KiB of the collector's memory")
+            failed += 1
         return failed + self.ending()
 
     def ending(self):
@@ -484,7 +610,7 @@ class Test:
         for value in ("lies.example", "early.example", "stolen.example"):
             if self.count(value):
                 failures.append(f"{value} has come into Redis")
-        if memory["VmHWM"] > MEMORY_MAX:
+        if memory["VmHWM"] > MEMORY_MAX + self.idle_n * MEMORY_PER_IDLE_MAX:
             failures.append(f"the collector has used {memory['VmHWM'] >> 20} MB")
         if len(lines) > LOG_LINES_MAX:
             failures.append(f"the collector's log has {len(lines)} lines")
@@ -513,7 +639,9 @@ class Test:
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", default="build")
-    test, failed = Test(p.parse_args().build), 4
+    p.add_argument("--idle", type=int, default=300)
+    words, failed = p.parse_args(), 4
+    test = Test(words.build, words.idle)
     try:
         test.start()
         failed = test.run()
