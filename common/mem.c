@@ -88,26 +88,47 @@ static void *block_new(struct mem *m, int c, size_t size)
 	return c < CLASS_COUNT ? aligned_alloc(CLASS_SMALLEST, size) : malloc(size);
 }
 
+_Bool mem_charge(struct mem *m, size_t n)
+{
+	if (n > m->limit || m->used > m->limit - n) {
+		m->refused++;
+		return 0;
+	}
+	m->used += n;
+	if (m->used > m->peak)
+		m->peak = m->used;
+	return 1;
+}
+
+void mem_discharge(struct mem *m, size_t n)
+{
+	m->used -= n;
+}
+
+static void *take(struct mem *m, int c, size_t size)
+{
+	if (c >= CLASS_COUNT || !m->free_list[c])
+		return block_new(m, c, size);
+	void *p = m->free_list[c];
+	m->free_list[c] = *(void **)p;
+	return p;
+}
+
 void *mem_alloc_raw(struct mem *m, size_t n)
 {
 	int c = class_of(n);
 	size_t size = charge_of(c, n);
-	void *p = NULL;
-	if (size >= n && size <= m->limit && m->used <= m->limit - size) {
-		if (c < CLASS_COUNT && m->free_list[c]) {
-			p = m->free_list[c];
-			m->free_list[c] = *(void **)p;
-		} else {
-			p = block_new(m, c, size);
-		}
-	}
-	if (!p) {
+	if (size < n) {
 		m->refused++;
 		return NULL;
 	}
-	m->used += size;
-	if (m->used > m->peak)
-		m->peak = m->used;
+	if (!mem_charge(m, size))
+		return NULL;
+	void *p = take(m, c, size);
+	if (!p) {
+		mem_discharge(m, size);
+		m->refused++;
+	}
 	return p;
 }
 

@@ -27,6 +27,10 @@ void *mem_alloc(struct mem *m, size_t n);
 void *mem_alloc_raw(struct mem *m, size_t n);
 void mem_free(struct mem *m, void *p, size_t n); /* n as allocated; p may be NULL */
 
+/* For memory that is not from here but of the same budget. False: over the limit. */
+_Bool mem_charge(struct mem *m, size_t n);
+void mem_discharge(struct mem *m, size_t n);
+
 /* A byte run that is still waiting for its rest: a line, a record, a message.
  * Grows by doubling up to a limit that the caller names. Zero-initialised it
  * is empty. */

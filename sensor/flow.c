@@ -40,6 +40,7 @@
 #include "common/buf.h"
 #include "common/exits.h"
 #include "common/log.h"
+#include "common/scratch.h"
 
 #define IDLE_TCP_S        300u /* a connection that was answered or began before us */
 #define IDLE_TCP_CLOSED_S 10u
@@ -51,6 +52,7 @@
 
 #define SWEEP_S       10    /* of capture time: the table is swept once in it */
 #define SWEEP_MAX     4096u /* records per call */
+#define LEAVING_MAX   16u   /* of them that end together */
 #define PAIRS_TRIED   4u    /* pairs searched for a flow worth less than one that talked */
 #define PAIRS_WALKED  64u   /* pairs searched for any flow at all; then the sweep's hand decides */
 #define PLACES        8u    /* per bucket */
@@ -84,6 +86,7 @@ struct flow_table {
 	struct hash_key key;
 	struct ledger *ledger;
 	flow_end_fn *end;
+	flow_soon_fn *soon;
 	void *owner;
 };
 
@@ -129,6 +132,11 @@ struct flow_table *flow_table_new(size_t flows, enum vlan_mode vlan, const struc
 	t->bucket = map_array(bucket_bytes(t));
 	t->record = map_array(record_bytes(t));
 	return t;
+}
+
+void flow_before_end(struct flow_table *t, flow_soon_fn *soon)
+{
+	t->soon = soon;
 }
 
 size_t flow_count(const struct flow_table *t)
@@ -321,20 +329,65 @@ static uint32_t sweep_share(const struct flow_table *t, int64_t now_us)
 	return n > SWEEP_MAX ? SWEEP_MAX : (uint32_t)n;
 }
 
+/* Flows whose time is over, while what their ends touch is on its way. */
+struct leaving {
+	unsigned n;
+	uint32_t record[LEAVING_MAX];
+	uint64_t hash[LEAVING_MAX];
+};
+
+static void leave(struct flow_table *t, struct leaving *l, uint32_t record)
+{
+	const struct flow *f = &t->record[record];
+	uint64_t hash = hash_of(t, &f->key);
+	__builtin_prefetch(bucket_at(t, pair_of(t, hash)), 1);
+	__builtin_prefetch(bucket_at(t, pair_of(t, hash)) + 1, 1);
+	if (t->soon)
+		t->soon(t->owner, f);
+	l->record[l->n] = record;
+	l->hash[l->n++] = hash;
+}
+
+/* Where a record that is in use stands. */
+static struct place place_of(const struct flow_table *t, uint32_t record, uint64_t hash)
+{
+	struct bucket *pair = bucket_at(t, pair_of(t, hash));
+	for (unsigned k = 0; k < 2 * PLACES; k++)
+		if (pair[k / PLACES].record[k % PLACES] == record)
+			return (struct place){&pair[k / PLACES], k % PLACES};
+	return (struct place){0};
+}
+
+static void end_leaving(struct flow_table *t, struct leaving *l)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		struct place at = place_of(t, l->record[i], l->hash[i]);
+		assert(at.b); /* a record in use has its place */
+		ledger_count(t->ledger, LEDGER_FLOW_EXPIRED);
+		if (at.b)
+			end_flow(t, at);
+	}
+	l->n = 0;
+}
+
 void flow_expire(struct flow_table *t, int64_t now_us)
 {
 	uint32_t n = sweep_share(t, now_us), now_s = seconds(now_us);
 	if (!n)
 		return;
 	t->swept_us = now_us;
+	SCRATCH struct leaving l;
+	l.n = 0;
 	for (; n; n--) {
 		t->hand = t->hand >= t->fresh ? 1 : t->hand + 1;
-		struct flow *f = &t->record[t->hand];
-		if (f->serial && timed_out(f, now_s)) {
-			ledger_count(t->ledger, LEDGER_FLOW_EXPIRED);
-			end_record(t, f);
-		}
+		const struct flow *f = &t->record[t->hand];
+		if (!f->serial || !timed_out(f, now_s))
+			continue;
+		leave(t, &l, t->hand);
+		if (l.n == LEAVING_MAX)
+			end_leaving(t, &l);
 	}
+	end_leaving(t, &l);
 }
 
 /* ---- eviction ---- */

@@ -65,6 +65,11 @@ struct flow_table *flow_table_new(size_t flows, enum vlan_mode vlan, const struc
 				  flow_end_fn *end, void *owner);
 void flow_table_free(struct flow_table *t); /* ends every flow */
 
+/* soon is called with a flow that flow_expire() is about to end, for several before the
+ * first of them ends: to fetch what its end will touch. */
+typedef void flow_soon_fn(void *owner, const struct flow *f);
+void flow_before_end(struct flow_table *t, flow_soon_fn *soon);
+
 /* A packet on its way to its flow. The first step fills in what is above the line. */
 struct flow_seek {
 	struct flow_key key;

@@ -14,8 +14,11 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/buf.h"
+#include "common/exits.h"
+#include "common/log.h"
 #include "common/scratch.h"
 #include "sensor/expect.h"
 #include "sensor/inspector.h"
@@ -28,11 +31,12 @@
 #define ROOM_LEFT(limit)  ((limit) / 8)       /* bytes kept free for what flows in hand need */
 #define EVICT_LOOK        16u
 #define EVICT_MAX         4u          /* connections that one new one pushes out */
+#define STATE_FETCHED     256u        /* bytes of a parser's state that are fetched ahead */
 #define PATTERN_BYTES_MAX (64u << 20) /* for the pattern matcher's streams */
 
 /* The inspection state of one flow. */
 struct conn {
-	const struct parser *parser;
+	_Alignas(64) const struct parser *parser;
 	void *state;
 	bool ruled_out[2]; /* every parser said no to this side */
 	bool unknown;      /* to both: only late parsers are looked for */
@@ -41,14 +45,14 @@ struct conn {
 	bool spoke;
 	uint8_t again;
 	enum side first;
-	uint64_t touched; /* inspector's packet count when it was last used */
+	uint64_t touched; /* inspector's packet count when it was last used; unused: the next one that is, plus 1 */
 	struct stream stream;
 	struct carry early[2]; /* while probing */
 	struct pattern_stream *pattern[2];
 	struct expected *expected; /* in mem; NULL for most */
-	struct flow *flow;
+	struct flow *flow;         /* NULL: the slot is not in use */
 };
-_Static_assert(sizeof(struct conn) <= 256, "a connection's state is four cache lines, and no more is paid for it");
+_Static_assert(sizeof(struct conn) == 256, "a connection's state is four cache lines, and no more is paid for it");
 
 struct inspector {
 	struct mem mem;
@@ -60,11 +64,11 @@ struct inspector {
 	struct pattern_scratch *scratch;
 	size_t pattern_bytes;
 	uint32_t worker;
-	uint8_t dns;        /* number of DNS over UDP among the parsers */
-	struct conn **conn; /* by flow->state */
-	uint32_t *unused;   /* slots of conn that are free */
-	uint32_t slots, slots_cap, unused_n;
-	uint32_t hand; /* the slot that is looked at next for eviction */
+	uint8_t dns;       /* number of DNS over UDP among the parsers */
+	struct conn *conn; /* by flow->state: one array, so that the flow's record says where its state is */
+	uint32_t slots;    /* of it that were ever used: the pages beyond do not exist */
+	uint32_t unused;   /* the first that was given back, plus 1; linked by touched */
+	uint32_t hand;     /* the slot that is looked at next for eviction */
 	uint64_t touches;
 };
 
@@ -84,6 +88,22 @@ static uint8_t parser_number(const struct parser *p)
 	return 0;
 }
 
+static size_t conn_bytes(const struct inspector *ins)
+{
+	return ins->mem.limit / sizeof(struct conn) * sizeof(struct conn);
+}
+
+static struct conn *conn_array(const struct inspector *ins)
+{
+	size_t n = conn_bytes(ins);
+	void *p = n ? mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : NULL;
+	if (p == MAP_FAILED)
+		log_fatal(EXIT_ENVIRONMENT, "cannot reserve %zu MiB for inspection: lower memory", n >> 20);
+	if (p)
+		madvise(p, n, MADV_HUGEPAGE); /* advice */
+	return p;
+}
+
 struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct ledger *ledger, struct detector *d)
 {
 	struct inspector *ins = xcalloc(1, sizeof(*ins));
@@ -93,6 +113,7 @@ struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct led
 	ins->worker = worker;
 	ins->dns = parser_number(&parser_dns_udp);
 	ins->expect = expect_new();
+	ins->conn = conn_array(ins);
 	return ins;
 }
 
@@ -101,9 +122,9 @@ void inspector_free(struct inspector *ins)
 	if (!ins)
 		return;
 	expect_free(ins->expect);
+	if (ins->conn)
+		munmap(ins->conn, conn_bytes(ins));
 	mem_close(&ins->mem);
-	free(ins->conn);
-	free(ins->unused);
 	free(ins);
 }
 
@@ -122,8 +143,8 @@ void inspector_rules(struct inspector *ins, indicator_mask want, const struct pa
 		     struct pattern_scratch *scratch)
 {
 	for (uint32_t i = 0; i < ins->slots; i++)
-		if (ins->conn[i])
-			patterns_close(ins, ins->conn[i]);
+		if (ins->conn[i].flow)
+			patterns_close(ins, &ins->conn[i]);
 	ins->want = want;
 	ins->patterns = patterns;
 	ins->scratch = scratch;
@@ -170,16 +191,21 @@ struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64
 
 /* ---- connections ---- */
 
+/* The budget has room for as many as the array has. */
 static uint32_t slot_take(struct inspector *ins)
 {
-	if (ins->unused_n)
-		return ins->unused[--ins->unused_n];
-	if (ins->slots == ins->slots_cap) {
-		ins->slots_cap = ins->slots_cap ? ins->slots_cap * 2 : 1024;
-		ins->conn = xrealloc(ins->conn, ins->slots_cap * sizeof(*ins->conn));
-		ins->unused = xrealloc(ins->unused, ins->slots_cap * sizeof(*ins->unused));
-	}
-	return ins->slots++;
+	uint32_t i = ins->unused;
+	if (!i)
+		return ins->slots++;
+	ins->unused = (uint32_t)ins->conn[i - 1].touched;
+	return i - 1;
+}
+
+static void slot_give(struct inspector *ins, uint32_t i)
+{
+	ins->conn[i].flow = NULL;
+	ins->conn[i].touched = ins->unused;
+	ins->unused = i + 1;
 }
 
 static bool evict_idle(struct inspector *ins, int64_t ts_us)
@@ -187,8 +213,8 @@ static bool evict_idle(struct inspector *ins, int64_t ts_us)
 	struct conn *oldest = NULL;
 	for (unsigned i = 0; i < EVICT_LOOK && ins->slots; i++) {
 		ins->hand = ins->hand + 1 < ins->slots ? ins->hand + 1 : 0;
-		struct conn *c = ins->conn[ins->hand];
-		if (c && (!oldest || c->touched < oldest->touched))
+		struct conn *c = &ins->conn[ins->hand];
+		if (c->flow && (!oldest || c->touched < oldest->touched))
 			oldest = c;
 	}
 	if (!oldest)
@@ -202,28 +228,27 @@ static bool evict_idle(struct inspector *ins, int64_t ts_us)
 static struct conn *conn_get(struct inspector *ins, struct flow *f, int64_t ts_us)
 {
 	if (f->flags & FLOW_STATE) {
-		ins->conn[f->state]->touched = ++ins->touches;
-		return ins->conn[f->state];
+		ins->conn[f->state].touched = ++ins->touches;
+		return &ins->conn[f->state];
 	}
 	for (unsigned i = 0; i < EVICT_MAX && ins->mem.used > ins->mem.limit - ROOM_LEFT(ins->mem.limit); i++)
 		if (!evict_idle(ins, ts_us))
 			break;
-	struct conn *c = mem_alloc(&ins->mem, sizeof(*c));
-	if (!c) {
+	if (!mem_charge(&ins->mem, sizeof(struct conn))) {
 		ledger_count(ins->ledger, LEDGER_PARSER_MEMORY);
 		return NULL;
 	}
+	uint32_t slot = slot_take(ins);
+	struct conn *c = &ins->conn[slot];
+	*c = (struct conn){.flow = f, .touched = ++ins->touches};
 	if (f->isn)
 		stream_begin(&c->stream, TO_SERVER, f->isn);
 	if (f->reply_isn)
 		stream_begin(&c->stream, TO_CLIENT, f->reply_isn);
 	if (f->isn && f->reply_isn)
 		stream_answered(&c->stream, TO_SERVER, f->syn_ttl);
-	c->flow = f;
-	c->touched = ++ins->touches;
-	f->state = slot_take(ins);
+	f->state = slot;
 	f->flags |= FLOW_STATE;
-	ins->conn[f->state] = c;
 	return c;
 }
 
@@ -240,35 +265,39 @@ static void parser_leave(struct inspect *in, struct conn *c)
 
 static void conn_free(struct inspector *ins, struct flow *f, struct inspect *in)
 {
-	struct conn *c = ins->conn[f->state];
+	struct conn *c = &ins->conn[f->state];
 	parser_leave(in, c);
 	stream_drop(&c->stream, &ins->mem);
 	patterns_close(ins, c);
 	carry_free(&ins->mem, &c->early[0]);
 	carry_free(&ins->mem, &c->early[1]);
 	mem_free(&ins->mem, c->expected, sizeof(*c->expected));
-	mem_free(&ins->mem, c, sizeof(*c));
-	ins->conn[f->state] = NULL;
-	ins->unused[ins->unused_n++] = f->state;
+	mem_discharge(&ins->mem, sizeof(*c));
+	slot_give(ins, f->state);
 	f->flags &= (uint8_t)~FLOW_STATE;
 	f->state = 0; /* reply_isn: unknown */
 	f->isn = 0;
 }
 
 /* f may be any record of the table: the slot is checked. */
-void inspector_prefetch_slot(const struct inspector *ins, const struct flow *f)
+static const struct conn *probable(const struct inspector *ins, const struct flow *f)
 {
-	if ((f->flags & FLOW_STATE) && f->state < ins->slots)
-		__builtin_prefetch(&ins->conn[f->state]);
+	return (f->flags & FLOW_STATE) && f->state < ins->slots ? &ins->conn[f->state] : NULL;
 }
 
 void inspector_prefetch(const struct inspector *ins, const struct flow *f)
 {
-	if (!(f->flags & FLOW_STATE) || f->state >= ins->slots)
-		return;
-	const char *c = (const char *)ins->conn[f->state];
+	const char *c = (const char *)probable(ins, f);
 	for (size_t i = 0; c && i < sizeof(struct conn); i += 64)
 		__builtin_prefetch(c + i, 1);
+}
+
+void inspector_prefetch_parser(const struct inspector *ins, const struct flow *f)
+{
+	const struct conn *c = probable(ins, f);
+	const char *state = c ? c->state : NULL;
+	for (size_t i = 0; state && i < STATE_FETCHED; i += 64)
+		__builtin_prefetch(state + i, 1);
 }
 
 /* ---- feeding a parser ---- */
@@ -720,7 +749,7 @@ void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us)
 {
 	if (!(f->flags & FLOW_STATE))
 		return;
-	struct conn *c = ins->conn[f->state];
+	struct conn *c = &ins->conn[f->state];
 	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, c, ts_us);
 	struct stream_sink sink = sink_of(&fd);

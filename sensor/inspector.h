@@ -22,9 +22,10 @@ void inspector_rules(struct inspector *ins, indicator_mask want, const struct pa
 /* The flow as parsers and detect see it, for a moment outside of inspection. */
 struct inspect inspector_view(struct inspector *ins, const struct flow *f, int64_t ts_us);
 
-/* Asks for the state of a flow ahead of its packet, in two steps for a whole burst. */
-void inspector_prefetch_slot(const struct inspector *ins, const struct flow *f);
+/* Asks for the state of a flow ahead of its packet, in two steps for a whole burst: the
+ * connection's, then, when there is payload, its parser's. */
 void inspector_prefetch(const struct inspector *ins, const struct flow *f);
+void inspector_prefetch_parser(const struct inspector *ins, const struct flow *f);
 
 /* One packet's innermost layer of an inspected flow; ahead: what dns_ahead() read in it,
  * NULL: it was not asked, as it must not be while a heuristic judges DNS. True when its payload went to a parser or to

@@ -70,6 +70,12 @@ static void flow_ends(void *owner, struct flow *f)
 	classify_end(w->classifier, f);
 }
 
+static void flow_ends_soon(void *owner, const struct flow *f)
+{
+	const struct worker *w = owner;
+	inspector_prefetch(w->inspector, f);
+}
+
 /* ---- a packet ---- */
 
 static void match_addresses(struct worker *w, struct flow *f, bool outer)
@@ -158,11 +164,7 @@ static void look_ahead(struct worker *w, const struct packet *p, const struct fl
 
 static void run_decoded(struct worker *w, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct packet *p = &w->packet[i];
-		flow_seek(w->flows, &p->layer[p->layers - 1], &w->seek[i]);
-	}
-	const struct flow *guess[BURST_MAX];
+	SCRATCH const struct flow *guess[BURST_MAX];
 	for (size_t i = 0; i < n; i++)
 		guess[i] = flow_prefetch(w->flows, &w->seek[i]);
 	for (size_t i = 0; i < n; i++) {
@@ -172,10 +174,10 @@ static void run_decoded(struct worker *w, size_t n)
 	}
 	for (size_t i = 0; i < n; i++)
 		if (guess[i])
-			inspector_prefetch_slot(w->inspector, guess[i]);
-	for (size_t i = 0; i < n; i++)
-		if (guess[i])
 			inspector_prefetch(w->inspector, guess[i]);
+	for (size_t i = 0; i < n; i++)
+		if (guess[i] && w->packet[i].layer[w->packet[i].layers - 1].payload_n)
+			inspector_prefetch_parser(w->inspector, guess[i]);
 	for (size_t i = 0; i < n; i++)
 		worker_packet(w, &w->packet[i], &w->seek[i], &w->ahead[i]);
 	w->detector.layer = w->detector.outer = NULL;
@@ -190,10 +192,13 @@ static void run_burst(struct worker *w, const struct burst *b)
 	for (size_t i = 0; i < b->n; i++) {
 		const struct raw_packet *raw = &b->packet[i];
 		bytes += raw->wire_n;
-		if (!decode_packet(w->decoder, raw, &w->packet[n]))
+		struct packet *p = &w->packet[n];
+		if (!decode_packet(w->decoder, raw, p))
 			continue;
+		flow_seek(w->flows, &p->layer[p->layers - 1],
+			  &w->seek[n++]); /* the bucket comes while others are decoded */
 		/* A reassembled payload lives until the next decode: stop here. */
-		if (w->packet[n++].reassembled) {
+		if (p->reassembled) {
 			run_decoded(w, n);
 			n = 0;
 		}
@@ -318,6 +323,7 @@ struct worker *worker_new(const struct worker_conf *conf, struct capture *captur
 	w->classifier = classifier_new(w->dpi, w->inspector, &w->ledger);
 	w->flows = flow_table_new(conf->flows ? conf->flows : FLOWS_DEFAULT, conf->vlan, &key, &w->ledger, flow_ends,
 				  w);
+	flow_before_end(w->flows, flow_ends_soon);
 	shed_types(w);
 	if (!take_rules(w, armed, e)) {
 		worker_free(w);
