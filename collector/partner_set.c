@@ -25,8 +25,9 @@
 struct making {
 	struct making *next;
 	struct worker *w;
-	char set[MANIFEST_SET_MAX + 1], producer[SHARED_NAME_MAX + 1];
-	int64_t confidence_max;
+	char collection[OBJECTS_COLLECTION_MAX + 1], set[MANIFEST_SET_MAX + 1], producer[SHARED_NAME_MAX + 1];
+	char exercise[SHARED_NAME_MAX + 1];
+	int64_t confidence_max, until_us;
 	bool flash, withdraw;
 	struct set_done done;
 	struct diags diags;
@@ -78,21 +79,22 @@ static void push(struct making **list, struct making *k)
 
 /* ---- in the gateway's loop ---- */
 
-void set_make(struct set_maker *m, const struct policy *from, const char *set, bool flash, bool withdraw,
-	      struct set_done done)
+void set_make(struct set_maker *m, const struct set_order *order, struct set_done done)
 {
 	struct making *k = xcalloc(1, sizeof(*k));
-	struct worker *w = &m->worker[flash || withdraw ? LANE_FLASH : LANE_BULK];
+	struct worker *w = &m->worker[order->flash || order->withdraw ? LANE_FLASH : LANE_BULK];
 	k->w = w;
-	k->flash = flash;
-	k->withdraw = withdraw;
-	k->confidence_max = from->inbound.confidence_max;
+	k->flash = order->flash;
+	k->withdraw = order->withdraw;
+	k->confidence_max = order->from->inbound.confidence_max;
+	k->until_us = order->until_us;
 	k->done = done;
 	k->diags.limit = 1;
 	k->import.d = &k->diags;
-	k->import.file = set;
-	snprintf(k->set, sizeof(k->set), "%s", set);
-	snprintf(k->producer, sizeof(k->producer), "%s", from->id);
+	snprintf(k->collection, sizeof(k->collection), "%s", order->collection);
+	snprintf(k->set, sizeof(k->set), "%s", order->set);
+	snprintf(k->exercise, sizeof(k->exercise), "%s", order->exercise);
+	snprintf(k->producer, sizeof(k->producer), "%s", order->from->id);
 	k->import.file = k->set;
 	pthread_mutex_lock(&m->lock);
 	push(&w->todo, k);
@@ -126,10 +128,11 @@ static bool stopped(struct set_maker *m)
 
 static bool wanted(void *arg, const struct walked *w)
 {
+	const struct making *k = arg;
 	const char *exercise = json_text(json_at(w->handling->envelope, "exercise"), NULL);
-	(void)arg;
 	return strncmp(w->id, "indicator--", 11) == 0 && handling_state(w->handling) == SHARED_ACTIVE &&
-	       !json_bool(json_at(w->handling->root, "gate.revoked"), false) && !(exercise && *exercise);
+	       !json_bool(json_at(w->handling->root, "gate.revoked"), false) &&
+	       strcmp(exercise ? exercise : "", k->exercise) == 0;
 }
 
 static void collect(void *arg, const struct walked *w, const struct shared *s)
@@ -219,7 +222,7 @@ static bool collect_all(struct making *k)
 {
 	if (k->withdraw)
 		return true;
-	walk_collection(k->w->objects, k->set, 0, (struct walker){wanted, collect, collected, k});
+	walk_collection(k->w->objects, k->collection, 0, (struct walker){wanted, collect, collected, k});
 	run_loop(k->w, false);
 	return k->collected || err_set(&k->why, "Redis is away");
 }
@@ -275,6 +278,10 @@ static bool make(struct making *k, struct redis *r)
 	uint32_t last = 0;
 	bool withdrawn = false, good = follow(r, k->set, &s, &last, &withdrawn, &k->why);
 	s.priority = k->flash || k->withdraw ? URGENCY_FLASH : URGENCY_ROUTINE;
+	if (*k->exercise) {
+		s.exercise = k->exercise;
+		s.until_us = k->until_us;
+	}
 	if (good && set)
 		good = signing_make(set, &s, &file, &m, &k->why);
 	if (good && set && !withdrawn && strcmp(m.digest, s.previous) == 0)

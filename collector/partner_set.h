@@ -1,7 +1,8 @@
 /* What a partner's indicators are to the sensors: one signed set for each lane,
  * partner-<id> and partner-<id>.flash, made of its active objects that are not
- * revoked and of no exercise. To read a million objects, build and publish them takes half a
- * minute: that is done by two threads, each with its own connections, one for flash (and for what is
+ * revoked and of no exercise; and while an exercise runs here in which it takes part, one
+ * for each lane of those of that exercise, marked so inside the signature. To read a million objects, build and publish
+ * them takes half a minute: that is done by two threads, each with its own connections, one for flash (and for what is
  * withdrawn) and one, with a lower priority, for bulk. So a flash set never waits for a bulk set,
  * and neither for the loop. */
 #ifndef COLLECTOR_PARTNER_SET_H
@@ -24,10 +25,16 @@ struct set_done {
 	void (*call)(void *arg, bool ok, size_t indicators, const char *why);
 	void *arg;
 };
-/* set: its id, which is the collection's name. Answered from the loop: call
- * set_maker_work() often. withdraw: the set holds nothing, whatever is in the store. */
-void set_make(struct set_maker *m, const struct policy *from, const char *set, bool flash, bool withdraw,
-	      struct set_done done);
+/* Texts are copied. */
+struct set_order {
+	const struct policy *from;
+	const char *collection, *set; /* where the objects stand, and the id of what is made of them */
+	const char *exercise;         /* "" = of the real ones; else of those of this exercise, and marked so */
+	int64_t until_us;             /* the exercise's end */
+	bool flash, withdraw;         /* withdraw: the set holds nothing, whatever is in the store */
+};
+/* Answered from the loop: call set_maker_work() often. */
+void set_make(struct set_maker *m, const struct set_order *order, struct set_done done);
 void set_maker_work(struct set_maker *m);
 
 #endif

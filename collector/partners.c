@@ -234,6 +234,15 @@ static void ask_last(struct partners *p)
 		p->asking_last = redis_link_words(p->redis, 3, words, (struct redis_done){on_last, p});
 }
 
+/* What people have set: pauses, exercises. One question at a time. */
+static void ask_people(struct partners *p)
+{
+	if (p->asking_flags)
+		return;
+	partners_ask_flags(p);
+	partners_ask_exercises(p);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct partners *p = arg;
@@ -258,7 +267,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		dial_again(&p->list[i]);
 	if (p->now_us >= p->flags_at_us) {
 		p->flags_at_us = p->now_us + FLAGS_US;
-		partners_ask_flags(p);
+		ask_people(p);
 	}
 	if (p->now_us >= p->status_at_us) {
 		p->status_at_us = p->now_us + STATUS_US;
@@ -363,6 +372,8 @@ static void use_policies(struct partners *p)
 	}
 	for (size_t i = 0; i <= p->policies.n; i++)
 		p->list[i].all = p; /* the one behind the last stands for ourselves */
+	for (size_t i = 0; i < p->policies.n; i++)
+		partners_open_sets(&p->list[i]);
 	p->house.policies = &p->policies;
 	fresh_inbound(p);
 	p->sightings = sightings_new(p);
@@ -423,6 +434,14 @@ static void drop_links(struct partners *p)
 		dial_free(p->list[i].dial);
 }
 
+static void drop_list(struct partners *p)
+{
+	for (size_t i = 0; p->list && i < p->policies.n; i++)
+		free(p->list[i].sets);
+	free(p->list);
+	p->list = NULL;
+}
+
 void partners_free(struct partners *p)
 {
 	if (!p)
@@ -442,12 +461,12 @@ void partners_free(struct partners *p)
 	sightings_free(p->sightings);
 	negatives_free(p->negatives);
 	inbound_free(p->inbound);
+	drop_list(p);
 	if (p->policies.list)
 		policies_free(&p->policies);
 	intake_free(p->poison);
 	if (p->dns)
 		evdns_base_free(p->dns, 0);
-	free(p->list);
 	free(p);
 }
 
@@ -484,8 +503,8 @@ bool partners_reload(struct partners *p, struct err *e)
 	p->inbound = NULL;
 	sightings_free(p->sightings);
 	negatives_free(p->negatives);
+	drop_list(p);
 	policies_free(&p->policies);
-	free(p->list);
 	p->policies = fresh;
 	use_policies(p);
 	return true;

@@ -19,15 +19,18 @@ struct partner {
 	struct dial *dial;
 	int64_t dial_at_us, backoff_us;
 	bool paused_in, paused_out, withdrawn;
-	bool changed[LANE_COUNT]; /* its set on the sensors is not what is in the store any more */
 	struct set_job {
 		struct partner *of;
 		enum lane lane;
-		bool busy;
+		const char *exercise; /* "" = real; else one of its release.exercises */
+		bool known, running;  /* the exercise, here: nobody asked yet; picket exercise start */
+		int64_t until_us;     /* its end */
+		bool changed, busy;   /* the set on the sensors is not what is in the store any more */
 		int64_t since_us, quiet_us, not_before_us, began_us; /* first and last change; … */
 		size_t indicators;
 		int64_t took_us;
-	} set[LANE_COUNT];
+	} * sets; /* one for each lane: the real ones, then those of each exercise */
+	size_t sets_n;
 	struct link_stats before; /* sums of links that are gone */
 	bool up;
 };
@@ -75,7 +78,9 @@ void partners_ask_flags(struct partners *p);
 void stats_add(struct link_stats *sum, const struct link_stats *with);
 
 /* partners_set.c: what changed goes to the sensors. */
+void partners_open_sets(struct partner *p); /* its policy is set */
 void partners_changed(struct partner *p, enum lane lane);
+void partners_ask_exercises(struct partners *p);
 void partners_make_sets(struct partners *p);
 
 /* partners_command.c: what people ask for. */

@@ -108,10 +108,10 @@ static void tell_one(struct partners *p, struct partner *of)
 	if (l)
 		stats_add(&sum, link_stats(l));
 	put_stats(f, &sum);
-	put_number(f, "set_indicators", of->set[LANE_BULK].indicators);
-	put_number(f, "set_ms", (uint64_t)of->set[LANE_BULK].took_us / 1000);
-	put_number(f, "flash_indicators", of->set[LANE_FLASH].indicators);
-	put_number(f, "flash_ms", (uint64_t)of->set[LANE_FLASH].took_us / 1000);
+	put_number(f, "set_indicators", of->sets[LANE_BULK].indicators);
+	put_number(f, "set_ms", (uint64_t)of->sets[LANE_BULK].took_us / 1000);
+	put_number(f, "flash_indicators", of->sets[LANE_FLASH].indicators);
+	put_number(f, "flash_ms", (uint64_t)of->sets[LANE_FLASH].took_us / 1000);
 	for (size_t i = 0; i < f->n; i++)
 		len[i] = strlen(f->words[i]);
 	redis_link_send(p->redis, f->n, f->words, len, (struct redis_done){ignore, NULL});
@@ -158,8 +158,6 @@ static void on_flags(void *arg, const struct reply *r)
 void partners_ask_flags(struct partners *p)
 {
 	char key[128];
-	if (p->asking_flags)
-		return;
 	for (size_t i = 0; i < p->policies.n; i++) {
 		snprintf(key, sizeof(key), PARTNER_KEY, p->policies.list[i].id);
 		const char *words[] = {"HMGET", key, "paused", "withdrawn"};
