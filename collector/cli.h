@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "collector/store_redis.h"
+#include "collector/collector_conf.h"
+#include "collector/redis_ask.h"
 
 int cli_alerts(int argc, char **argv);
 int cli_sensors(int argc, char **argv);
@@ -31,17 +32,16 @@ int cli_bundle(int argc, char **argv);
 
 /* ---- what the three share ---- */
 
-#define CLI_WORDS_MAX  64
+#define CLI_WORDS_MAX  REDIS_ASK_WORDS_MAX
 #define CLI_TIMEOUT_MS 5000
 
 #define CLI_SET_MAX 16
 
-struct cli_redis;
-
 struct cli {
 	const char *command;
-	struct cli_redis *at;
-	struct redis *redis; /* the connection, when Redis is no cluster; borrowed */
+	struct collector_conf *conf; /* NULL: not read yet */
+	bool conf_good;
+	struct redis_ask *redis; /* open between cli_open() and cli_close() */
 	bool json, colour;
 	const char *address, *user, *config;
 	const char *set[CLI_SET_MAX];
@@ -69,8 +69,9 @@ int cli_options(struct cli *c, int argc, char **argv, const char *usage);
  * said why. */
 bool cli_open(struct cli *c);
 void cli_close(struct cli *c);
-/* The same without connecting: one server, the master, or a member of the cluster. */
-bool cli_target(struct cli *c, struct redis_target *t);
+/* The same without connecting: what says where it is, NULL after saying why there is
+ * nothing. Borrowed until cli_close(). */
+const struct store_conf *cli_conf(struct cli *c);
 
 /* Who types, for the record: $SUDO_USER, $USER, or "unknown". */
 const char *cli_who(void);

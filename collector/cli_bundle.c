@@ -33,8 +33,8 @@ static const char usage[] =
     "  -o, --output FILE   export: where to\n"
     "      --all           export: from the beginning, not from where the last bundle ended\n"
     "      --gap           import: a bundle before this one is lost; go on without it\n"
-    "      --own NETWORK   import: ours, may be given again: indicators that would hit it are quarantined\n"
-    "      --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
+    "      --own NETWORK   import: ours, may be given again: indicators that would hit it are "
+    "quarantined\n" CLI_REDIS_HELP
     "Exit: 0 ok, 1 refused: forged, cut short, seen before, or one is missing, 2 usage, 3 policies invalid, 4 Redis or "
     "a file,\n"
     "5 some of its objects were refused.\n";
@@ -386,7 +386,7 @@ static int bundle_import(struct bundling *b)
 
 static int options(struct bundling *b, int argc, char **argv)
 {
-	enum { OPT_ALL = 256, OPT_GAP, OPT_OWN, OPT_ORG, OPT_POLICIES, OPT_REDIS, OPT_USER };
+	enum { OPT_ALL = 256, OPT_GAP, OPT_OWN, OPT_ORG, OPT_POLICIES };
 	static const struct option longs[] = {{"all", 0, NULL, OPT_ALL},
 					      {"gap", 0, NULL, OPT_GAP},
 					      {"own", 1, NULL, OPT_OWN},
@@ -394,8 +394,7 @@ static int options(struct bundling *b, int argc, char **argv)
 					      {"policies", 1, NULL, OPT_POLICIES},
 					      {"key", 1, NULL, 'k'},
 					      {"output", 1, NULL, 'o'},
-					      {"redis", 1, NULL, OPT_REDIS},
-					      {"redis-user", 1, NULL, OPT_USER},
+					      CLI_REDIS_OPTIONS,
 					      {"help", 0, NULL, 'h'},
 					      {0}};
 	optind = 0;
@@ -414,14 +413,12 @@ static int options(struct bundling *b, int argc, char **argv)
 			b->c.org = optarg;
 		else if (o == OPT_POLICIES)
 			b->c.policies = optarg;
-		else if (o == OPT_REDIS)
-			b->c.cli.address = optarg;
-		else if (o == OPT_USER)
-			b->c.cli.user = optarg;
 		else if (o == 'k')
 			b->c.key = optarg;
 		else if (o == 'o')
 			b->c.output = optarg;
+		else
+			cli_redis_option(&b->c.cli, o, optarg);
 	}
 	return -1;
 }

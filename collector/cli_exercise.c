@@ -49,9 +49,7 @@ static const char usage[] =
     "      --ring RING      only sensors of this ring\n"
     "  -w, --wait           wait until the sensors have it, and say who has not\n"
     "      --timeout S      how long to wait (default 10 seconds)\n"
-    "      --json           one object per line\n"
-    "      --redis URL, --redis-user NAME   where Redis is (PICKET_REDIS, PICKET_REDIS_PASSWORD)\n"
-    "\n"
+    "      --json           one object per line\n" CLI_REDIS_HELP "\n"
     "Exit: 0 done, 1 no such exercise, or --wait: some sensors did not answer, 2 usage, 3 refused, 4 a file or "
     "Redis.\n";
 
@@ -320,7 +318,7 @@ static int forget(struct exercise *x)
 
 /* ---- the command ---- */
 
-enum { OPT_TITLE = 256, OPT_UNTIL, OPT_RING, OPT_TIMEOUT, OPT_JSON, OPT_REDIS, OPT_USER };
+enum { OPT_TITLE = 256, OPT_UNTIL, OPT_RING, OPT_TIMEOUT, OPT_JSON };
 
 static bool option(struct exercise *x, int c)
 {
@@ -337,10 +335,7 @@ static bool option(struct exercise *x, int c)
 		x->order.ring = optarg;
 	if (c == OPT_JSON)
 		x->cli.json = true;
-	if (c == OPT_REDIS)
-		x->cli.address = optarg;
-	if (c == OPT_USER)
-		x->cli.user = optarg;
+	cli_redis_option(&x->cli, c, optarg);
 	if (c == OPT_TIMEOUT) {
 		x->order.timeout_ms = (int64_t)strtoul(optarg, &end, 10) * 1000;
 		if (*optarg < '0' || *optarg > '9' || *end || x->order.timeout_ms > 3600000) {
@@ -357,17 +352,11 @@ static bool option(struct exercise *x, int c)
 
 static int parse(struct exercise *x, int argc, char **argv)
 {
-	static const struct option longs[] = {{"key", 1, NULL, 'k'},
-					      {"wait", 0, NULL, 'w'},
-					      {"title", 1, NULL, OPT_TITLE},
-					      {"until", 1, NULL, OPT_UNTIL},
-					      {"ring", 1, NULL, OPT_RING},
-					      {"timeout", 1, NULL, OPT_TIMEOUT},
-					      {"json", 0, NULL, OPT_JSON},
-					      {"redis", 1, NULL, OPT_REDIS},
-					      {"redis-user", 1, NULL, OPT_USER},
-					      {"help", 0, NULL, 'h'},
-					      {0}};
+	static const struct option longs[] = {{"key", 1, NULL, 'k'},         {"wait", 0, NULL, 'w'},
+					      {"title", 1, NULL, OPT_TITLE}, {"until", 1, NULL, OPT_UNTIL},
+					      {"ring", 1, NULL, OPT_RING},   {"timeout", 1, NULL, OPT_TIMEOUT},
+					      {"json", 0, NULL, OPT_JSON},   CLI_REDIS_OPTIONS,
+					      {"help", 0, NULL, 'h'},        {0}};
 	optind = 0;
 	for (int c; (c = getopt_long(argc, argv, "k:wh", longs, NULL)) != -1;) {
 		if (c == 'h')

@@ -35,9 +35,7 @@ static const char usage_format[] =
     "      --permanent   without an end\n"
     "      --source P    suppress: only what has an end in this address or prefix\n"
     "      --set ID      the set that holds the decisions (default local)\n"
-    "  -w, --wait        wait until the sensors have it, and say who has not\n"
-    "      --redis URL, --redis-user NAME   where Redis is (PICKET_REDIS, PICKET_REDIS_PASSWORD)\n"
-    "\n"
+    "  -w, --wait        wait until the sensors have it, and say who has not\n" CLI_REDIS_HELP "\n"
     "All sensors have it within a second, without a restart; each hit that is hidden is counted.\n"
     "Exit code: 0 done, 1 no such entry, 2 usage, 3 refused, 4 key file or Redis.\n";
 
@@ -69,7 +67,7 @@ struct deciding {
 	struct err e;
 };
 
-enum { OPT_REASON = 256, OPT_EXPIRES, OPT_PERMANENT, OPT_SOURCE, OPT_SET, OPT_REDIS, OPT_USER };
+enum { OPT_REASON = 256, OPT_EXPIRES, OPT_PERMANENT, OPT_SOURCE, OPT_SET };
 
 static int fail(const struct deciding *d, int code)
 {
@@ -93,10 +91,7 @@ static bool option(struct deciding *d, int c)
 		d->source = optarg;
 	if (c == OPT_SET)
 		d->set = optarg;
-	if (c == OPT_REDIS)
-		d->cli.address = optarg;
-	if (c == OPT_USER)
-		d->cli.user = optarg;
+	cli_redis_option(&d->cli, c, optarg);
 	if (c == 'k')
 		d->signing.key_path = optarg;
 	d->permanent = d->permanent || c == OPT_PERMANENT;
@@ -116,8 +111,7 @@ static int parse(struct deciding *d, int argc, char **argv)
 					      {"set", 1, NULL, OPT_SET},
 					      {"wait", 0, NULL, 'w'},
 					      {"json", 0, NULL, 'j'},
-					      {"redis", 1, NULL, OPT_REDIS},
-					      {"redis-user", 1, NULL, OPT_USER},
+					      CLI_REDIS_OPTIONS,
 					      {"help", 0, NULL, 'h'},
 					      {0}};
 	optind = 0;

@@ -268,17 +268,16 @@ static const struct sub {
 static int options(struct partner_cli *c, int argc, char **argv)
 {
 	static const struct option longs[] = {
-	    {"json", 0, NULL, 'j'},   {"redis", 1, NULL, 'r'},    {"redis-user", 1, NULL, 'u'},
-	    {"help", 0, NULL, 'h'},   {"reason", 1, NULL, 'R'},   {"policies", 1, NULL, 'p'},
-	    {"org", 1, NULL, 'o'},    {"priority", 1, NULL, 'P'}, {"exercise", 1, NULL, 'x'},
-	    {"to", 1, NULL, 't'},     {"verify", 0, NULL, 'V'},   {"head", 0, NULL, 'H'},
-	    {"expect", 1, NULL, 'e'}, {"in", 0, NULL, 'I'},       {"out", 0, NULL, 'O'},
-	    {NULL, 0, NULL, 0}};
+	    CLI_REDIS_OPTIONS,          {"json", 0, NULL, 'j'},     {"help", 0, NULL, 'h'},
+	    {"reason", 1, NULL, 'R'},   {"policies", 1, NULL, 'p'}, {"org", 1, NULL, 'o'},
+	    {"priority", 1, NULL, 'P'}, {"exercise", 1, NULL, 'x'}, {"to", 1, NULL, 't'},
+	    {"verify", 0, NULL, 'V'},   {"head", 0, NULL, 'H'},     {"expect", 1, NULL, 'e'},
+	    {"in", 0, NULL, 'I'},       {"out", 0, NULL, 'O'},      {NULL, 0, NULL, 0}};
 	optind = 0;
 	for (int o; (o = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
-		const char **texts[] = {['r'] = &c->cli.address, ['u'] = &c->cli.user, ['R'] = &c->reason,
-					['p'] = &c->policies,    ['o'] = &c->org,      ['P'] = &c->priority,
-					['x'] = &c->exercise,    ['t'] = &c->to,       ['e'] = &c->expect};
+		const char **texts[] = {
+		    ['R'] = &c->reason,   ['p'] = &c->policies, ['o'] = &c->org,   ['P'] = &c->priority,
+		    ['x'] = &c->exercise, ['t'] = &c->to,       ['e'] = &c->expect};
 		bool *flags[] = {
 		    ['j'] = &c->cli.json, ['V'] = &c->verify, ['H'] = &c->head, ['I'] = &c->in, ['O'] = &c->out};
 		if (o == 'h') {
@@ -287,6 +286,8 @@ static int options(struct partner_cli *c, int argc, char **argv)
 		}
 		if (o == '?')
 			return EXIT_USAGE;
+		if (cli_redis_option(&c->cli, o, optarg))
+			continue;
 		if (optarg)
 			*texts[o] = optarg;
 		else
@@ -315,7 +316,6 @@ int cli_partner(int argc, char **argv)
 	if (s->redis && !cli_open(&c.cli))
 		return EXIT_ENVIRONMENT;
 	code = s->run(&c);
-	if (s->redis)
-		cli_close(&c.cli);
+	cli_close(&c.cli);
 	return code;
 }

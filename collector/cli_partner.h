@@ -17,6 +17,7 @@ struct partner_cli {
 	int words_n;
 	/* a store to walk in; see partner_store_open() */
 	struct event_base *base;
+	struct store_conf store;
 	struct redis_link *link;
 	struct objects *objects;
 	int code;

@@ -42,14 +42,16 @@ static void on_ready(void *arg)
 
 bool partner_store_open(struct partner_cli *c)
 {
-	struct redis_target t;
+	const struct store_conf *conf = cli_conf(&c->cli);
 	bool unfit;
 	struct timeval wait = {.tv_sec = WAIT_US / 1000000};
-	if (!cli_target(&c->cli, &t))
+	if (!conf)
 		return false;
+	c->store = *conf;
+	c->store.use = STORE_OBJECTS;
 	log_open("picket partner", LOG_LEVEL_ERROR); /* what the link has to say is said here */
 	c->base = event_base_new();
-	c->link = redis_link_new(c->base, &t, CLI_TIMEOUT_MS, on_ready, c);
+	c->link = redis_link_new(c->base, &c->store, on_ready, c);
 	c->objects = objects_new(c->link, 100000000, 16);
 	event_base_loopexit(c->base, &wait);
 	partner_store_run(c);

@@ -34,9 +34,7 @@ static const char push_help[] =
     "      --allow-shrink   it lost much, and is meant to\n"
     "      --set-version N  instead of the version: of the file\n"
     "  -w, --wait           wait until the sensors match with it, and say who does not\n"
-    "      --timeout S      how long to wait (default 10 seconds)\n"
-    "      --redis URL, --redis-user NAME   where Redis is (PICKET_REDIS, PICKET_REDIS_PASSWORD)\n"
-    "\n"
+    "      --timeout S      how long to wait (default 10 seconds)\n" CLI_REDIS_HELP "\n"
     "Exit code: 0 done, 1 --wait: some sensors refused it or did not answer, 2 usage, 3 refused: rules or key\n"
     "invalid, or older than what is published, 4 a file or Redis.\n";
 
@@ -66,7 +64,7 @@ struct push {
 	struct err e;
 };
 
-enum { OPT_RING = 256, OPT_BUMP, OPT_TIMEOUT, OPT_REDIS, OPT_USER, OPT_TO };
+enum { OPT_RING = 256, OPT_BUMP, OPT_TIMEOUT, OPT_TO };
 
 static bool number(const char *text, unsigned long max, unsigned long *out)
 {
@@ -80,10 +78,7 @@ static bool option(struct push *p, int c)
 	unsigned long n = 0;
 	if (c == OPT_RING)
 		p->ring = optarg;
-	if (c == OPT_REDIS)
-		p->cli.address = optarg;
-	if (c == OPT_USER)
-		p->cli.user = optarg;
+	cli_redis_option(&p->cli, c, optarg);
 	if (c == OPT_TIMEOUT && !number(optarg, 3600, &n))
 		return err_set(&p->e, "--timeout: expected seconds, found \"%s\"", optarg);
 	if (c == OPT_TIMEOUT)
@@ -106,8 +101,7 @@ static int parse(struct push *p, int argc, char **argv)
 					      {"wait", 0, NULL, 'w'},
 					      {"timeout", 1, NULL, OPT_TIMEOUT},
 					      {"to", 1, NULL, OPT_TO},
-					      {"redis", 1, NULL, OPT_REDIS},
-					      {"redis-user", 1, NULL, OPT_USER},
+					      CLI_REDIS_OPTIONS,
 					      {"help", 0, NULL, 'h'},
 					      {0}};
 	p->signing.now_us = clock_wall_us();

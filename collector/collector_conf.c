@@ -41,28 +41,7 @@ const struct conf_key collector_keys[] = {
      .help = "Flushes under way for one sensor."},
     {"fold.reopen_after", CONF_DURATION_MS, AT(reopen_after_ms), 1 * SECOND, 365 * DAY, "1h",
      .help = "A longer gap between a group's events opens a new episode."},
-    {"redis.mode", CONF_CHOICE, AT(store.mode), .fallback = "standalone", .choices = store_mode_names,
-     .help = "One Redis, one behind sentinels, or a cluster."},
-    {"redis.address", CONF_STRING, AT(redis), .fallback = "unix:/run/redis/redis-server.sock",
-     .help = "Standalone: unix:/path or host:port."},
-    {"redis.nodes", CONF_STRING_LIST, AT(redis_nodes),
-     .help = "The sentinels, or some members of the cluster: host:port each."},
-    {"redis.master", CONF_STRING, AT(redis_master), .fallback = "picket",
-     .help = "The master's name at the sentinels."},
-    {"redis.user", CONF_STRING, AT(redis_user), .help = "ACL user."},
-    {"redis.password_file", CONF_STRING, AT(redis_password_file), .help = "Its first line is the password."},
-    {"redis.tls", CONF_BOOL, AT(redis_tls), .fallback = "false",
-     .help = "TLS (1.2 or 1.3) to Redis, the sentinels, the members of the cluster."},
-    {"redis.tls_ca", CONF_STRING, AT(redis_tls_ca),
-     .help = "The CA of Redis' certificate, PEM; empty: those that the system trusts."},
-    {"redis.tls_cert", CONF_STRING, AT(redis_tls_cert),
-     .help = "A certificate to show to Redis, PEM; empty: none (tls-auth-clients no)."},
-    {"redis.tls_key", CONF_STRING, AT(redis_tls_key), .help = "Its private key, PEM."},
-    {"redis.tls_name", CONF_STRING, AT(redis_tls_name),
-     .help = "What Redis' certificate must be for; empty: the host that is connected to."},
-    {"redis.db", CONF_INT, AT(redis_db), 0, 65535, "0", .help = "Database number."},
-    {"redis.timeout", CONF_DURATION_MS, AT(store.timeout_ms), 100, 10 * 60 * SECOND, "5s", .reload = true,
-     .help = "Without a reply for so long Redis counts as gone."},
+    REDIS_CONF_ROWS(AT(redis)),
     {"redis.durability", CONF_CHOICE, AT(store.durability), .fallback = "memory", .choices = durability_names,
      .help = "What must be true before an alert is acknowledged: in Redis, on its replicas, on its disk."},
     {"redis.replicas", CONF_INT, AT(store.replicas), 1, 16, "1", .reload = true, .help = "For durability: replica."},
@@ -111,59 +90,6 @@ static const char *given(const char *text)
 	return text ? text : "";
 }
 
-static void check_tls(struct collector_conf *c, struct diag_place at, struct diags *d)
-{
-	struct err e;
-	if (!c->redis_tls)
-		return;
-	if (c->store.mode == STORE_STANDALONE && c->store.redis.local)
-		diag_add(d, DIAG_ERROR, at, "redis",
-			 "redis.tls: a unix socket has no TLS: give redis.address host:port");
-	if (!redis_target_tls(&c->store.redis, c->redis_tls_ca, c->redis_tls_cert, c->redis_tls_key, c->redis_tls_name,
-			      &e))
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.tls: %s", e.text);
-}
-
-static void check_nodes(struct collector_conf *c, struct diag_place at, struct diags *d)
-{
-	struct redis_target t = {0};
-	struct err e;
-	if (c->store.mode != STORE_STANDALONE && !c->redis_nodes.n)
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.mode: %s needs redis.nodes: %s",
-			 store_mode_names[c->store.mode],
-			 c->store.mode == STORE_CLUSTER ? "some members of the cluster" : "the sentinels");
-	if (c->redis_nodes.n > STORE_NODES_MAX)
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.nodes has more than %d entries", STORE_NODES_MAX);
-	for (size_t i = 0; i < c->redis_nodes.n; i++)
-		if (!redis_target_parse(c->redis_nodes.v[i], &t, &e))
-			diag_add(d, DIAG_ERROR, at, "redis", "redis.nodes: %s", e.text);
-	if (c->store.mode == STORE_CLUSTER && c->redis_db)
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.db: a cluster has database 0 only");
-	c->store.nodes = c->redis_nodes.v;
-	c->store.nodes_n = c->redis_nodes.n;
-	c->store.master = c->redis_master;
-}
-
-bool collector_conf_redis(struct collector_conf *c, const char *file, struct diags *d)
-{
-	struct diag_place at = {.file = file};
-	struct redis_target *t = &c->store.redis;
-	struct err e;
-	size_t before = d->count[DIAG_ERROR];
-	if (!redis_target_parse(given(c->redis), t, &e))
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.address: %s", e.text);
-	t->db = c->redis_db;
-	check_nodes(c, at, d);
-	check_tls(c, at, d);
-	if (strlen(given(c->redis_user)) >= sizeof(t->user))
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.user is longer than %zu bytes", sizeof(t->user) - 1);
-	else
-		strcpy(t->user, given(c->redis_user));
-	if (*given(c->redis_password_file) && !redis_target_password(t, c->redis_password_file, &e))
-		diag_add(d, DIAG_ERROR, at, "redis", "%s", e.text);
-	return d->count[DIAG_ERROR] == before;
-}
-
 bool collector_conf_finish(struct collector_conf *c, const char *file, struct diags *d)
 {
 	struct diag_place at = {.file = file};
@@ -171,7 +97,7 @@ bool collector_conf_finish(struct collector_conf *c, const char *file, struct di
 	struct err e;
 	size_t before = d->count[DIAG_ERROR];
 	check_listen(c, at, d);
-	collector_conf_redis(c, file, d);
+	redis_conf_finish(&c->redis, &c->store, file, d);
 	if (*given(c->metrics) && !listen_parse(c->metrics, &metrics, &e))
 		diag_add(d, DIAG_ERROR, at, "metrics", "metrics.listen: %s", e.text);
 	if (c->name && *c->name && !session_id_valid(c->name, strlen(c->name)))

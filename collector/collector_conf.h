@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "collector/redis_conf.h"
 #include "collector/session.h"
 #include "collector/store.h"
 #include "common/conf.h"
@@ -21,13 +22,9 @@ struct collector_conf {
 	int64_t flush_ms, flush_distinct, flush_in_flight;
 	int64_t reopen_after_ms;
 	char *metrics;
-	char *redis, *redis_user, *redis_password_file, *redis_master;
-	bool redis_tls;
-	char *redis_tls_ca, *redis_tls_cert, *redis_tls_key, *redis_tls_name;
-	struct conf_list redis_nodes;
-	int64_t redis_db;
+	struct redis_conf redis;
 	bool sandbox;
-	struct store_conf store; /* its redis target is filled by collector_conf_finish() */
+	struct store_conf store; /* where Redis is in it is filled by collector_conf_finish() */
 };
 
 extern const struct conf_key collector_keys[];
@@ -36,8 +33,5 @@ extern const size_t collector_keys_n;
 /* What a table cannot say: addresses that need TLS have it, files are named
  * together, the Redis address is one. Findings go to d. */
 bool collector_conf_finish(struct collector_conf *c, const char *file, struct diags *d);
-
-/* Only what says where Redis is: for commands that read what a collector wrote. */
-bool collector_conf_redis(struct collector_conf *c, const char *file, struct diags *d);
 
 #endif

@@ -40,16 +40,16 @@ bool confine_collector(const struct collector_conf *c, const char *file, struct 
 				     c->tls.key,
 				     c->tls.ca,
 				     c->tls.crl,
-				     c->redis_password_file,
-				     c->redis_tls_ca,
-				     c->redis_tls_cert,
-				     c->redis_tls_key};
+				     c->redis.password_file,
+				     c->redis.tls_ca,
+				     c->redis.tls_cert,
+				     c->redis.tls_key};
 	if (stays_open(c->sandbox))
 		return true;
 	grant_files(&box, files, sizeof(files) / sizeof(*files));
 	grant_listeners(&box, &c->listen);
 	grant_listener(&box, c->metrics);
-	sandbox_connect(&box, c->redis);
+	sandbox_connect(&box, c->redis.address);
 	sandbox_connect(&box, ":53"); /* long answers of DNS */
 	return sandbox_enter(&box, e);
 }
@@ -66,7 +66,10 @@ bool confine_gateway(const struct gateway_conf *c, const char *file, struct err 
 				     c->collections,
 				     c->passwords,
 				     c->cursor_key,
-				     c->redis_password_file,
+				     c->redis.password_file,
+				     c->redis.tls_ca,
+				     c->redis.tls_cert,
+				     c->redis.tls_key,
 				     c->partners_dir,
 				     c->feeds};
 	if (stays_open(c->sandbox))

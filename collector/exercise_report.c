@@ -18,7 +18,7 @@
 #include "common/mem.h"
 #include "common/text.h"
 
-#define KEYS     STORE_PREFIX STORE_EXERCISE
+#define ALERT    STORE_EXERCISE "alert:"
 #define PAGE     "500"
 #define SEEN_MAX 100000 /* pairs of inject and sensor */
 #define NEVER    INT64_MAX
@@ -183,13 +183,14 @@ static void take_entry(struct report *r, const struct reply *e)
 		s->hit_us = us;
 }
 
-static bool each_group(struct cli *c, bool (*fn)(void *arg, const char *key, const struct reply *g), void *arg)
+static bool each_group_in(struct cli *c, unsigned partition,
+			  bool (*fn)(void *arg, unsigned partition, const char *key, const struct reply *g), void *arg)
 {
-	char cursor[32] = "0", key[160];
+	char cursor[32] = "0", key[160], pattern[CLI_KEY_MAX];
 	bool ok = true;
+	cli_key(partition, ALERT "*", pattern);
 	do {
-		struct reply *page = cli_ask(c, "SCAN", cursor, "MATCH", KEYS "alert:*", "COUNT", PAGE, "TYPE", "hash",
-					     NULL);
+		struct reply *page = cli_ask(c, "SCAN", cursor, "MATCH", pattern, "COUNT", PAGE, "TYPE", "hash", NULL);
 		struct bytes next;
 		ok = page && reply_text(reply_at(page, 0), &next);
 		for (size_t i = 0; ok && i < reply_count(reply_at(page, 1)); i++) {
@@ -199,7 +200,7 @@ static bool each_group(struct cli *c, bool (*fn)(void *arg, const char *key, con
 			memcpy(key, name.p, name.n);
 			key[name.n] = '\0';
 			struct reply *g = cli_ask(c, "HGETALL", key, NULL);
-			ok = g && fn(arg, key, g);
+			ok = g && fn(arg, partition, key, g);
 			reply_free(g);
 		}
 		if (ok)
@@ -209,18 +210,29 @@ static bool each_group(struct cli *c, bool (*fn)(void *arg, const char *key, con
 	return ok;
 }
 
-static bool group_read(void *arg, const char *key, const struct reply *g)
+static bool each_group(struct cli *c, bool (*fn)(void *arg, unsigned partition, const char *key, const struct reply *g),
+		       void *arg)
 {
+	bool ok = true;
+	for (unsigned p = 0; ok && p < cli_partitions(c); p++)
+		ok = each_group_in(c, p, fn, arg);
+	return ok;
+}
+
+static bool group_read(void *arg, unsigned partition, const char *key, const struct reply *g)
+{
+	(void)partition;
 	(void)key;
 	take_group(arg, g);
 	return true;
 }
 
-static bool read_stream(struct report *r)
+static bool read_stream(struct report *r, unsigned partition)
 {
-	char from[64] = "-";
+	char from[64] = "-", key[CLI_KEY_MAX];
+	cli_key(partition, STORE_EXERCISE "alerts", key);
 	for (bool more = true; more;) {
-		struct reply *page = cli_ask(r->c, "XRANGE", KEYS "alerts", from, "+", "COUNT", PAGE, NULL);
+		struct reply *page = cli_ask(r->c, "XRANGE", key, from, "+", "COUNT", PAGE, NULL);
 		size_t n = reply_count(page);
 		struct bytes id;
 		for (size_t i = 0; i < n; i++)
@@ -331,7 +343,9 @@ int exercise_report(struct cli *c, const char *name, const struct reply *record)
 		r.of[i] = (struct outcome){.inject = &r.list.v[i], .hit_us = NEVER, .acknowledged_us = NEVER};
 		ok = ok && read_receipts(&r, &r.of[i]);
 	}
-	ok = ok && each_group(c, group_read, &r) && read_stream(&r);
+	ok = ok && each_group(c, group_read, &r);
+	for (unsigned p = 0; ok && p < cli_partitions(c); p++)
+		ok = read_stream(&r, p);
 	if (ok && !c->json)
 		print_head(&r, record);
 	for (size_t i = 0; i < r.list.n; i++) {
@@ -354,16 +368,18 @@ struct forgetting {
 	size_t n;
 };
 
-static bool group_forget(void *arg, const char *key, const struct reply *g)
+static bool group_forget(void *arg, unsigned partition, const char *key, const struct reply *g)
 {
 	struct forgetting *f = arg;
-	char exercise[MANIFEST_SET_MAX + 1], peers[176], severity[16], list[80];
-	const char *id = key + strlen(KEYS "alert:");
+	char exercise[MANIFEST_SET_MAX + 1], peers[176], severity[16], name[80], open[CLI_KEY_MAX], list[CLI_KEY_MAX];
+	const char *id = strrchr(key, ':') + 1;
 	if (strcmp(cli_text(g, "exercise", exercise, sizeof(exercise)), f->name) != 0)
 		return true;
 	snprintf(peers, sizeof(peers), "%s:peers", key);
-	snprintf(list, sizeof(list), KEYS "severity:%s", cli_text(g, "severity", severity, sizeof(severity)));
-	struct reply *r[] = {cli_ask(f->c, "ZREM", KEYS "open", id, NULL), cli_ask(f->c, "ZREM", list, id, NULL),
+	snprintf(name, sizeof(name), STORE_EXERCISE "severity:%s", cli_text(g, "severity", severity, sizeof(severity)));
+	cli_key(partition, name, list);
+	cli_key(partition, STORE_EXERCISE "open", open);
+	struct reply *r[] = {cli_ask(f->c, "ZREM", open, id, NULL), cli_ask(f->c, "ZREM", list, id, NULL),
 			     cli_ask(f->c, "DEL", key, peers, NULL)};
 	bool ok = r[0] && r[1] && r[2];
 	for (size_t i = 0; i < 3; i++)

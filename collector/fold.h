@@ -50,8 +50,8 @@ struct fold_peer {
 struct fold {
 	const struct hash_key *hash;
 	int64_t reopen_after_us;
-	size_t deltas_max; /* at most FOLD_DELTAS_MAX */
-	size_t lane_max;   /* of one lane, at most FOLD_LANE_MAX; may be changed after a reset */
+	size_t deltas_max;         /* at most FOLD_DELTAS_MAX */
+	size_t lane_max;           /* of one lane, at most FOLD_LANE_MAX; may be changed after a reset */
 	const struct marks *marks; /* what Redis has already; NULL = nothing */
 	struct delta *delta;
 	size_t n;

@@ -122,7 +122,7 @@ static bool open_store(struct gateway *g, struct err *e)
 	const struct gateway_conf *c = g->conf;
 	g->base = event_base_new();
 	if (g->base)
-		g->redis = redis_link_new(g->base, &c->target, c->redis_timeout_ms, on_redis_ready, g);
+		g->redis = redis_link_new(g->base, &c->store, on_redis_ready, g);
 	if (!g->redis)
 		return err_set(e, "no memory for the event loop");
 	g->objects = objects_new(g->redis, c->objects_max, c->versions_max);

@@ -70,13 +70,7 @@ const struct conf_key gateway_keys[] = {
      .help = "Wrong passwords of a name or from an address in a minute; further ones wait."},
     {"limits.login_cache", CONF_DURATION_MS, AT(login_cache_ms), 0, DAY, "5m", .reload = true,
      .help = "A right password is not hashed again for so long."},
-    {"redis.address", CONF_STRING, AT(redis), .fallback = "unix:/run/redis/redis-server.sock",
-     .help = "unix:/path or host:port."},
-    {"redis.user", CONF_STRING, AT(redis_user), .help = "ACL user."},
-    {"redis.password_file", CONF_STRING, AT(redis_password_file), .help = "Its first line is the password."},
-    {"redis.db", CONF_INT, AT(redis_db), 0, 65535, "0", .help = "Database number."},
-    {"redis.timeout", CONF_DURATION_MS, AT(redis_timeout_ms), 100, 10 * MINUTE, "5s", .reload = true,
-     .help = "Without a reply for so long Redis counts as gone."},
+    REDIS_CONF_ROWS(AT(redis)),
     {"retention.objects", CONF_INT, AT(objects_max), 100, 100000000, "2000000", .reload = true,
      .help = "Objects in one collection; beyond that the oldest are forgotten, counted."},
     {"retention.versions", CONF_INT, AT(versions_max), 1, 256, "16", .reload = true,
@@ -157,21 +151,12 @@ static bool is_name(const char *text)
 bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags *d)
 {
 	struct diag_place at = {.file = file};
-	struct redis_target *t = &c->target;
-	struct err e;
 	size_t before = d->count[DIAG_ERROR];
 	check_taxii(c, at, d);
 	check_folders(c, d);
 	check_partners(c, at, d);
-	if (!redis_target_parse(given(c->redis), t, &e))
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.address: %s", e.text);
-	t->db = c->redis_db;
-	if (strlen(given(c->redis_user)) >= sizeof(t->user))
-		diag_add(d, DIAG_ERROR, at, "redis", "redis.user is longer than %zu bytes", sizeof(t->user) - 1);
-	else
-		strcpy(t->user, given(c->redis_user));
-	if (*given(c->redis_password_file) && !redis_target_password(t, c->redis_password_file, &e))
-		diag_add(d, DIAG_ERROR, at, "redis", "%s", e.text);
+	c->store.use = STORE_OBJECTS;
+	redis_conf_finish(&c->redis, &c->store, file, d);
 	if (!is_name(given(c->name)))
 		diag_add(d, DIAG_ERROR, at, "name", "gateway.name: at most %d of A-Z a-z 0-9 . _ -", IDENTITY_PART_MAX);
 	if (!is_name(given(c->org)))

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "collector/store_redis.h"
+#include "collector/redis_conf.h"
 #include "common/conf.h"
 
 struct gateway_conf {
@@ -26,11 +26,10 @@ struct gateway_conf {
 	int64_t request_ms;
 	int64_t page_max, page_bytes;
 	int64_t logins, login_cache_ms;
-	char *redis, *redis_user, *redis_password_file;
-	int64_t redis_db, redis_timeout_ms;
+	struct redis_conf redis;
 	int64_t objects_max, versions_max, status_ms;
 	bool sandbox;
-	struct redis_target target; /* filled by gateway_conf_finish() */
+	struct store_conf store; /* where Redis is; filled by gateway_conf_finish() */
 };
 
 extern const struct conf_key gateway_keys[];

@@ -48,12 +48,12 @@ struct worker {
 	struct event_base *base;
 	struct redis_link *link;
 	struct objects *objects;
-	struct redis *redis; /* for what waits: publishing */
+	struct redis_ask *redis; /* for what waits: publishing */
 	int64_t until_us;    /* the loop ends then; 0 = when it is broken off */
 };
 
 struct set_maker {
-	struct redis_target target;
+	struct store_conf conf;
 	struct sign_key *key;
 	pthread_mutex_t lock;
 	struct worker worker[LANE_COUNT];
@@ -189,7 +189,7 @@ static void close_store(struct worker *w)
 {
 	redis_link_free(w->link); /* a walk under way ends */
 	objects_free(w->objects);
-	redis_free(w->redis);
+	redis_ask_free(w->redis);
 	if (w->base)
 		event_base_free(w->base);
 	w->link = NULL;
@@ -205,12 +205,12 @@ static bool open_store(struct worker *w, struct err *e)
 		return true;
 	close_store(w);
 	w->base = event_base_new();
-	w->link = w->base ? redis_link_new(w->base, &w->m->target, CALL_MS, on_ready, w) : NULL;
+	w->link = w->base ? redis_link_new(w->base, &w->m->conf, on_ready, w) : NULL;
 	if (!w->link)
 		return err_set(e, "no memory for the event loop");
 	w->objects = objects_new(w->link, INT64_MAX, INT64_MAX);
 	run_loop(w, true);
-	if (redis_link_ready(w->link) && (w->redis = redis_open(&w->m->target, e)))
+	if (redis_link_ready(w->link) && (w->redis = redis_ask_open(&w->m->conf, e)))
 		return true;
 	if (!redis_link_ready(w->link))
 		err_set(e, "%s", redis_link_trouble(w->link, &unfit));
@@ -254,7 +254,8 @@ static struct ruleset *build(struct making *k)
 }
 
 /* Version and digest follow from what is published. *last: 0 = the set was never here. */
-static bool follow(struct redis *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn, struct err *e)
+static bool follow(struct redis_ask *r, const char *set, struct signing *s, uint32_t *last, bool *withdrawn,
+		   struct err *e)
 {
 	struct published p;
 	if (!publish_latest(r, set, last, e))
@@ -269,7 +270,7 @@ static bool follow(struct redis *r, const char *set, struct signing *s, uint32_t
 	return true;
 }
 
-static bool make(struct making *k, struct redis *r)
+static bool make(struct making *k, struct redis_ask *r)
 {
 	struct signing s = {.key = k->w->m->key, .shrink = true, .now_us = clock_wall_us()};
 	struct ruleset *set = k->withdraw || !k->import.entries.n ? NULL : build(k);
@@ -335,10 +336,11 @@ static bool start(struct worker *w, struct err *e)
 	return true;
 }
 
-struct set_maker *set_maker_new(const struct redis_target *redis, const char *key, struct err *e)
+struct set_maker *set_maker_new(const struct store_conf *redis, const char *key, struct err *e)
 {
 	struct set_maker *m = xcalloc(1, sizeof(*m));
-	m->target = *redis;
+	m->conf = *redis;
+	m->conf.timeout_ms = CALL_MS;
 	pthread_mutex_init(&m->lock, NULL);
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		m->worker[lane] = (struct worker){.m = m, .nice = lane == LANE_BULK ? BULK_NICE : 0};

@@ -11,13 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "collector/store_redis.h"
+#include "collector/store_conf.h"
 #include "rules/policy.h"
 
 struct set_maker;
 
 /* key: the private key that signs (rules/sign.h). NULL: e says why. */
-struct set_maker *set_maker_new(const struct redis_target *redis, const char *key, struct err *e);
+struct set_maker *set_maker_new(const struct store_conf *redis, const char *key, struct err *e);
 void set_maker_free(struct set_maker *m); /* what is under way is not called back */
 
 struct set_done {

@@ -412,7 +412,7 @@ struct partners *partners_new(const struct gateway_conf *c, struct event_base *b
 		partners_free(p);
 		return NULL;
 	}
-	if (c->sets_key && *c->sets_key && !(p->sets = set_maker_new(&c->target, c->sets_key, e))) {
+	if (c->sets_key && *c->sets_key && !(p->sets = set_maker_new(&c->store, c->sets_key, e))) {
 		partners_free(p);
 		return NULL;
 	}

@@ -128,6 +128,7 @@ static bool load_again(void *arg)
 		return false;
 	}
 	conf_take_over(collector_keys, collector_keys_n, r->conf, &fresh);
+	r->conf->store.timeout_ms = r->conf->redis.timeout_ms;
 	conf_free(collector_keys, collector_keys_n, &fresh);
 	return true;
 }

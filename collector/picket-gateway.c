@@ -114,6 +114,7 @@ static bool load_again(void *arg)
 		return false;
 	}
 	conf_take_over(gateway_keys, gateway_keys_n, r->conf, &fresh);
+	r->conf->store.timeout_ms = r->conf->redis.timeout_ms;
 	conf_free(gateway_keys, gateway_keys_n, &fresh);
 	return true;
 }

@@ -67,16 +67,11 @@ static const char promote_script[] = "local sets, set, ring = KEYS[1], ARGV[1], 
 /* ---- calls ---- */
 
 /* NULL: no reply, or an error: e says so. Free with reply_free(). */
-static struct reply *call(struct redis *r, size_t argc, const char **argv, const size_t *len, struct err *e)
+static struct reply *call(struct redis_ask *r, size_t argc, const char **argv, const size_t *len, struct err *e)
 {
 	struct bytes text;
 	char clean[300];
-	if (!r) { /* what the commands of people have for a cluster */
-		err_set(e, "sets are published through one Redis: name the member of the cluster that holds "
-			   "picket:{x}:sets with --redis");
-		return NULL;
-	}
-	struct reply *reply = redis_call(r, argc, argv, len, PUBLISH_TIMEOUT_MS, e);
+	struct reply *reply = redis_ask(r, argc, argv, len, e);
 	if (!reply || !reply_error(reply, &text))
 		return reply;
 	err_set(e, "Redis refuses %s: %s", argv[0], text_clean(clean, sizeof(clean), text.p, text.n));
@@ -84,12 +79,9 @@ static struct reply *call(struct redis *r, size_t argc, const char **argv, const
 	return NULL;
 }
 
-static struct reply *call_words(struct redis *r, size_t argc, const char **argv, struct err *e)
+static struct reply *call_words(struct redis_ask *r, size_t argc, const char **argv, struct err *e)
 {
-	size_t len[WORDS_MAX];
-	for (size_t i = 0; i < argc && i < WORDS_MAX; i++)
-		len[i] = strlen(argv[i]);
-	return call(r, argc, argv, len, e);
+	return call(r, argc, argv, NULL, e);
 }
 
 static void set_key(char out[static KEY_MAX], const char *set, const char *what, uint32_t version)
@@ -101,7 +93,7 @@ static void set_key(char out[static KEY_MAX], const char *set, const char *what,
 
 /* ---- putting ---- */
 
-static bool push_chunk(struct redis *r, const char *key, struct bytes piece, struct err *e)
+static bool push_chunk(struct redis_ask *r, const char *key, struct bytes piece, struct err *e)
 {
 	const char *argv[] = {"RPUSH", key, (const char *)piece.p};
 	const size_t len[] = {5, strlen(key), piece.n};
@@ -112,7 +104,7 @@ static bool push_chunk(struct redis *r, const char *key, struct bytes piece, str
 }
 
 /* To a key of our own that expires by itself when we do not come to the end. */
-static bool push_all(struct redis *r, const char *key, struct bytes data, struct err *e)
+static bool push_all(struct redis_ask *r, const char *key, struct bytes data, struct err *e)
 {
 	bool ok = true;
 	for (size_t at = 0; ok && at < data.n; at += PUBLISH_CHUNK) {
@@ -126,7 +118,7 @@ static bool push_all(struct redis *r, const char *key, struct bytes data, struct
 
 /* The delta from the version that the manifest follows; stays empty when that is
  * not here or when the delta is no shorter. */
-static void make_delta(struct redis *r, const struct signed_set *s, struct buf *delta)
+static void make_delta(struct redis_ask *r, const struct signed_set *s, struct buf *delta)
 {
 	struct buf base = {0};
 	struct published before;
@@ -158,8 +150,8 @@ static bool explain(struct err *e, const struct signed_set *s)
 	return false;
 }
 
-static bool put_script_call(struct redis *r, const struct signed_set *s, const char *ring, const char *by, size_t delta,
-			    const char *tmp, struct err *e)
+static bool put_script_call(struct redis_ask *r, const struct signed_set *s, const char *ring, const char *by,
+			    size_t delta, const char *tmp, struct err *e)
 {
 	char version[24], delta_n[24], keep[16], sets_max[16], now[CLOCK_TEXT_LEN], hex[2 * SIGN_SIGNATURE_BYTES + 1],
 	    endorsement[SIGN_KEY_ID_LEN + sizeof(hex) + 1], manifest[MANIFEST_BYTES_MAX + 1];
@@ -192,7 +184,7 @@ static bool good_content(const struct signed_set *s, struct err *e)
 
 /* A set is real or of one exercise as long as there is something in it: else an
  * exercise could take a real set away, and its end would not bring it back. */
-static bool same_realm(struct redis *r, const struct manifest *m, struct err *e)
+static bool same_realm(struct redis_ask *r, const struct manifest *m, struct err *e)
 {
 	struct published last;
 	uint32_t version;
@@ -208,7 +200,7 @@ static bool same_realm(struct redis *r, const struct manifest *m, struct err *e)
 		       *last.m.exercise ? "part of the exercise " : "a real one", last.m.exercise);
 }
 
-bool publish_put(struct redis *r, struct bytes file, const char *ring, const char *by, struct err *e)
+bool publish_put(struct redis_ask *r, struct bytes file, const char *ring, const char *by, struct err *e)
 {
 	struct signed_set s;
 	struct buf delta = {0};
@@ -234,7 +226,7 @@ bool publish_put(struct redis *r, struct bytes file, const char *ring, const cha
 
 /* ---- asking ---- */
 
-static bool ask_number(struct redis *r, const char *key, const char *field, uint32_t *out, struct err *e)
+static bool ask_number(struct redis_ask *r, const char *key, const char *field, uint32_t *out, struct err *e)
 {
 	int64_t v = 0;
 	struct reply *reply = call_words(r, 3, (const char *[]){"HGET", key, field}, e);
@@ -244,14 +236,14 @@ static bool ask_number(struct redis *r, const char *key, const char *field, uint
 	return ok;
 }
 
-bool publish_current(struct redis *r, const char *set, const char *ring, uint32_t *version, struct err *e)
+bool publish_current(struct redis_ask *r, const char *set, const char *ring, uint32_t *version, struct err *e)
 {
 	char field[2 * MANIFEST_SET_MAX + 2];
 	snprintf(field, sizeof(field), *ring ? "%s/%s" : "%s", set, ring);
 	return ask_number(r, PUBLISH_PREFIX "sets", field, version, e);
 }
 
-bool publish_versions(struct redis *r, const char *set, uint32_t *out, size_t max, size_t *n, struct err *e)
+bool publish_versions(struct redis_ask *r, const char *set, uint32_t *out, size_t max, size_t *n, struct err *e)
 {
 	char key[KEY_MAX], text[1024], *at = text, *end;
 	struct bytes b;
@@ -274,7 +266,7 @@ bool publish_versions(struct redis *r, const char *set, uint32_t *out, size_t ma
 	return ok;
 }
 
-bool publish_latest(struct redis *r, const char *set, uint32_t *version, struct err *e)
+bool publish_latest(struct redis_ask *r, const char *set, uint32_t *version, struct err *e)
 {
 	uint32_t all[64];
 	size_t n;
@@ -294,7 +286,7 @@ bool publish_endorsement_read(struct bytes text, struct endorsement *by)
 	return true;
 }
 
-bool publish_read(struct redis *r, const char *set, uint32_t version, struct published *out, struct err *e)
+bool publish_read(struct redis_ask *r, const char *set, uint32_t version, struct published *out, struct err *e)
 {
 	char key[KEY_MAX], manifest[32], endorsement[32], delta[32];
 	struct bytes line, by;
@@ -318,7 +310,7 @@ bool publish_read(struct redis *r, const char *set, uint32_t version, struct pub
 	return ok || err_set(e, "version %" PRIu32 " of set \"%s\" is not published here", version, set);
 }
 
-bool publish_content(struct redis *r, const char *set, uint32_t version, struct buf *out, struct err *e)
+bool publish_content(struct redis_ask *r, const char *set, uint32_t version, struct buf *out, struct err *e)
 {
 	char key[KEY_MAX], at[16];
 	set_key(key, set, "content", version);
@@ -336,7 +328,7 @@ bool publish_content(struct redis *r, const char *set, uint32_t version, struct 
 	}
 }
 
-bool publish_promote(struct redis *r, const char *set, const char *ring, uint32_t *version, struct err *e)
+bool publish_promote(struct redis_ask *r, const char *set, const char *ring, uint32_t *version, struct err *e)
 {
 	int64_t v = 0;
 	struct reply *reply = call_words(

@@ -1,5 +1,5 @@
 /* Published sets in Redis: what `picket rules push` and the gateway write, what
- * collectors hand to sensors. For programs that may wait (redis_call()).
+ * collectors hand to sensors. For programs that may wait.
  *
  *   picket:{x}:sets                   hash: <set> = version for everybody, <set>/<ring> = version for a ring
  *   picket:{x}:sets:serial            counter, raised with every change: collectors look at it
@@ -15,16 +15,15 @@
 #ifndef COLLECTOR_PUBLISH_H
 #define COLLECTOR_PUBLISH_H
 
-#include "collector/store_redis.h"
+#include "collector/redis_ask.h"
 #include "common/buf.h"
 #include "rules/manifest.h"
 
-#define PUBLISH_PREFIX     "picket:{x}:"
-#define PUBLISH_CHUNK      262144
-#define PUBLISH_KEEP       5
-#define PUBLISH_SETS_MAX   1000
-#define PUBLISH_RECEIPT_S  2592000
-#define PUBLISH_TIMEOUT_MS 10000
+#define PUBLISH_PREFIX    "picket:{x}:"
+#define PUBLISH_CHUNK     262144
+#define PUBLISH_KEEP      5
+#define PUBLISH_SETS_MAX  1000
+#define PUBLISH_RECEIPT_S 2592000
 
 /* One version as it stands in Redis. */
 struct published {
@@ -40,17 +39,17 @@ bool publish_endorsement_read(struct bytes text, struct endorsement *by);
 /* Publishes a signed set (the whole file) to a ring ("" = everybody). A delta is
  * made when the version that it follows is here. e: older, not laid out, of another
  * exercise than the version before (unless that was withdrawn), Redis. */
-bool publish_put(struct redis *r, struct bytes file, const char *ring, const char *by, struct err *e);
+bool publish_put(struct redis_ask *r, struct bytes file, const char *ring, const char *by, struct err *e);
 
 /* The highest version of a set in any ring; 0 = the set is not here. */
-bool publish_latest(struct redis *r, const char *set, uint32_t *version, struct err *e);
+bool publish_latest(struct redis_ask *r, const char *set, uint32_t *version, struct err *e);
 /* The version that everybody, or a ring, is at; 0 = none. */
-bool publish_current(struct redis *r, const char *set, const char *ring, uint32_t *version, struct err *e);
-bool publish_read(struct redis *r, const char *set, uint32_t version, struct published *out, struct err *e);
-bool publish_content(struct redis *r, const char *set, uint32_t version, struct buf *out, struct err *e);
+bool publish_current(struct redis_ask *r, const char *set, const char *ring, uint32_t *version, struct err *e);
+bool publish_read(struct redis_ask *r, const char *set, uint32_t version, struct published *out, struct err *e);
+bool publish_content(struct redis_ask *r, const char *set, uint32_t version, struct buf *out, struct err *e);
 /* The versions that are kept, oldest first; at most max. */
-bool publish_versions(struct redis *r, const char *set, uint32_t *out, size_t max, size_t *n, struct err *e);
+bool publish_versions(struct redis_ask *r, const char *set, uint32_t *out, size_t max, size_t *n, struct err *e);
 /* What a ring has becomes what everybody has. */
-bool publish_promote(struct redis *r, const char *set, const char *ring, uint32_t *version, struct err *e);
+bool publish_promote(struct redis_ask *r, const char *set, const char *ring, uint32_t *version, struct err *e);
 
 #endif

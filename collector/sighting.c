@@ -14,8 +14,8 @@
 #include "common/text.h"
 #include "rules/marking.h"
 
-#define ALERTS_STREAM "picket:{p0}:alerts"
-#define STATE_KEY     "picket:{x}:sightings" /* hash: last */
+#define ALERTS_STREAM "picket:{p%u}:alerts"
+#define STATE_KEY     "picket:{x}:sightings" /* hash: last, and last:<n> of the other partitions of a cluster */
 #define FP_KEY        "picket:{x}:fp:%s"     /* set: who said that it is wrong; 400 d */
 #define POLL_US       200000
 #define SIGHTING_US   10000000
@@ -37,13 +37,20 @@ struct seen {
 	int64_t beyond; /* hits of groups that are not told apart any more */
 };
 
+/* The transitions of one partition, and how far they are read. */
+struct transitions {
+	struct sightings *s;
+	char stream[32], field[16], last[32];
+	int64_t poll_at_us;
+	bool asking, known;
+};
+
 struct sightings {
 	struct partners *p;
 	struct seen *list;
 	size_t n;
-	char last[32];
-	int64_t poll_at_us;
-	bool asking, known;
+	struct transitions part[PARTITIONS_CLUSTER];
+	unsigned parts;
 };
 
 struct sightings *sightings_new(struct partners *p)
@@ -51,6 +58,13 @@ struct sightings *sightings_new(struct partners *p)
 	struct sightings *s = xcalloc(1, sizeof(*s));
 	s->p = p;
 	s->list = xcalloc(SIGHTING_MAX, sizeof(*s->list));
+	s->parts = redis_link_partitions(p->redis);
+	for (unsigned i = 0; i < s->parts; i++) {
+		struct transitions *t = &s->part[i];
+		t->s = s;
+		snprintf(t->stream, sizeof(t->stream), ALERTS_STREAM, i);
+		snprintf(t->field, sizeof(t->field), i ? "last:%u" : "last", i);
+	}
 	return s;
 }
 
@@ -378,64 +392,77 @@ static void ignore(void *arg, const struct reply *r)
 	(void)r;
 }
 
-static void on_entries(void *arg, const struct reply *r)
+static void tell_changed(struct sightings *s)
 {
-	struct sightings *s = arg;
-	const struct reply *entries = reply_at(reply_at(r, 0), 1);
-	struct bytes id;
-	s->asking = false;
-	for (size_t i = 0; i < reply_count(entries); i++) {
-		const struct reply *e = reply_at(entries, i);
-		if (!reply_text(reply_at(e, 0), &id) || id.n >= sizeof(s->last))
-			continue;
-		memcpy(s->last, id.p, id.n);
-		s->last[id.n] = '\0';
-		take_entry(s, reply_at(e, 1));
-	}
-	if (!reply_count(entries))
-		return;
 	for (size_t i = 0; i < s->n; i++)
 		if (s->list[i].changed && s->p->now_us - s->list[i].told_us >= SIGHTING_US)
 			tell(s, &s->list[i]);
-	const char *words[] = {"HSET", STATE_KEY, "last", s->last};
-	redis_link_words(s->p->redis, 4, words, (struct redis_done){ignore, NULL});
-	s->poll_at_us = 0;
+}
+
+static void on_entries(void *arg, const struct reply *r)
+{
+	struct transitions *t = arg;
+	const struct reply *entries = reply_at(reply_at(r, 0), 1);
+	struct bytes id;
+	t->asking = false;
+	for (size_t i = 0; i < reply_count(entries); i++) {
+		const struct reply *e = reply_at(entries, i);
+		if (!reply_text(reply_at(e, 0), &id) || id.n >= sizeof(t->last))
+			continue;
+		memcpy(t->last, id.p, id.n);
+		t->last[id.n] = '\0';
+		take_entry(t->s, reply_at(e, 1));
+	}
+	if (!reply_count(entries))
+		return;
+	tell_changed(t->s);
+	const char *words[] = {"HSET", STATE_KEY, t->field, t->last};
+	redis_link_words(t->s->p->redis, 4, words, (struct redis_done){ignore, NULL});
+	t->poll_at_us = 0;
 }
 
 /* Where we were; at the very first time: now. */
 static void on_known(void *arg, const struct reply *r)
 {
-	struct sightings *s = arg;
+	struct transitions *t = arg;
 	struct bytes last;
-	s->asking = false;
+	t->asking = false;
 	if (!r)
 		return;
-	s->known = true;
-	if (reply_text(r, &last) && last.n && last.n < sizeof(s->last))
-		snprintf(s->last, sizeof(s->last), "%.*s", (int)last.n, (const char *)last.p);
+	t->known = true;
+	if (reply_text(r, &last) && last.n && last.n < sizeof(t->last))
+		snprintf(t->last, sizeof(t->last), "%.*s", (int)last.n, (const char *)last.p);
 	else
-		snprintf(s->last, sizeof(s->last), "%" PRId64 "-0", clock_wall_us() / 1000);
+		snprintf(t->last, sizeof(t->last), "%" PRId64 "-0", clock_wall_us() / 1000);
 }
 
 bool sightings_busy(const struct sightings *s)
 {
-	return s->asking;
+	bool busy = false;
+	for (unsigned i = 0; i < s->parts; i++)
+		busy = busy || s->part[i].asking;
+	return busy;
+}
+
+static void poll_part(struct transitions *t, int64_t now_us)
+{
+	const char *known[] = {"HGET", STATE_KEY, t->field};
+	const char *read[] = {"XREAD", "COUNT", AT_ONCE, "STREAMS", t->stream, t->last};
+	struct redis_link *redis = t->s->p->redis;
+	if (t->asking || now_us < t->poll_at_us)
+		return;
+	t->poll_at_us = now_us + POLL_US;
+	if (t->known)
+		t->asking = redis_link_words(redis, 6, read, (struct redis_done){on_entries, t});
+	else
+		t->asking = redis_link_words(redis, 3, known, (struct redis_done){on_known, t});
 }
 
 void sightings_work(struct sightings *s)
 {
-	const char *known[] = {"HGET", STATE_KEY, "last"};
-	const char *read[] = {"XREAD", "COUNT", AT_ONCE, "STREAMS", ALERTS_STREAM, s->last};
-	if (s->asking || s->p->now_us < s->poll_at_us)
-		return;
-	s->poll_at_us = s->p->now_us + POLL_US;
-	if (s->known)
-		s->asking = redis_link_words(s->p->redis, 6, read, (struct redis_done){on_entries, s});
-	else
-		s->asking = redis_link_words(s->p->redis, 3, known, (struct redis_done){on_known, s});
-	for (size_t i = 0; i < s->n; i++)
-		if (s->list[i].changed && s->p->now_us - s->list[i].told_us >= SIGHTING_US)
-			tell(s, &s->list[i]);
+	for (unsigned i = 0; i < s->parts; i++)
+		poll_part(&s->part[i], s->p->now_us);
+	tell_changed(s);
 }
 
 /* ---- what partners say ---- */

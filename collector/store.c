@@ -25,9 +25,9 @@
  * under keys of their own (STORE_EXERCISE): nothing that counts or lists real alerts
  * ever reads them. Their groups have lanes of their own, and a call is for one kind.
  *
- * In a cluster a call may be refused because its slot has moved or is moving.
- * Then this partition's calls are all answered first, the map is asked for, and
- * those that were not done are sent again in their old order. */
+ * In a cluster a call may be refused because its slot has moved or is moving:
+ * collector/store_queue.h. What was sent behind it could only meet other marks, and
+ * is sent again with it. */
 #define _GNU_SOURCE /* memmem() */
 #include "collector/store.h"
 
@@ -35,12 +35,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
-#include "collector/store_cluster.h"
 #include "collector/store_flush.h"
-#include "collector/store_sentinel.h"
+#include "collector/store_queue.h"
 #include "common/clock.h"
 #include "common/frame.h"
 #include "common/log.h"
@@ -49,9 +46,8 @@
 #define CALL_US           2500
 #define CALL_DISK_US      5000
 #define CALL_DELTAS_FIRST 125
-#define CALL_WEIGHT       0.05  /* of one call in what the cut goes by */
-#define CALL_MEASURED_MIN 16    /* groups of a call that is judged: small ones have other costs */
-#define RETRY_US          10000 /* for a slot that moves */
+#define CALL_WEIGHT       0.05 /* of one call in what the cut goes by */
+#define CALL_MEASURED_MIN 16   /* groups of a call that is judged: small ones have other costs */
 #define SWEEP_EVERY_US    10000000
 #define SWEEP_BATCH       250
 #define POSTURE_KEEP_S    2592000 /* a sensor that is silent for 30 days is forgotten */
@@ -59,8 +55,6 @@
 
 const char *const durability_names[DURABILITY_COUNT + 1] = {"memory", "replica", "disk", NULL};
 const char *const store_mode_names[STORE_MODE_COUNT + 1] = {"standalone", "sentinel", "cluster", NULL};
-
-struct call;
 
 /* Keys of one kind in a partition, and how far their retention sweep is. */
 struct realm {
@@ -70,19 +64,14 @@ struct realm {
 };
 
 struct partition {
-	unsigned index, slot;
+	unsigned index;
 	struct realm real, exercise;
-	struct call *head, *tail; /* in the order of sending, not answered or to be sent again */
-	size_t sent;              /* of these, answers that are awaited */
-	int64_t retry_us;         /* when to send again; 0 = nothing was refused */
+	struct queue queue;
 };
 
 struct store {
 	struct store_conf conf;
-	int epoll;
-	struct node one;            /* standalone and sentinel */
-	struct sentinels sentinels; /* sentinel */
-	struct cluster cluster;     /* cluster */
+	struct nodes nodes;
 	struct partition part[PARTITIONS_CLUSTER];
 	unsigned parts;
 	struct store_stats stats;
@@ -104,16 +93,10 @@ struct job {
 };
 
 struct call {
-	struct call *next;
 	struct job *job;
 	struct partition *part;
-	struct node *node;
-	char *text; /* the command, for sending it again; NULL when that cannot be */
-	size_t n;
 	uint64_t low;  /* of a flush: the mark it leaves */
 	size_t deltas; /* … and its groups */
-	int64_t since_us;
-	bool again;
 };
 
 /* ---- opening ---- */
@@ -123,38 +106,27 @@ struct store *store_new(const struct store_conf *c)
 	struct store *s = xcalloc(1, sizeof(*s));
 	s->conf = *c;
 	s->call_deltas = CALL_DELTAS_FIRST;
-	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	nodes_open(&s->nodes, &s->conf);
 	s->parts = c->mode == STORE_CLUSTER ? PARTITIONS_CLUSTER : 1;
 	for (unsigned i = 0; i < s->parts; i++) {
 		struct partition *p = &s->part[i];
 		p->index = i;
 		snprintf(p->real.prefix, sizeof(p->real.prefix), "picket:{p%u}:", i);
 		snprintf(p->exercise.prefix, sizeof(p->exercise.prefix), "picket:{p%u}:" STORE_EXERCISE, i);
-		p->slot = cluster_slot(p->real.prefix, strlen(p->real.prefix));
+		p->queue = (struct queue){.nodes = &s->nodes,
+					  .slot = cluster_slot(p->real.prefix, strlen(p->real.prefix))};
 	}
-	struct redis_target t = c->redis;
-	if (c->mode == STORE_SENTINEL)
-		t.host[0] = t.port[0] = 0;
-	node_open(&s->one, &s->conf, &t, s->epoll);
-	s->sentinels = (struct sentinels){.conf = &s->conf, .epoll = s->epoll};
-	if (c->mode == STORE_CLUSTER)
-		cluster_open(&s->cluster, &s->conf, s->epoll);
 	return s;
 }
-
-static void fail_waiting(struct partition *p);
 
 void store_free(struct store *s)
 {
 	if (!s)
 		return;
-	node_close(&s->one);
-	sentinels_close(&s->sentinels);
-	cluster_close(&s->cluster);
+	nodes_close(&s->nodes);
 	for (unsigned i = 0; i < s->parts; i++)
-		fail_waiting(&s->part[i]);
+		queue_fail(&s->part[i].queue);
 	flush_args_free(&s->args);
-	close(s->epoll);
 	free(s);
 }
 
@@ -172,42 +144,31 @@ void store_configure(struct store *s, const struct store_conf *c)
 
 /* ---- its state ---- */
 
-static bool clustered(const struct store *s)
-{
-	return s->conf.mode == STORE_CLUSTER;
-}
-
-static struct node *owner(struct store *s, unsigned slot)
-{
-	return clustered(s) ? cluster_owner(&s->cluster, slot) : &s->one;
-}
-
-/* The node with the most to say: the first owner that is not ready, or what the
- * members that were configured say while there is no map. */
+/* The node with the most to say: the first that is not ready. */
 static const struct node *worst(const struct store *s)
 {
-	const struct node *first = s->cluster.nodes ? s->cluster.node[0] : &s->one;
-	if (!clustered(s))
-		return &s->one;
-	for (unsigned i = 0; i < s->parts; i++) {
-		const struct node *n = cluster_owner(&s->cluster, s->part[i].slot);
-		if (!n || n->state != STORE_READY)
-			return n ? n : first;
+	for (unsigned i = 1; i < s->parts; i++) {
+		const struct node *n = nodes_for(&s->nodes, s->part[i].queue.slot);
+		if (n->state != STORE_READY)
+			return n;
 	}
-	return first;
+	return nodes_for(&s->nodes, s->part[0].queue.slot);
+}
+
+static bool has_map(const struct store *s)
+{
+	return !nodes_clustered(&s->nodes) || cluster_owner(&s->nodes.cluster, s->part[0].queue.slot);
 }
 
 enum store_state store_state(const struct store *s)
 {
 	const struct node *n = worst(s);
-	if (n->state == STORE_READY && clustered(s) && !cluster_owner(&s->cluster, s->part[0].slot))
-		return STORE_CHECKING;
-	return n->state;
+	return n->state == STORE_READY && !has_map(s) ? STORE_CHECKING : n->state;
 }
 
 int store_fd(const struct store *s)
 {
-	return s->epoll;
+	return s->nodes.epoll;
 }
 
 const char *store_trouble(const struct store *s, bool *unfit)
@@ -248,63 +209,22 @@ static void job_part_done(struct job *j, enum store_result result)
 	free(j);
 }
 
-static void call_unlink(struct call *c)
-{
-	struct partition *p = c->part;
-	struct call *before = NULL;
-	for (struct call *at = p->head; at != c; at = at->next)
-		before = at;
-	if (before)
-		before->next = c->next;
-	else
-		p->head = c->next;
-	if (p->tail == c)
-		p->tail = before;
-}
-
 static void call_end(struct call *c, enum store_result result)
 {
 	struct job *j = c->job;
-	call_unlink(c);
-	redis_text_free(c->text);
 	free(c);
 	job_part_done(j, result);
 }
 
-static void call_reply(void *arg, const struct reply *r);
-
-static bool call_send(struct store *s, struct call *c)
-{
-	c->node = owner(s, c->part->slot);
-	c->again = false;
-	if (!c->node || c->node->state != STORE_READY || redis_pending(c->node->redis) + 2 > REDIS_PENDING_MAX ||
-	    !redis_send_text(c->node->redis, c->text, c->n, (struct redis_done){call_reply, c}))
-		return false;
-	c->part->sent++;
-	s->stats.calls++;
-	if (!clustered(s)) {
-		redis_text_free(c->text);
-		c->text = NULL;
-	}
-	return true;
-}
+static bool call_reply(void *arg, struct node *node, const struct reply *r, bool behind);
 
 static void call_add(struct job *j, struct partition *p, size_t argc, const char **argv, const size_t *len,
 		     uint64_t low, size_t deltas)
 {
-	struct store *s = j->store;
 	struct call *c = xcalloc(1, sizeof(*c));
-	*c = (struct call){.job = j, .part = p, .low = low, .deltas = deltas, .since_us = clock_mono_us()};
-	c->n = redis_text(&c->text, argc, argv, len);
-	if (p->tail)
-		p->tail->next = c;
-	else
-		p->head = c;
-	p->tail = c;
+	*c = (struct call){.job = j, .part = p, .low = low, .deltas = deltas};
 	j->left++;
-	if (p->retry_us)
-		c->again = true; /* behind those that wait */
-	else if (!c->n || !call_send(s, c))
+	if (!queue_add(&p->queue, argc, argv, len, (struct queue_done){call_reply, c}))
 		call_end(c, STORE_FAILED);
 }
 
@@ -316,41 +236,6 @@ bool store_redirected(struct bytes error)
 		if (error.n > strlen(words[i]) && memcmp(error.p, words[i], strlen(words[i])) == 0)
 			return true;
 	return error.n && memmem(error.p, error.n, away, strlen(away));
-}
-
-static void call_refused(struct store *s, struct call *c)
-{
-	s->stats.redirects++;
-	c->again = true;
-	c->part->retry_us = clock_mono_us() + RETRY_US;
-	cluster_doubt(&s->cluster);
-}
-
-/* Calls that wait to be sent again, in their order, when all are answered. */
-static void resend(struct store *s, struct partition *p, int64_t now)
-{
-	if (!p->retry_us || p->sent || now < p->retry_us)
-		return;
-	if (p->head && now - p->head->since_us > s->conf.timeout_ms * 1000) {
-		fail_waiting(p);
-		return;
-	}
-	const struct node *n = owner(s, p->slot);
-	if (!s->cluster.known || !n || n->state != STORE_READY)
-		return;
-	p->retry_us = 0;
-	for (struct call *c = p->head; c; c = c->next)
-		if (!call_send(s, c)) {
-			p->retry_us = now + RETRY_US;
-			return;
-		}
-}
-
-static void fail_waiting(struct partition *p)
-{
-	p->retry_us = 0;
-	while (p->head)
-		call_end(p->head, STORE_FAILED);
 }
 
 static void wait_done(void *arg, const struct reply *r)
@@ -417,7 +302,7 @@ static void take_time(struct store *s, const struct call *c, const struct reply 
 		s->call_deltas = store_call_cut(&s->us_per_delta, c->deltas, took_us, target);
 }
 
-static enum store_result take_flush(struct store *s, struct call *c, const struct reply *r)
+static enum store_result take_flush(struct store *s, const struct call *c, struct node *node, const struct reply *r)
 {
 	char conflict[128];
 	unsigned long skipped;
@@ -431,7 +316,7 @@ static enum store_result take_flush(struct store *s, struct call *c, const struc
 	if (result == STORE_OK)
 		take_time(s, c, r);
 	if (result == STORE_OK && s->conf.durability == DURABILITY_REPLICA)
-		ask_replicas(c->job, c->node);
+		ask_replicas(c->job, node);
 	return result;
 }
 
@@ -452,33 +337,30 @@ static enum store_result take_marks(struct store *s, struct call *c, const struc
 	return marks_read(text, &c->job->marks, first, lanes_of(s)) ? STORE_OK : STORE_FAILED;
 }
 
-static void call_reply(void *arg, const struct reply *r)
+static void call_error(const struct call *c, struct node *node, struct bytes text)
+{
+	node_refused(node, text);
+	if (text.n > 9 && memcmp(text.p, "WRONGTYPE", 9) == 0) {
+		node_check_types(node, c->part->real.prefix);
+		node_check_types(node, c->part->exercise.prefix);
+	}
+}
+
+static bool call_reply(void *arg, struct node *node, const struct reply *r, bool behind)
 {
 	struct call *c = arg;
 	struct store *s = c->job->store;
-	struct partition *p = c->part;
 	struct bytes text;
 	bool error = reply_error(r, &text);
-	p->sent--;
-	if (error && c->text && store_redirected(text)) {
-		call_refused(s, c);
-		return;
-	}
-	if (error) {
-		node_refused(c->node, text);
-		if (text.n > 9 && memcmp(text.p, "WRONGTYPE", 9) == 0) {
-			node_check_types(c->node, p->real.prefix);
-			node_check_types(c->node, p->exercise.prefix);
-		}
-	}
+	if (error)
+		call_error(c, node, text);
 	enum store_result result = !r || error               ? STORE_FAILED
 				   : c->job->marks_done.call ? take_marks(s, c, r)
-							     : take_flush(s, c, r);
-	/* What was sent behind a refused call could only meet other marks. */
-	if (result == STORE_BEHIND && c->text && p->retry_us && p->head != c)
-		c->again = true;
-	else
-		call_end(c, result);
+							     : take_flush(s, c, node, r);
+	if (result == STORE_BEHIND && behind)
+		return true;
+	call_end(c, result);
+	return false;
 }
 
 /* ---- marks and flushes ---- */
@@ -558,7 +440,7 @@ static void flush_partition(struct job *j, struct partition *p, const struct sto
 	unsigned first = p->index * lanes_of(s), end = first + lanes_of(s);
 	struct marks next = *now;
 	struct flush_head h = {.conf = &s->conf,
-			       .sha = s->one.sha[SCRIPT_FLUSH],
+			       .sha = s->nodes.one.sha[SCRIPT_FLUSH],
 			       .marks_prefix = p->real.prefix,
 			       .sensor = f->sensor,
 			       .epoch = f->epoch,
@@ -608,7 +490,7 @@ static void quiet_done(void *arg, const struct reply *r)
 /* The node of a key that stands outside the partitions; NULL: not now. */
 static struct node *owner_of(struct store *s, const char *key)
 {
-	struct node *n = owner(s, cluster_slot(key, strlen(key)));
+	struct node *n = nodes_owner(&s->nodes, cluster_slot(key, strlen(key)));
 	return n && n->state == STORE_READY ? n : NULL;
 }
 
@@ -673,7 +555,7 @@ static void sweep(struct store *s, const struct partition *p, struct realm *real
 {
 	int64_t now = clock_wall_us(), old = now - s->conf.open_retention_ms * 1000;
 	char key[48], score[24], heard[CLOCK_TEXT_LEN], offset[24], batch[24], cut_ms[24];
-	struct node *n = owner(s, p->slot),
+	struct node *n = nodes_owner(&s->nodes, p->queue.slot),
 		    *list = p->index || realm != &p->real ? NULL : owner_of(s, "picket:sensors");
 	if (now_us - realm->sweep_us <= SWEEP_EVERY_US || !n || n->state != STORE_READY)
 		return;
@@ -698,21 +580,16 @@ static void sweep(struct store *s, const struct partition *p, struct realm *real
 
 void store_work(struct store *s)
 {
-	struct epoll_event ev[8];
 	int64_t now = clock_mono_us();
-	epoll_wait(s->epoll, ev, 8, 0);
-	if (clustered(s)) {
-		cluster_work(&s->cluster);
-		for (unsigned i = 0; i < s->parts; i++)
-			resend(s, &s->part[i], now);
-	} else {
-		if (s->conf.mode == STORE_SENTINEL)
-			sentinels_work(&s->sentinels, &s->one);
-		node_work(&s->one);
-	}
-	s->stats.reconnects = s->one.connects;
+	nodes_work(&s->nodes);
+	s->stats.reconnects = nodes_connects(&s->nodes);
+	s->stats.calls = s->stats.redirects = 0;
 	for (unsigned i = 0; i < s->parts; i++) {
-		sweep(s, &s->part[i], &s->part[i].real, now);
-		sweep(s, &s->part[i], &s->part[i].exercise, now);
+		struct partition *p = &s->part[i];
+		queue_work(&p->queue, now);
+		s->stats.calls += p->queue.calls;
+		s->stats.redirects += p->queue.redirects;
+		sweep(s, p, &p->real, now);
+		sweep(s, p, &p->exercise, now);
 	}
 }

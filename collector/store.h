@@ -10,37 +10,14 @@
 
 #include "collector/fold.h"
 #include "collector/marks.h"
+#include "collector/store_conf.h"
 #include "collector/store_redis.h"
 #include "common/err.h"
 
 #define STORE_SCHEMA     "1"
 #define STORE_PREFIX     "picket:{p0}:"
 #define STORE_EXERCISE   "exercise:" /* behind the prefix: keys of groups that are no real alerts */
-#define PARTITIONS_CLUSTER 16 /* of the groups; one without a cluster */
 #define STORE_FIELDS_MAX 128         /* of one sensor's status */
-
-enum durability { DURABILITY_MEMORY = 0, DURABILITY_REPLICA, DURABILITY_DISK, DURABILITY_COUNT };
-extern const char *const durability_names[DURABILITY_COUNT + 1];
-
-/* Sentinel: nodes are sentinels, which know where the master is. Cluster: nodes are
- * some of its members. */
-enum store_mode { STORE_STANDALONE = 0, STORE_SENTINEL, STORE_CLUSTER, STORE_MODE_COUNT };
-extern const char *const store_mode_names[STORE_MODE_COUNT + 1];
-
-#define STORE_NODES_MAX 64
-
-struct store_conf {
-	int mode;                  /* enum store_mode */
-	struct redis_target redis; /* standalone: where; user and password for all */
-	char *const *nodes;        /* "host:port", checked; borrowed */
-	size_t nodes_n;
-	const char *master; /* its name at the sentinels; borrowed */
-	int64_t timeout_ms; /* without a reply for so long the connection is given up */
-	int durability;     /* enum durability */
-	int64_t replicas;   /* that must have it, for DURABILITY_REPLICA */
-	int64_t stream_max, top_max;
-	int64_t open_retention_ms, closed_retention_ms;
-};
 
 enum store_state {
 	STORE_DOWN = 0, /* not connected; comes again by itself */

@@ -53,7 +53,8 @@ static void say_trouble(struct node *n, struct log_once *site)
 {
 	unsigned long skipped;
 	if (log_again(site, &skipped))
-		log_warnx("%s; sensors keep their alerts until it is back", n->trouble);
+		log_warnx("%s; %s until it is back", n->trouble,
+			  n->conf->use == STORE_ALERTS ? "sensors keep their alerts" : "partners get \"try again\"");
 }
 
 void node_down(struct node *n, const char *why)
@@ -179,6 +180,17 @@ static void not_now(struct node *n, const char *what, struct bytes text)
 	n->broken = true;
 }
 
+static void ready(struct node *n)
+{
+	bool first = n->state == STORE_CHECKING;
+	n->state = STORE_READY;
+	n->backoff_us = BACKOFF_MIN_US;
+	n->unfit = false;
+	n->trouble[0] = 0;
+	if (first)
+		log_info("%s: ready", n->summary);
+}
+
 static void info_done(void *arg, const struct reply *r)
 {
 	struct node *n = arg;
@@ -199,10 +211,10 @@ static void info_done(void *arg, const struct reply *r)
 	bool append = info_value(text, "aof_enabled", aof, sizeof(aof)) && strcmp(aof, "1") == 0;
 	if (*policy && strcmp(policy, "noeviction") != 0) {
 		unfit(n,
-		      "Redis has maxmemory-policy %s and would throw alerts away when its memory is full: "
+		      "Redis has maxmemory-policy %s and would throw %s away when its memory is full: "
 		      "set \"maxmemory-policy noeviction\" in redis.conf (now: redis-cli CONFIG SET maxmemory-policy "
 		      "noeviction)",
-		      policy);
+		      policy, n->conf->use == STORE_ALERTS ? "alerts" : "shared objects");
 		return;
 	}
 	/* In a cluster replicas redirect, and can be asked for the map. */
@@ -217,6 +229,8 @@ static void info_done(void *arg, const struct reply *r)
 	}
 	snprintf(n->summary, sizeof(n->summary), "Redis %s, %s, append-only file %s", version,
 		 *policy ? policy : "unknown policy", append ? "on" : "off");
+	if (n->conf->use == STORE_OBJECTS)
+		ready(n);
 }
 
 /* Asked for with durability: disk only. */
@@ -324,17 +338,10 @@ static void ready_done(void *arg, const struct reply *r)
 	struct bytes text;
 	if (!r || n->broken)
 		return;
-	if (reply_error(r, &text)) {
+	if (reply_error(r, &text))
 		not_now(n, "SCRIPT LOAD (its user needs +script|load)", text);
-		return;
-	}
-	bool first = n->state == STORE_CHECKING;
-	n->state = STORE_READY;
-	n->backoff_us = BACKOFF_MIN_US;
-	n->unfit = false;
-	n->trouble[0] = 0;
-	if (first)
-		log_info("%s: ready", n->summary);
+	else
+		ready(n);
 }
 
 static void load_scripts(struct node *n)
@@ -348,6 +355,8 @@ static void check(struct node *n)
 {
 	n->broken = false;
 	node_send(n, 1, (const char *[]){"INFO"}, (struct redis_done){info_done, n});
+	if (n->conf->use == STORE_OBJECTS) /* its scripts are sent with each call */
+		return;
 	node_send(n, 4, (const char *[]){"SET", "picket:schema", STORE_SCHEMA, "NX"}, (struct redis_done){0});
 	node_send(n, 2, (const char *[]){"GET", "picket:schema"}, (struct redis_done){schema_done, n});
 	if (n->conf->durability == DURABILITY_DISK)

@@ -6,6 +6,7 @@
 #include "collector/store_redis.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
@@ -65,7 +66,8 @@ struct redis {
 	size_t sent; /* of out */
 	struct pending *ring;
 	size_t ring_size, head, waiting;
-	char where[300]; /* for sentences */
+	struct redis_done unasked; /* gets what is published; call == NULL: nothing may be */
+	char where[300];           /* for sentences */
 };
 
 /* ---- targets ---- */
@@ -394,6 +396,19 @@ bool redis_send(struct redis *r, size_t argc, const char **argv, const size_t *l
 	return sent;
 }
 
+bool redis_subscribe(struct redis *r, size_t n, const char **channels, struct redis_done published)
+{
+	const char *argv[1 + REDIS_CHANNELS_MAX] = {"SUBSCRIBE"};
+	size_t len[1 + REDIS_CHANNELS_MAX] = {9};
+	assert(n <= REDIS_CHANNELS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		argv[1 + i] = channels[i];
+		len[1 + i] = strlen(channels[i]);
+	}
+	r->unasked = published;
+	return redis_send(r, 1 + n, argv, len, (struct redis_done){0});
+}
+
 static bool finish_connect(struct redis *r, struct err *e)
 {
 	struct pollfd p = {.fd = r->fd, .events = POLLOUT};
@@ -493,10 +508,11 @@ static bool deliver(struct redis *r, struct err *e)
 			*p.wait = (struct wait){.reply = reply, .over = true};
 			continue;
 		}
-		if (asked && p.done.call)
-			p.done.call(p.done.arg, reply);
+		struct redis_done done = asked ? p.done : r->unasked;
+		if (done.call)
+			done.call(done.arg, reply);
 		freeReplyObject(reply);
-		if (!asked)
+		if (!asked && !done.call)
 			return err_set(e, "Redis at %s answers what was not asked", r->where);
 	}
 	return r->reader->len - r->reader->pos <= REDIS_REPLY_BYTES_MAX ||

@@ -73,6 +73,11 @@ bool redis_send_text(struct redis *r, const char *text, size_t n, struct redis_d
 /* Queues one command. False: too many wait already. */
 bool redis_send(struct redis *r, size_t argc, const char **argv, const size_t *len, struct redis_done done);
 
+/* From now on this connection only listens: what is published comes to published,
+ * and so do the confirmations of all channels but the first. */
+#define REDIS_CHANNELS_MAX 4
+bool redis_subscribe(struct redis *r, size_t n, const char **channels, struct redis_done published);
+
 /* Writes and reads what the socket takes and gives, and calls back. False:
  * the connection is dead, e says why; redis_free() it. A callback must not free
  * the connection. */

@@ -1,6 +1,9 @@
-/* Polling in place of subscribing to +switch-master: it needs no second parser
- * mode, finds out by itself when a sentinel has gone deaf, and costs five small
- * requests a second. What it adds to a failover is at most one interval. */
+/* A sentinel publishes a failover, and then it is asked where the master is. Its
+ * word is not read from what it publishes: there is one place that reads addresses,
+ * and the leader of a failover gives the new one out some time before it publishes
+ * +switch-master, when it has seen the promotion (sentinel.c,
+ * sentinelGetCurrentMasterAddress()). It is asked every now and then, too: that finds
+ * a sentinel that has gone deaf, and what was published while nobody listened. */
 #include "collector/store_sentinel.h"
 
 #include <stdio.h>
@@ -16,9 +19,10 @@
 
 void sentinels_close(struct sentinels *s)
 {
-	struct redis *dead = s->redis;
-	s->redis = NULL;
-	redis_free(dead);
+	struct redis *dead[] = {s->redis, s->ear};
+	s->redis = s->ear = NULL;
+	redis_free(dead[0]);
+	redis_free(dead[1]);
 }
 
 static void next_one(struct sentinels *s, struct node *node, const char *why)
@@ -50,17 +54,28 @@ static void on_address(void *arg, const struct reply *r)
 	node_move(node, h, p);
 }
 
+static void on_published(void *arg, const struct reply *r)
+{
+	struct sentinels *s = arg;
+	(void)r;
+	s->next_us = 0;
+}
+
 static void open_one(struct sentinels *s, struct node *node)
 {
+	const char *channels[] = {"+promoted-slave", "+switch-master"};
 	struct redis_target t = {0};
 	struct err e;
 	redis_target_tls_as(&t, &s->conf->redis);
-	if (!redis_target_parse(s->conf->nodes[s->at], &t, &e) || !(s->redis = redis_open(&t, &e))) {
+	if (!redis_target_parse(s->conf->nodes[s->at], &t, &e) || !(s->redis = redis_open(&t, &e)) ||
+	    !(s->ear = redis_open(&t, &e))) {
 		next_one(s, node, e.text);
 		return;
 	}
+	redis_subscribe(s->ear, 2, channels, (struct redis_done){on_published, s});
 	struct epoll_event ev = {.events = EPOLLIN};
 	epoll_ctl(s->epoll, EPOLL_CTL_ADD, redis_fd(s->redis), &ev);
+	epoll_ctl(s->epoll, EPOLL_CTL_ADD, redis_fd(s->ear), &ev);
 	s->next_us = 0;
 }
 
@@ -72,13 +87,14 @@ void sentinels_work(struct sentinels *s, struct node *node)
 		open_one(s, node);
 	if (!s->redis)
 		return;
+	bool hears = redis_work(s->ear, &e);
 	if (!redis_pending(s->redis) && now >= s->next_us) {
 		const char *argv[] = {"SENTINEL", "get-master-addr-by-name", s->conf->master};
 		size_t len[] = {8, 23, strlen(s->conf->master)};
 		redis_send(s->redis, 3, argv, len, (struct redis_done){on_address, node});
 		s->next_us = now + ASK_EVERY_US;
 	}
-	if (!redis_work(s->redis, &e))
+	if (!hears || !redis_work(s->redis, &e))
 		next_one(s, node, e.text);
 	else if (redis_waited_us(s->redis) > ANSWER_US)
 		next_one(s, node, "does not answer");

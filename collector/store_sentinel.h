@@ -1,5 +1,6 @@
 /* Where the master is, from the sentinels: one of them is asked again and again,
- * the next one when it does not answer. */
+ * and at once when it says that something has changed; the next one when it does
+ * not answer. */
 #ifndef COLLECTOR_STORE_SENTINEL_H
 #define COLLECTOR_STORE_SENTINEL_H
 
@@ -9,8 +10,8 @@
 
 struct sentinels {
 	const struct store_conf *conf;
-	size_t at; /* the one in use */
-	struct redis *redis;
+	size_t at;                 /* the one in use */
+	struct redis *redis, *ear; /* asks; hears what is published */
 	int epoll;
 	int64_t next_us;
 	struct log_once say_none;

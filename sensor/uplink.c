@@ -1,6 +1,6 @@
 /* A session is a walk: resolve, connect, TLS, HELLO, WELCOME, then DATA and ACK
  * until something ends it. Each step has a time limit; the first failure closes
- * the socket and goes on with the next collector of the list; after the last one
+ * the socket and goes on with the next collector of the list; after all have failed
  * comes a pause that doubles up to half a minute, with jitter, so that a thousand
  * sensors do not come back in the same instant.
  *
@@ -98,6 +98,7 @@ struct uplink {
 	int64_t state_us; /* when the state began */
 	int64_t retry_us; /* STATE_IDLE: not before */
 	int64_t backoff_us;
+	size_t failures; /* since something was acknowledged */
 	int64_t status_us, heard_us;
 	uint64_t sent; /* highest number written to out */
 	uint64_t acked;
@@ -257,8 +258,9 @@ static void fail(struct uplink *u, int64_t now_us, const struct err *why)
 		u->backoff_us = BACKOFF_FIRST_US;
 	hang_up(u);
 	u->at = (u->at + 1) % u->targets;
-	u->retry_us = now_us + jittered(u->backoff_us / (u->at ? 4 : 1));
-	if (u->at == 0)
+	bool all_failed = ++u->failures % u->targets == 0;
+	u->retry_us = now_us + jittered(u->backoff_us / (all_failed ? 1 : 4));
+	if (all_failed)
 		u->backoff_us = u->backoff_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : u->backoff_us * 2;
 	enter(u, STATE_IDLE, now_us);
 }
@@ -531,6 +533,7 @@ static bool on_ack(struct uplink *u, uint64_t seq, int64_t now_us)
 		return true;
 	u->acked = seq;
 	u->rewinds = 0;
+	u->failures = 0;
 	u->backoff_us = BACKOFF_FIRST_US;
 	forget_window(u, seq);
 	spool_ack(u->spool, seq, now_us);

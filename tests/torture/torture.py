@@ -22,6 +22,7 @@ spool was cut or was refused by its disk, since two losses at once may lose.
 
   torture.py --build build --faults 1000 [--seed N] [--minutes M] [--only KIND,…]
              [--redis standalone,sentinel,cluster]      the faults are shared out, 3 : 1 : 1
+  torture.py … --patience 5             on a machine that has little time for it
   torture.py … --control cas | writes-first     the script is spoilt: must fail
 
 Exit: 0 exact, 1 not exact, 4 the campaign itself could not run.
@@ -49,6 +50,7 @@ RATE = 4000
 LANES, RUN = 128, 4  # of collector/marks.h; every other run is for exercises
 CUT_MAX = 400000  # bytes of the append-only file
 RUNNING, ENDED = 1, 2  # driver.c
+PATIENCE = 1.0  # with a busy machine: what the limits of waiting are multiplied by
 NO_LIMIT = resource.RLIM_INFINITY
 
 
@@ -385,7 +387,7 @@ class Standalone(Part):
             "redis-server", "--port", "0", "--unixsocket", self.path, "--dir", self.camp.dir, "--save", "",
             "--appendonly", "yes", "--appendfsync", "everysec", "--hash-max-listpack-value", "1024",
         )  # fmt: skip
-        for _ in range(400):
+        for _ in range(int(400 * PATIENCE)):
             try:
                 ask = Redis(self.path)
                 if ask("PING") == b"PONG":
@@ -457,7 +459,7 @@ def redis_server(part, port, *more):
 
 
 def wait_until(seconds, what, condition):
-    until = time.monotonic() + seconds
+    until = time.monotonic() + seconds * PATIENCE
     while True:
         try:
             if condition():
@@ -774,7 +776,7 @@ class Sensor(Part):
         return collections.Counter({k: n for k, n in enumerate(words[:KEYS]) if n}), words[KEYS]
 
     def wait_phase(self, phase):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 20 * PATIENCE
         while not os.path.exists(self.counters) or os.path.getsize(self.counters) < 8 or self.raised()[1] < phase:
             self.must_live()
             if time.monotonic() > until:
@@ -786,7 +788,7 @@ class Sensor(Part):
         self.wait_phase(RUNNING)
         self.signal(signal.SIGTERM)
         try:
-            self.process.wait(40)
+            self.process.wait(40 * PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
             raise Fallen(f"{self.name} does not leave on SIGTERM") from None
@@ -914,7 +916,7 @@ class Faults:
     def collector_end(self):
         k = self.rng.choice(self.c.collectors)
         k.signal(signal.SIGTERM)
-        k.process.wait(20)
+        k.process.wait(20 * PATIENCE)
         k.start()
 
     def zombie(self):
@@ -1119,7 +1121,7 @@ class Campaign:
 
     def wait_connected(self, sensor, seconds=45):
         """Until its mark has moved, or has been set under a new epoch."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds * PATIENCE
         epoch, first = sensor.spool.epoch(), sensor.mark()
         while time.monotonic() < until:
             sensor.must_live()
@@ -1150,7 +1152,7 @@ class Campaign:
         for s in self.sensors:
             s.end()
         for s in self.sensors:
-            until = time.monotonic() + 120
+            until = time.monotonic() + 120 * PATIENCE
             s.learn()
             s.start(rate=0)
             while s.mark() < s.known:
@@ -1161,7 +1163,7 @@ class Campaign:
             s.end()
         for k in self.collectors:
             k.signal(signal.SIGTERM)
-            k.process.wait(20)
+            k.process.wait(20 * PATIENCE)
 
     def find(self, text):
         if len(self.findings) < 20:
@@ -1269,6 +1271,7 @@ def main():
     p.add_argument("--faults", type=int, default=1000)
     p.add_argument("--minutes", type=float, default=60)
     p.add_argument("--rest", type=float, default=0.4, help="longest rest between two faults, seconds")
+    p.add_argument("--patience", type=float, default=1, help="multiplies the limits of waiting, for a busy machine")
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1 << 31))
     p.add_argument("--only", default="")
     p.add_argument("--control", choices=sorted(SPOILT))
@@ -1276,6 +1279,8 @@ def main():
     p.add_argument("--verbose", action="store_true")
     p.add_argument("--redis", default="standalone,sentinel,cluster")
     options = p.parse_args()
+    global PATIENCE
+    PATIENCE = options.patience
     names = ["standalone"] if options.control else options.redis.split(",")
     print(f"torture: seed {options.seed}", flush=True)
     worst, faults, alerts = 0, 0, 0

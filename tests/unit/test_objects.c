@@ -18,6 +18,7 @@ struct world {
 	struct event_base *base;
 	struct redis_link *link;
 	struct objects *objects;
+	struct store_conf conf;
 };
 
 static void on_ready(void *arg)
@@ -29,10 +30,10 @@ static void on_ready(void *arg)
 static struct world *open_world(int64_t objects_max, int64_t versions_max)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
-	struct redis_target t = {0};
-	assert_true(redis_target_parse(redis.address, &t, NULL));
+	w->conf = (struct store_conf){.use = STORE_OBJECTS, .timeout_ms = 2000};
+	assert_true(redis_target_parse(redis.address, &w->conf.redis, NULL));
 	w->base = event_base_new();
-	w->link = redis_link_new(w->base, &t, 2000, on_ready, w);
+	w->link = redis_link_new(w->base, &w->conf, on_ready, w);
 	w->objects = objects_new(w->link, objects_max, versions_max);
 	event_base_dispatch(w->base);
 	assert_true(objects_ready(w->objects));
