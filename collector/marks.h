@@ -22,6 +22,7 @@
 
 struct marks {
 	uint64_t lane[LANES];
+	uint32_t narrow; /* bit i: as it stands in Redis, the part that begins at lane i * 2 * LANE_RUN is narrow */
 };
 
 /* A function of the group key only: the same record comes to the same lane
@@ -44,7 +45,12 @@ uint64_t marks_highest(const struct marks *m);
 void marks_raise(struct marks *m, unsigned first, unsigned n, uint64_t mark);
 
 /* Lanes first .. first + n - 1 as they stand in Redis: "17" when they are all
- * the same, else runs: "25x3,17x61". */
+ * the same, else runs: "25x3,17x125".
+ *
+ * Schema 1 knows a narrow form, too, from before exercises had lanes of their own: runs
+ * of n / 2 lanes, which are the real ones. It is read, and written as it was read until
+ * one of its lanes is raised. The lanes of exercises then stand at the lowest mark: a
+ * record of an exercise that was under way may count twice, none is lost. */
 void marks_write(const struct marks *m, unsigned first, unsigned n, char text[static MARKS_TEXT_LEN]);
 /* False: not such a text for n lanes; m may be changed. */
 bool marks_read(struct bytes text, struct marks *m, unsigned first, unsigned n);

@@ -49,7 +49,7 @@ struct worker {
 	struct redis_link *link;
 	struct objects *objects;
 	struct redis_ask *redis; /* for what waits: publishing */
-	int64_t until_us;    /* the loop ends then; 0 = when it is broken off */
+	int64_t until_us;        /* the loop ends then; 0 = when it is broken off */
 };
 
 struct set_maker {

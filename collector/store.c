@@ -75,7 +75,7 @@ struct store {
 	struct partition part[PARTITIONS_CLUSTER];
 	unsigned parts;
 	struct store_stats stats;
-	struct log_once say_conflict, say_replicas;
+	struct log_once say_conflict, say_replicas, say_marks;
 	struct flush_args args;
 	size_t call_deltas;
 	double us_per_delta;
@@ -330,11 +330,19 @@ static enum store_result take_marks(struct store *s, struct call *c, const struc
 {
 	unsigned first = c->part->index * lanes_of(s);
 	struct bytes text = {(const uint8_t *)"0", 1};
+	unsigned long skipped;
 	if (reply_count(r) != 2)
 		return STORE_FAILED;
 	if (!reply_text(reply_at(r, 1), &text))
 		reply_text(reply_at(r, 0), &text);
-	return marks_read(text, &c->job->marks, first, lanes_of(s)) ? STORE_OK : STORE_FAILED;
+	if (marks_read(text, &c->job->marks, first, lanes_of(s)))
+		return STORE_OK;
+	if (log_again(&s->say_marks, &skipped))
+		log_warnx(
+		    "the marks of a sensor in Redis key %shwm cannot be read: another version of Picket was broken "
+		    "off while it wrote; run that once more until its sensors are through",
+		    c->part->real.prefix);
+	return STORE_FAILED;
 }
 
 static void call_error(const struct call *c, struct node *node, struct bytes text)

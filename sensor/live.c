@@ -44,6 +44,8 @@ bool producer_alert(void *owner, const struct ruleset *r, const struct alert *a,
 	bool kept, fits = record.n <= SPOOL_RECORD_MAX;
 	while (!(kept = output_record(p->output, p->number, record.p, record.n)) && p->may_wait && fits)
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	if (!kept)
+		output_lost(p->output, p->number);
 	buf_free(&json);
 	buf_free(&record);
 	return kept;

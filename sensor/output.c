@@ -4,8 +4,8 @@
  * nothing.
  *
  * What may be slow here (a disk, a pipe that nobody reads) fills the workers'
- * queues; they count what does not fit and go on with their packets. The network
- * is never waited for. */
+ * queues; they count what does not fit and go on with their packets, and the count
+ * goes on as a loss record. The network is never waited for. */
 #define _GNU_SOURCE
 #include "sensor/output.h"
 
@@ -42,6 +42,7 @@
 struct producer {
 	struct queue *queue;
 	_Atomic uint64_t queued, lost;
+	uint64_t told; /* of lost */
 };
 
 /* The file of -o. */
@@ -195,6 +196,15 @@ static void to_spool(void *owner, const void *record, size_t n)
 	spool_append(o->spool, record, n); /* what it cannot keep it counts and tells */
 }
 
+/* What a queue did not take the collector is told of, too. */
+static void tell_lost(struct output *o, struct producer *p)
+{
+	uint64_t lost = atomic_load_explicit(&p->lost, memory_order_relaxed);
+	if (o->spool && lost != p->told)
+		spool_missed(o->spool, lost - p->told, "the queue between capture and spool was full");
+	p->told = lost;
+}
+
 /* True: a queue may hold more. */
 static bool take_records(struct output *o, int64_t now_us)
 {
@@ -209,6 +219,7 @@ static bool take_records(struct output *o, int64_t now_us)
 				coalesce_add(o->coalesce, record.p, record.n, now_us);
 			queue_drop(q);
 		}
+		tell_lost(o, &o->producer[i]);
 		more |= taken == TURN_RECORDS;
 	}
 	return more;
@@ -451,8 +462,14 @@ bool output_record(struct output *o, unsigned producer, const void *record, size
 {
 	struct producer *p = &o->producer[producer];
 	bool ok = n <= SPOOL_RECORD_MAX && queue_push(p->queue, record, n);
-	atomic_fetch_add_explicit(ok ? &p->queued : &p->lost, 1, memory_order_relaxed);
+	if (ok)
+		atomic_fetch_add_explicit(&p->queued, 1, memory_order_relaxed);
 	return ok;
+}
+
+void output_lost(struct output *o, unsigned producer)
+{
+	atomic_fetch_add_explicit(&o->producer[producer].lost, 1, memory_order_relaxed);
 }
 
 void output_status(struct output *o, const char *json, size_t n)

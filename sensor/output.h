@@ -39,8 +39,11 @@ struct output_stats {
 /* Opens everything and starts the thread. producers: how many workers. */
 struct output *output_start(const struct output_conf *c, unsigned producers, struct err *e);
 /* One record (rules/alert.h) from worker `producer`; copied. Never blocks: false
- * when its queue is full (the caller counts LEDGER_ALERTS_LOST). */
+ * when its queue is full or the record is longer than SPOOL_RECORD_MAX: try again, or
+ * give it up by output_lost(), which counts it and tells the collector (the caller
+ * counts LEDGER_ALERTS_LOST). */
 bool output_record(struct output *o, unsigned producer, const void *record, size_t n);
+void output_lost(struct output *o, unsigned producer);
 /* The sensor's posture (JSON object), for the collector's heartbeat; copied. */
 void output_status(struct output *o, const char *json, size_t n);
 /* On SIGHUP: opens the JSON file anew (it also notices by itself that it was

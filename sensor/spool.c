@@ -136,11 +136,16 @@ static void tell_untold(struct spool *s)
 	buf_free(&b);
 }
 
+void spool_missed(struct spool *s, uint64_t alerts, const char *why)
+{
+	s->untold += alerts;
+	s->untold_why = why;
+}
+
 static bool refuse(struct spool *s, const void *record, size_t n, const char *why)
 {
 	uint32_t alerts = segment_record_alerts(record, n);
-	s->untold += alerts;
-	s->untold_why = why;
+	spool_missed(s, alerts, why);
 	spool_count_lost(s, alerts, why);
 	return false;
 }

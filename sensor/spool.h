@@ -49,6 +49,9 @@ void spool_close(struct spool *s); /* commits what waits, if the disk takes it *
 /* Gives the record (rules/alert.h, at most SPOOL_RECORD_MAX bytes) the next
  * number. False: too long, or no room anywhere; counted and told as lost. */
 bool spool_append(struct spool *s, const void *record, size_t n);
+/* Alerts that were lost on their way here, for a reason that is a constant: told as those that
+ * the spool has lost. */
+void spool_missed(struct spool *s, uint64_t alerts, const char *why);
 /* Writes what was appended and syncs as the policy says; drops what is over the
  * bound or beyond the horizon. False: the disk does not take it. To be called
  * after each batch and at least once a second. */

@@ -205,9 +205,9 @@ static void lanes_of_both_kinds(void **state)
 
 static void marks_as_text(void **state)
 {
-	static const char *const bad[] = {"",         "x",      "1x128,", "1x127",   "1x129",  "1x1,2x128",
-					  "-1",       "1x0,2x", "1 x128", "1,2x128", "1x128 ", "99999999999999999",
-					  "1x64,2x63"};
+	static const char *const bad[] = {"",          "x",      "1x128,", "1x127",    "1x129",  "1x1,2x128",
+					  "-1",        "1x0,2x", "1 x128", "1,2x128",  "1x128 ", "99999999999999999",
+					  "1x64,2x63", "1x63",   "2x32",   "1x32,2x31"};
 	char text[MARKS_TEXT_LEN], again[MARKS_TEXT_LEN];
 	struct marks m, back;
 	unsigned seed = (unsigned)getpid();
@@ -232,6 +232,40 @@ static void marks_as_text(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		if (marks_read(as_bytes(bad[i]), &back, 0, LANES))
 			fail_msg("\"%s\" was taken", bad[i]);
+}
+
+/* Marks of half as many lanes: the real ones, and they go back as they came. */
+static void narrow_marks(void **state)
+{
+	char text[MARKS_TEXT_LEN];
+	struct marks m;
+	(void)state;
+	marks_set(&m, 0);
+	assert_true(marks_read(as_bytes("9x5,7x59"), &m, 0, LANES));
+	for (int k = 0; k < 64; k++) {
+		uint8_t key[16] = {[15] = (uint8_t)k};
+		assert_int_equal(m.lane[lane_of(key, false)], k < 5 ? 9 : 7);
+		assert_int_equal(m.lane[lane_of(key, true)], 7);
+	}
+	marks_write(&m, 0, LANES, text);
+	assert_string_equal(text, "9x5,7x59");
+	marks_raise(&m, 0, 3, 12);
+	marks_write(&m, 0, LANES, text);
+	assert_string_equal(text, "12x3,9x1,7x4,9x1,7x119");
+
+	/* a partition of a cluster: the others stay wide */
+	marks_set(&m, 4);
+	assert_true(marks_read(as_bytes("6x1,5x3"), &m, 24, 8));
+	marks_write(&m, 24, 8, text);
+	assert_string_equal(text, "6x1,5x3");
+	marks_write(&m, 16, 8, text);
+	assert_string_equal(text, "4");
+	marks_raise(&m, 16, 8, 9);
+	marks_write(&m, 24, 8, text);
+	assert_string_equal(text, "6x1,5x3");
+	marks_raise(&m, 24, 1, 9);
+	marks_write(&m, 24, 8, text);
+	assert_string_equal(text, "9x1,5x7");
 }
 
 static void bytes_and_peers_are_bounded(void **state)
@@ -309,6 +343,7 @@ int main(void)
 					   cmocka_unit_test(marks_skip),
 					   cmocka_unit_test(exercises_apart),
 					   cmocka_unit_test(lanes_of_both_kinds),
-					   cmocka_unit_test(marks_as_text)};
+					   cmocka_unit_test(marks_as_text),
+					   cmocka_unit_test(narrow_marks)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

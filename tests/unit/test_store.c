@@ -822,6 +822,51 @@ static void every_prefix_of_a_chain(void **state)
 	}
 }
 
+/* Whoever takes over a flush that was broken off before exercises had lanes. */
+static void narrow_marks_are_continued(void **state)
+{
+	struct chain *c = calloc(1, sizeof(*c));
+	struct made m[600];
+	struct fold f;
+	struct result r = {0};
+	char names[600][16];
+	size_t above = 0;
+	c->store = *state;
+	ask(&redis, "HSET picket:{p0}:hwm a:5 0 a:5:part 600x20,0x44");
+	read_marks(c);
+	assert_int_equal(marks_lowest(&c->marks), 0);
+	fold_init(&f, &hash, HOUR, 0);
+	f.marks = &c->marks;
+	for (int i = 0; i < 600; i++) {
+		struct addr peer;
+		snprintf(names[i], sizeof(names[i]), "G-%d", i);
+		m[i] = (struct made){.indicator = names[i], .n = 2};
+		struct record rec = made_record(&m[i], &peer);
+		above += rec.key[15] % 64 >= 20;
+		fold_add(&f, &rec, (uint64_t)i + 1, clock_wall_us());
+	}
+	assert_int_equal(f.n, above);
+	store_flush(c->store, &(struct store_flush){"a", 5, 600, &c->marks, &f}, (struct store_done){on_done, &r});
+	wait_for(c->store, &r);
+	assert_int_equal(r.result, STORE_OK);
+	assert_string_equal(ask(&redis, "HGET picket:{p0}:hwm a:5"), "600");
+	assert_string_equal(ask(&redis, "HEXISTS picket:{p0}:hwm a:5:part"), "0");
+	assert_int_equal(atoi(ask(&redis, "ZCARD picket:{p0}:open")), above);
+	fold_free(&f);
+	free(c);
+}
+
+/* Marks that nobody can read are told of, by name, and nothing is written. */
+static void strange_marks_are_refused(void **state)
+{
+	struct result r = {.result = STORE_OK};
+	ask(&redis, "HSET picket:{p0}:hwm a:5 0 a:5:part 600x20,0x45");
+	store_marks(*state, "a", 5, (struct store_marks_done){on_marks, &r});
+	wait_for(*state, &r);
+	assert_int_equal(r.result, STORE_FAILED);
+	assert_int_equal(store_state(*state), STORE_READY);
+}
+
 int main(void)
 {
 	hash_key_random(&hash);
@@ -848,6 +893,8 @@ int main(void)
 					   T(exercise_apart),
 					   T(dead_epochs_are_forgotten),
 					   T(every_prefix_of_a_chain),
+					   T(narrow_marks_are_continued),
+					   T(strange_marks_are_refused),
 					   T(broken_chains_count_once)};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	test_redis_stop(&redis);

@@ -747,6 +747,45 @@ static void test_output_full_disk(void **state)
 	assert_non_null(strstr(e.text, "/nonexistent/eve.json"));
 }
 
+/* What the queue did not take is a loss record, and is told with the rest. */
+static void test_output_tells_what_it_could_not_queue(void **state)
+{
+	(void)state;
+	char path[300];
+	uint8_t record[2048];
+	uint8_t *large = calloc(1, SPOOL_RECORD_MAX + 1);
+	struct err e;
+	snprintf(path, sizeof(path), "%s/spool", dir);
+	struct output_conf c = {
+	    .sensor_id = "tok-03", .spool_dir = path, .spool_bytes = 1 << 20, .horizon_bytes = 1 << 20};
+	struct output *o = output_start(&c, 1, &e);
+	assert_non_null(o);
+	assert_true(output_record(o, 0, record, make_record(record, 1, 1)));
+	for (int i = 0; i < 3; i++)
+		if (!output_record(o, 0, large, SPOOL_RECORD_MAX + 1))
+			output_lost(o, 0);
+	output_stop(o, 0);
+	free(large);
+
+	struct spool_conf sc = {.dir = path, .bytes_max = 1 << 20, .horizon_bytes = 1 << 20};
+	struct spool *s = spool_open(&sc, &e);
+	struct buf out = {0};
+	assert_non_null(s);
+	uint64_t lost = 0, alerts = 0;
+	uint32_t n = spool_read(s, 1, 1 << 20, &out);
+	struct cursor cur = cursor_over(out.p, out.n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct record r;
+		struct bytes b = cursor_bytes(&cur, cursor_u32(&cur));
+		assert_true(record_read(b.p, b.n, &r));
+		*(r.kind == RECORD_LOSS ? &lost : &alerts) += r.n;
+	}
+	assert_int_equal(alerts, 1);
+	assert_int_equal(lost, 3);
+	buf_free(&out);
+	spool_close(s);
+}
+
 static int remove_all(const char *path)
 {
 	DIR *d = opendir(path);
@@ -799,6 +838,7 @@ int main(void)
 	    CASE(test_output_end_to_end),
 	    CASE(test_output_without_collector_keeps_all),
 	    CASE(test_output_full_disk),
+	    CASE(test_output_tells_what_it_could_not_queue),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
