@@ -40,13 +40,19 @@ bool http_body_begin(struct inspect *in, struct http_body *b, const struct http_
 	if (b->framing == HTTP_NO_BODY)
 		return false;
 	b->left = b->framing == HTTP_LENGTH ? h->length : 0;
-	b->cut = h->partial || h->undecodable;
+	b->cut = http_partial(h) || h->undecodable;
 	b->file = file_begin(in);
 	if (h->request && (b->file || wanted(in, WHERE_HTTP_FILENAME)))
 		b->form = mime_begin_form(in, h->content_type);
 	if ((b->file || b->form) && !b->cut)
 		begin_codings(in, b, h);
 	return true;
+}
+
+void http_body_decode(struct inspect *in, struct http_body *b, const struct http_head *h)
+{
+	b->cut = false;
+	begin_codings(in, b, h);
 }
 
 static void give_up_content(struct http_body *b)
@@ -101,6 +107,10 @@ void http_body_content(struct inspect *in, struct http_body *b, const uint8_t *p
 	b->seen += n;
 	if (b->cut || (!b->file && !b->form))
 		return;
+	size_t old = b->skip < n ? (size_t)b->skip : n;
+	b->skip -= old;
+	p += old;
+	n -= old;
 	b->in = in;
 	decode(b, b->codings, p, n);
 	b->in = NULL;

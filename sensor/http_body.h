@@ -17,12 +17,14 @@ enum http_chunk { CHUNK_SIZE = 0, CHUNK_EXTENSION, CHUNK_DATA, CHUNK_DATA_END, C
 struct http_body {
 	enum http_framing framing;
 	enum http_chunk chunk;
-	uint64_t left;   /* of the whole (HTTP_LENGTH) or of the chunk */
-	uint32_t line_n; /* bytes of the chunk line or the trailer so far */
-	bool digits;     /* the chunk line has shown some */
-	bool line_blank; /* the trailer line is empty so far */
-	bool cut;        /* bytes are missing, or decoding failed: no digest */
-	uint64_t seen;   /* bytes of content, before decoding */
+	uint64_t left;           /* of the whole (HTTP_LENGTH) or of the chunk */
+	uint32_t line_n;         /* bytes of the chunk line or the trailer so far */
+	bool digits;             /* the chunk line has shown some */
+	bool line_blank;         /* the trailer line is empty so far */
+	bool cut;                /* bytes are missing, or decoding failed: no digest */
+	uint64_t seen;           /* bytes of content, before decoding */
+	uint64_t skip;           /* of a range: bytes that were seen before */
+	struct http_range range; /* complete is not 0: it may be joined with others (http_range.h) */
 	struct inflate *coding[HTTP_CODINGS_MAX];
 	unsigned codings;
 	struct file *file;
@@ -35,6 +37,8 @@ enum http_body_state { HTTP_BODY_MORE = 0, HTTP_BODY_END, HTTP_BODY_LOST };
 /* no_body: the request's method or the status forbids one. Gives false, with
  * framing HTTP_NO_BODY, when none follows. */
 bool http_body_begin(struct inspect *in, struct http_body *b, const struct http_head *h, bool no_body);
+/* The content of b, begun as cut, is decoded and hashed after all. */
+void http_body_decode(struct inspect *in, struct http_body *b, const struct http_head *h);
 /* Takes up to n bytes (*used). END: the message is over. LOST: its framing broke. */
 enum http_body_state http_body_data(struct inspect *in, struct http_body *b, const uint8_t *p, size_t n, size_t *used);
 enum http_body_state http_body_gap(struct http_body *b, size_t lost);

@@ -114,16 +114,26 @@ static enum probe status_start(const uint8_t *p, size_t n)
 }
 
 /* Some malware leaves the version out, but not the fields: a known method, a path,
- * and a line with a colon after it. */
+ * and a line with a colon after it. GET and a path alone are HTTP/0.9. */
 static enum probe unversioned_start(const uint8_t *p, size_t n, size_t m, size_t line_n)
 {
 	if (!known_method(p, m) || line_n < m + 2 || p[m + 1] != '/' || !printable(p, line_n))
 		return PROBE_NO;
 	const uint8_t *next = p + line_n + 1, *nl = memchr(next, '\n', n - line_n - 1);
 	size_t next_n = nl ? (size_t)(nl - next) : n - line_n - 1;
+	if (http_bare_request(p, n))
+		return PROBE_YES;
 	if (memchr(next, ':', next_n))
 		return method_char(next[0]) ? PROBE_YES : PROBE_NO;
 	return nl || next_n > HTTP_METHOD_MAX ? PROBE_NO : PROBE_MORE;
+}
+
+bool http_bare_request(const uint8_t *p, size_t n)
+{
+	if (n < 6 || memcmp(p, "GET /", 5) != 0 || p[n - 1] != '\n')
+		return false;
+	struct bytes line = line_end_trimmed(p, n - 1);
+	return printable(line.p, line.n) && version_at(line.p, line.n) == line.n;
 }
 
 static enum probe request_start(const uint8_t *p, size_t n)
@@ -269,9 +279,8 @@ static void set_length(struct http_head *h, struct bytes value)
 	h->length = length;
 }
 
-/* Content-Range: bytes 0-66/67 (RFC 9110 14.4). Whole when it begins at 0 and
- * ends one below the complete length. */
-static bool whole_range(struct bytes v)
+/* bytes 0-66/67, with 67 or both of the others replaced by a star. */
+static void set_range(struct http_head *h, struct bytes v)
 {
 	uint64_t number[3] = {0};
 	int k = 0;
@@ -285,7 +294,19 @@ static bool whole_range(struct bytes v)
 			any = false;
 		}
 	}
-	return number[0] == 0 && number[2] && number[1] + 1 == number[2];
+	h->has_range = true;
+	h->range = (struct http_range){.first = number[0], .last = number[1], .complete = number[2]};
+	if (k + any < 2)
+		h->range = (struct http_range){.first = 1};
+}
+
+/* Of responses the field means something in 206 only. */
+bool http_partial(const struct http_head *h)
+{
+	const struct http_range *r = &h->range;
+	if (!h->has_range || (!h->request && h->status != 206))
+		return false;
+	return r->first != 0 || r->last == UINT64_MAX || r->last + 1 != r->complete;
 }
 
 enum header {
@@ -376,7 +397,7 @@ void http_head_field(struct http_head *h, struct bytes name, struct bytes value)
 		set_length(h, value);
 		break;
 	case HEADER_RANGE:
-		h->partial = !whole_range(value);
+		set_range(h, value);
 		break;
 	case HEADER_CODING:
 	case HEADER_TRANSFER:

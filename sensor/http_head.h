@@ -19,6 +19,12 @@
 #define HTTP_CODINGS_MAX 2     /* codings on top of one another that are decoded */
 #define HTTP_METHOD_MAX  24
 
+/* Content-Range: bytes first-last/complete (RFC 9110 14.4). complete is 0 when it is not
+ * said, last is below first when there is no range. */
+struct http_range {
+	uint64_t first, last, complete;
+};
+
 struct http_head {
 	bool request;
 	struct bytes method, target, version;
@@ -33,7 +39,8 @@ struct http_head {
 	bool chunked;
 	bool has_length;
 	uint64_t length;
-	bool partial;           /* Content-Range: not the whole of the file */
+	bool has_range;
+	struct http_range range;
 	bool folded;            /* has obs-folds: http_head_unfold() and parse again for clean values */
 	struct bytes last_host; /* of several Host fields that differ */
 	bool ambiguous;         /* Host or the length is said several times, in different ways */
@@ -43,6 +50,12 @@ struct http_head {
 /* Does a message begin here? Strict for requests: a whole line that ends in
  * HTTP/digit, or a very long beginning of one. */
 enum probe http_start(const uint8_t *p, size_t n);
+
+/* A request as HTTP/0.9 has it: "GET /path" and the line's end, no version, no fields. */
+bool http_bare_request(const uint8_t *p, size_t n);
+
+/* The body is not the whole of a file: a range of it. */
+bool http_partial(const struct http_head *h);
 
 /* Looks for the empty line. *blank is false at the beginning of a head and is
  * kept between calls. Gives the length up to and including it, or 0. */

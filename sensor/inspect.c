@@ -422,12 +422,13 @@ static void unrecognised(struct feed *fd)
 }
 
 /* A segment behind the first: does a protocol begin with it? */
-static bool probe_late(struct feed *fd, enum side side, const uint8_t *p, size_t n)
+static bool probe_late(struct feed *fd, enum late least, enum side side, const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; parsers[i]; i++) {
-		if (!parsers[i]->late || parsers[i]->probe(&fd->in, side, p, n) != PROBE_YES)
+		if (parsers[i]->late < least || parsers[i]->probe(&fd->in, side, p, n) != PROBE_YES)
 			continue;
 		drop_early(fd);
+		ledger_count(fd->in.ledger, LEDGER_PARSER_RESYNC);
 		if (parser_enter(fd, parsers[i]))
 			feed_parser(fd, side, p, n);
 		return true;
@@ -442,7 +443,8 @@ static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size
 	struct conn *c = fd->conn;
 	struct carry *early = &c->early[side];
 	bool waiting = c->early[0].n || c->early[1].n;
-	if (c->spoke && probe_late(fd, side, p, n))
+	bool later = c->spoke;
+	if (later && probe_late(fd, c->ruled_out[side] ? LATE_UNKNOWN : LATE_ANY, side, p, n))
 		return;
 	if (c->unknown) {
 		if (c->stream.half[side].delivered > PROBE_MAX)
@@ -474,6 +476,8 @@ static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size
 		unrecognised(fd);
 		return;
 	}
+	if (answer == PROBE_NO && later && !c->ruled_out[side] && probe_late(fd, LATE_UNKNOWN, side, p, n))
+		return;
 	c->ruled_out[side] |= answer == PROBE_NO || early->n >= PROBE_MAX;
 	if (c->ruled_out[0] && c->ruled_out[1])
 		unrecognised(fd);

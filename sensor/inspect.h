@@ -74,6 +74,12 @@ enum verdict {
 #define OVER_TCP 1
 #define OVER_UDP 2
 
+enum late {
+	LATE_NEVER = 0,
+	LATE_UNKNOWN, /* once every parser has said no to the side */
+	LATE_ANY      /* also while one waits for more */
+};
+
 struct parser {
 	const char *name; /* app_proto, and the alert's object unless describe says otherwise */
 	unsigned over;
@@ -85,9 +91,9 @@ struct parser {
 	enum probe (*probe)(const struct inspect *in, enum side side, const uint8_t *p, size_t n);
 
 	/* May begin behind the first words of a protocol that no parser knows (SOCKS, PROXY,
-	 * database handshakes before TLS): probe() is also shown the beginning of each
-	 * further segment, and must say yes to that alone. */
-	bool late;
+	 * database handshakes before TLS, a malformed first message): probe() is also shown
+	 * the beginning of each further segment, and must say yes to that alone. */
+	enum late late;
 
 	/* The next bytes of one side, in order. The parser keeps what it needs of an
 	 * incomplete message itself (struct carry). *used is n on entry; only with

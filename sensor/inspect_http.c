@@ -10,7 +10,7 @@
  * 80). The Host field is taken as it stands, with its port.
  *
  * When framing is lost (gap, broken chunk, rubbish) the side skips to the next
- * line that begins a message. A head longer than HTTP_HEAD_MAX is read as far as
+ * line that begins a message (inspect.resync). A head longer than HTTP_HEAD_MAX is read as far as
  * that, its rest skipped: padding hides neither this message nor the next. */
 #include "sensor/parsers.h"
 
@@ -20,6 +20,7 @@
 #include "common/text.h"
 #include "sensor/http_body.h"
 #include "sensor/http_head.h"
+#include "sensor/http_range.h"
 #include "sensor/http_request.h"
 
 #define PIPELINE_MAX 32 /* requests that wait for a response; the oldest is forgotten */
@@ -37,6 +38,7 @@ struct http_side {
 	struct carry head;
 	struct http_body body;
 	struct http_request *request; /* asked or answered by the message in progress */
+	struct http_joined *joined;   /* a file of which a range was seen, and the next is awaited */
 };
 
 struct http {
@@ -165,6 +167,7 @@ static enum verdict accept_head(struct inspect *in, struct http *h, enum side si
 	if (v != INSPECT_MORE)
 		return v;
 	s->has_body = http_body_begin(in, &s->body, head, body_forbidden(s, head));
+	http_range_begin(in, &s->joined, &s->body, head, s->request);
 	if (s->has_body)
 		s->phase = PHASE_BODY;
 	else
@@ -242,6 +245,14 @@ static void bare_body(struct inspect *in, struct http *h, struct http_side *s, c
 	s->phase = PHASE_BODY;
 	(void)http_body_data(in, &s->body, p, n, &all);
 	carry_free(in->mem, &s->head);
+}
+
+/* A request of HTTP/0.9 has no end but the answer. */
+static void finish_bare_request(struct inspect *in, struct http *h, enum side asked)
+{
+	struct http_side *s = &h->side[asked];
+	if (s->phase == PHASE_HEAD && s->checked && http_bare_request(s->head.p, s->head.n))
+		(void)cut_head(in, h, asked);
 }
 
 /* After CONNECT something else may follow at once (the response not seen). */
@@ -322,6 +333,11 @@ static void take_rest(struct inspect *in, struct http_side *s, const uint8_t *p,
 		message_over(in, s);
 }
 
+static void body_end(struct inspect *in, struct http_side *s, bool whole)
+{
+	http_body_end(in, &s->body, http_range_end(in, &s->joined, &s->body, s->request, whole));
+}
+
 static void take_body(struct inspect *in, struct http *h, enum side side, const uint8_t *p, size_t n, size_t *used)
 {
 	struct http_side *s = &h->side[side];
@@ -330,7 +346,7 @@ static void take_body(struct inspect *in, struct http *h, enum side side, const 
 	enum http_body_state state = http_body_data(in, &s->body, p, n, used);
 	if (state == HTTP_BODY_MORE)
 		return;
-	http_body_end(in, &s->body, state == HTTP_BODY_END);
+	body_end(in, s, state == HTTP_BODY_END);
 	if (state == HTTP_BODY_LOST)
 		lose_sync(in, h, s, LEDGER_PARSER_ERROR);
 	else
@@ -339,10 +355,12 @@ static void take_body(struct inspect *in, struct http *h, enum side side, const 
 
 /* A message may begin at the beginning of what the segment brings, or of any line
  * within it. */
-static void take_resync(struct http_side *s, const uint8_t *p, size_t n, size_t *used)
+static void take_resync(struct inspect *in, struct http_side *s, const uint8_t *p, size_t n, size_t *used)
 {
 	for (size_t i = 0; i < n;) {
-		if (p[i] != '\r' && p[i] != '\n' && http_start(p + i, n - i) == PROBE_YES) {
+		if (p[i] != '\r' && p[i] != '\n' && !http_bare_request(p + i, n - i) &&
+		    http_start(p + i, n - i) == PROBE_YES) {
+			ledger_count(in->ledger, LEDGER_PARSER_RESYNC);
 			*used = i;
 			s->phase = PHASE_START;
 			return;
@@ -359,6 +377,8 @@ static enum verdict http_stream(struct inspect *in, enum side side, const uint8_
 	struct http_side *s = &h->side[side];
 	enum verdict v = INSPECT_MORE;
 	size_t at = 0;
+	if (!s->spoke && s->phase == PHASE_START)
+		finish_bare_request(in, h, side == TO_SERVER ? TO_CLIENT : TO_SERVER);
 	while (at < n && v == INSPECT_MORE) {
 		size_t took = 0;
 		switch (s->phase) {
@@ -375,7 +395,7 @@ static enum verdict http_stream(struct inspect *in, enum side side, const uint8_
 			take_body(in, h, side, p + at, n - at, &took);
 			break;
 		case PHASE_RESYNC:
-			take_resync(s, p + at, n - at, &took);
+			take_resync(in, s, p + at, n - at, &took);
 			break;
 		}
 		at += took;
@@ -395,7 +415,7 @@ static enum verdict http_gap(struct inspect *in, enum side side, size_t lost)
 		enum http_body_state state = http_body_gap(&s->body, lost);
 		if (state == HTTP_BODY_MORE)
 			return v;
-		http_body_end(in, &s->body, false);
+		body_end(in, s, false);
 		if (state == HTTP_BODY_END) {
 			message_over(in, s);
 			return v;
@@ -418,13 +438,14 @@ static void http_close(struct inspect *in, enum side side)
 		(void)cut_head(in, h, side);
 	else if (s->phase == PHASE_HEAD && s->head.n && !s->spoke && h->queued)
 		bare_body(in, h, s, s->head.p, s->head.n);
-	if (s->phase != PHASE_BODY)
-		return;
-	h->now = s->request;
-	h->now_side = s;
-	http_body_end(in, &s->body, s->body.framing == HTTP_UNTIL_CLOSE);
-	message_over(in, s);
-	h->now = NULL;
+	if (s->phase == PHASE_BODY) {
+		h->now = s->request;
+		h->now_side = s;
+		body_end(in, s, s->body.framing == HTTP_UNTIL_CLOSE);
+		message_over(in, s);
+		h->now = NULL;
+	}
+	http_range_cut(in, &s->joined);
 }
 
 static void http_describe(const struct inspect *in, struct alert_app *app)
@@ -443,6 +464,7 @@ static void http_drop(struct inspect *in)
 	struct http *h = in->state;
 	for (int i = 0; i < 2; i++) {
 		http_body_drop(in, &h->side[i].body);
+		http_range_drop(in, &h->side[i].joined);
 		carry_free(in->mem, &h->side[i].head);
 		http_request_release(in, h->side[i].request);
 		h->side[i].request = NULL;
@@ -463,6 +485,7 @@ const struct parser parser_http1 = {
     .over = OVER_TCP,
     .state_size = sizeof(struct http),
     .probe = http_probe,
+    .late = LATE_UNKNOWN,
     .stream = http_stream,
     .gap = http_gap,
     .close = http_close,

@@ -196,6 +196,7 @@ const struct parser parser_ssh = {
     .over = OVER_TCP,
     .state_size = sizeof(struct ssh),
     .probe = ssh_probe,
+    .late = LATE_UNKNOWN,
     .stream = ssh_stream,
     .describe = ssh_describe,
     .drop = ssh_drop,

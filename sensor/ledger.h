@@ -54,6 +54,7 @@
 	X(PARSER_EVICTED, "inspect.evicted", "idle flows whose inspection state made room for others") \
 	X(PARSER_LIMIT, "inspect.limit", "values longer or more numerous than a parser's limit") \
 	X(PARSER_ERROR, "inspect.protocol_error", "flows whose parser met bytes that break the protocol") \
+	X(PARSER_RESYNC, "inspect.resync", "conversations found again behind bytes that no parser understood") \
 	X(PARSER_AMBIGUOUS, "inspect.ambiguous", "messages that receivers read in different ways: several hosts or lengths") \
 	X(PARSER_GAP, "inspect.gap", "flows whose parser met lost bytes")                    \
 	X(UNRECOGNISED, "inspect.unrecognised", "flows whose protocol no parser knows")      \

@@ -562,6 +562,36 @@ def http_leading_lines():
     return http(b"\r\n\r\nGET /x HTTP/1.1\r\nHost: www.bad.example\r\n\r\n")
 
 
+@case("Behind a malformed first request the next message is found.", [HOST, URL], {"inspect.resync": 1})
+def http_malformed_first():
+    t = Tcp()
+    f = t.open() + [t.send(0, b"\1\2\3 what?\r\n\r\n"), t.send(1, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")]
+    return talk(t, f + [t.send(0, REQUEST)])
+
+
+@case("A request behind a SOCKS handshake is read.", [HOST, URL], {"inspect.resync": 1})
+def http_behind_socks():
+    t = Tcp()
+    f = t.open() + [t.send(0, b"\5\1\0"), t.send(1, b"\5\0"), t.send(0, b"\5\1\0\1\xc6\x33\x64\7\0\x50")]
+    return talk(t, f + [t.send(1, b"\5\0\0\1\0\0\0\0\0\0"), t.send(0, REQUEST)])
+
+
+@case("A request line in two segments is one request, whatever its second half looks like.", [HOST, URL])
+def http_split_like_a_request():
+    return http(b"GET /x HTTP/1.1\r\nHost: www.bad.example\r\n\r\n", size=3)
+
+
+@case("A file fetched in ranges, one after the other, is joined.", [HOST, FILE])
+def http_ranges():
+    t = Tcp()
+    f = t.open()
+    for at, part in ((0, b"a"), (1, b"bc")) * 2:
+        f += [t.send(0, get("www.bad.example", "/f"))]
+        head = b"HTTP/1.1 206 P\r\nContent-Range: bytes %d-%d/3\r\nContent-Length: %d\r\n\r\n"
+        f += [t.send(1, head % (at, at + len(part) - 1, len(part)) + part)]
+    return f + t.close()
+
+
 @case("A body in chunks of one byte with extensions, compressed.", [FILE])
 def http_chunks():
     body = b"".join(b"1;ext=%d\r\n%c\r\n" % (i, c) for i, c in enumerate(gzip.compress(b"abc", mtime=0))) + b"0\r\nTrailer: x\r\n\r\n"

@@ -170,6 +170,73 @@ static const struct talk talks[] = {
      "",
      INSPECT_MORE,
      0},
+    {"ranges in order, one twice in part",
+     {{'>',
+       "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+       "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+       "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+       0},
+      {'<',
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 2\r\n\r\nhe"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 1-3/5\r\nContent-Length: 3\r\n\r\nell"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 4-4/5\r\nContent-Length: 1\r\n\r\no",
+       0}},
+     "http.host a\nhttp.url http://a/a\nhttp.host a\nhttp.url http://a/a\nhttp.host a\nhttp.url http://a/a\n"
+     "file.sha1 " HELLO_SHA1 "\n",
+     INSPECT_MORE,
+     0},
+    {"ranges of two URLs",
+     {{'>',
+       "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+       "GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+       0},
+      {'<',
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 2\r\n\r\nhe"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 2-4/5\r\nContent-Length: 3\r\n\r\nllo",
+       0}},
+     "http.host a\nhttp.url http://a/a\n"
+     "http.host a\nhttp.url http://a/b\n",
+     INSPECT_MORE,
+     0},
+    {"a hole between ranges, filled later",
+     {{'<',
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 2\r\n\r\nhe"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 4-4/5\r\nContent-Length: 1\r\n\r\no"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 2-4/5\r\nContent-Length: 3\r\n\r\nllo",
+       0}},
+     "file.sha1 " HELLO_SHA1 "\n",
+     INSPECT_MORE,
+     0},
+    {"a range with another length, an unknown end, a file of another size",
+     {{'<',
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 1\r\n\r\nh"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 0-1/*\r\nContent-Length: 2\r\n\r\nhe"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 2\r\n\r\nhe"
+       "HTTP/1.1 206 P\r\nContent-Range: bytes 2-4/6\r\nContent-Length: 3\r\n\r\nllo",
+       0}},
+     "",
+     INSPECT_MORE,
+     0},
+    {"upload in ranges",
+     {{'>',
+       "PUT /a HTTP/1.1\r\nHost: a\r\nContent-Range: bytes 0-1/5\r\nContent-Length: 2\r\n\r\nhe"
+       "PUT /a HTTP/1.1\r\nHost: a\r\nContent-Range: bytes 2-4/5\r\nContent-Length: 3\r\n\r\nllo",
+       0}},
+     "http.host a\nhttp.url http://a/a\n"
+     "http.host a\nhttp.url http://a/a\n"
+     "file.sha1 " HELLO_SHA1 "\n",
+     INSPECT_MORE,
+     0},
+    {"Content-Range in 200 says nothing",
+     {{'<', "HTTP/1.1 200 OK\r\nContent-Range: bytes 0-4/6\r\nContent-Length: 5\r\n\r\nhello", 0}},
+     "file.sha1 " HELLO_SHA1 "\n",
+     INSPECT_MORE,
+     0},
+    {"HTTP/0.9",
+     {{'>', "GET /a\r\n", 0}, {'<', "hello", 0}},
+     "http.url http://198.51.100.1:8080/a\nfile.sha1 " HELLO_SHA1 "\n",
+     INSPECT_MORE,
+     0},
     {"cut body", {{'<', "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", 0}}, "", INSPECT_MORE, 0},
     {"file name",
      {{'<',
@@ -313,6 +380,8 @@ static const struct {
     {"blank lines first", "\r\n\r\nGET / HTTP/1.0\n", PROBE_YES},
     {"RTSP", "OPTIONS rtsp://a RTSP/1.0\r\n", PROBE_NO},
     {"SIP", "INVITE sip:a@b SIP/2.0\r\n", PROBE_NO},
+    {"HTTP/0.9", "GET /a\r\n", PROBE_YES},
+    {"memcache", "get a\r\n", PROBE_NO},
     {"HTTP/2", "PRI * HTTP/2.0\r\n\r\n", PROBE_NO},
     {"FTP", "USER anonymous\r\n", PROBE_NO},
     {"TLS", "\x16\x03\x01", PROBE_NO},
