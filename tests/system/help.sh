@@ -9,10 +9,6 @@
 #   start LOG COMMAND…            in the background, $! is its process; log in $dir/LOG
 #   until_ok SECONDS COMMAND…     waits for it to succeed
 
-# A process in its sandbox cannot be held still by its leak checker, which then waits
-# for ever; leaks are looked for by the unit tests and the fuzz targets.
-export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-
 build=$(cd "${1:?usage: $0 BUILD}" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/picket-test.XXXXXX")
 started=
