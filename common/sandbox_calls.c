@@ -242,6 +242,7 @@ static const struct call sanitizers[] = {
     {"lseek", FREE},
     {"readlink", FREE},
     {"readlinkat", FREE},
+    {"getdents", FREE},
     {"getdents64", FREE},
     {"clone", FREE},
     {"wait4", FREE},
