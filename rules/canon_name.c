@@ -80,6 +80,45 @@ static bool name_to_ascii(const void *value, size_t n, struct canon *out, int *w
 	return true;
 }
 
+/* The answers for the last names that needed one. libidn2 takes 80,000 instructions for
+ * a name, and what is not ASCII on the wire is mostly what a device tells about itself,
+ * again and again (RFC 6762, 8.3). */
+#define RECENT 16 /* a power of two */
+
+struct recent {
+	size_t n, ascii_n; /* ascii_n 0: refused */
+	unsigned char name[CANON_NAME_MAX + 1], ascii[CANON_NAME_MAX + 1];
+};
+
+static struct recent *recent_of(const void *value, size_t n)
+{
+	static _Thread_local struct recent all[RECENT];
+	const unsigned char *p = value;
+	uint32_t h = 2166136261u; /* FNV-1a; who fills one place with names of his own makes it slow, no more */
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * 16777619u;
+	return &all[(h >> 16) % RECENT];
+}
+
+/* As name_to_ascii(), for the wire. */
+static void name_to_ascii_again(const void *value, size_t n, struct canon *out)
+{
+	int why;
+	struct recent *r = n <= CANON_NAME_MAX ? recent_of(value, n) : NULL;
+	if (r && r->n == n && memcmp(r->name, value, n) == 0) {
+		memcpy(out->key, r->ascii, r->ascii_n);
+		out->n = r->ascii_n ? r->ascii_n : n;
+		return;
+	}
+	bool good = name_to_ascii(value, n, out, &why);
+	if (!r || (good && (!out->n || out->n > CANON_NAME_MAX)))
+		return;
+	r->n = n;
+	memcpy(r->name, value, n);
+	r->ascii_n = good ? out->n : 0;
+	memcpy(r->ascii, out->key, r->ascii_n);
+}
+
 static void drop_dot(struct canon *name)
 {
 	if (name->n && name->key[name->n - 1] == '.')
@@ -88,12 +127,11 @@ static void drop_dot(struct canon *name)
 
 bool canon_name_wire(const void *value, size_t n, struct canon *out)
 {
-	int why;
 	if (n > CANON_MAX)
 		return false;
 	out->n = n;
 	if (!canon_lower(out->key, value, n))
-		name_to_ascii(value, n, out, &why);
+		name_to_ascii_again(value, n, out);
 	drop_dot(out);
 	return out->n > 0;
 }

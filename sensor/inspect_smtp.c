@@ -230,11 +230,23 @@ static size_t data_end(struct inspect *in, struct smtp *s, size_t used)
 	return used;
 }
 
+/* Within a line: where its line feed stands, or n. */
+static size_t text_end(struct smtp *s, const uint8_t *p, size_t i, size_t n)
+{
+	const uint8_t *end = memchr(p + i, '\n', n - i);
+	size_t at = end ? (size_t)(end - p) : n;
+	if (at > i)
+		s->dot = p[at - 1] == '\r' ? DOT_TEXT_CR : DOT_TEXT;
+	return at;
+}
+
 /* Undoes the dots and looks for the end. Runs of plain text go on in one piece. */
 static size_t take_data(struct inspect *in, struct smtp *s, const uint8_t *p, size_t n)
 {
 	size_t from = 0; /* of what is not handed on yet */
 	for (size_t i = 0; i < n; i++) {
+		if ((s->dot == DOT_TEXT || s->dot == DOT_TEXT_CR) && (i = text_end(s, p, i, n)) == n)
+			break;
 		uint8_t c = p[i];
 		switch (s->dot) {
 		case DOT_LINE_START:
