@@ -85,6 +85,12 @@ static uint32_t next_candidate(struct candidates *c)
 	return RULESET_NONE;
 }
 
+bool ruleset_filed(const struct ruleset *r, uint64_t h)
+{
+	struct candidates c = candidates(r, h);
+	return next_candidate(&c) != RULESET_NONE;
+}
+
 /* ---- one observable and what was found for it ---- */
 
 struct ask {

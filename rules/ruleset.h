@@ -45,6 +45,9 @@ bool ruleset_write(const struct ruleset *r, const char *path, struct err *e);
 /* Maps the file. verify: check its digest (all of it is read). */
 struct ruleset *ruleset_open(const char *path, bool verify, struct err *e);
 bool ruleset_is_compiled(const char *path); /* looks at the magic */
+/* For a set that packets will ask, before the first does: what most questions end at (3.5 MB
+ * for a million indicators) is copied from the file's pages into huge ones. */
+void ruleset_near(struct ruleset *r);
 void ruleset_free(struct ruleset *r);
 
 /* ---- asking ---- */

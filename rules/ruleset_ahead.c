@@ -12,7 +12,7 @@ bool ruleset_ask_endpoint(const struct ruleset *r, struct ruleset_ahead *a, cons
 bool ruleset_ahead_maybe(const struct ruleset *r, const struct ruleset_ahead *a)
 {
 	for (const uint64_t *h = a->key, *end = h + a->keys; h < end; h++)
-		if (ruleset_bloom(r, *h))
+		if (ruleset_bloom(r, *h) && ruleset_filed(r, *h))
 			return true;
 	for (const uint32_t *place = a->net, *end = place + a->nets; place < end; place++)
 		if (ruleset_net(r, *place))

@@ -19,6 +19,7 @@
 #include "rules/ruleset_format.h"
 
 #define CHECKSUM_FROM 32 /* behind the checksum itself */
+#define HUGE_PAGE     ((size_t)2 << 20)
 
 uint64_t ruleset_checksum(const void *map, size_t bytes)
 {
@@ -132,6 +133,8 @@ struct ruleset *ruleset_open(const char *path, bool verify, struct err *e)
 	size_t bytes;
 	const void *map = map_file(path, &bytes, e);
 	struct ruleset *r = map ? ruleset_adopt(map, bytes, path, e) : NULL;
+	if (r)
+		r->in_file = true;
 	if (r && verify && ruleset_checksum(r->map, r->bytes) != r->head.checksum) {
 		err_set(e, "\"%s\" is damaged: its checksum does not match its content", path);
 		ruleset_free(r);
@@ -140,10 +143,39 @@ struct ruleset *ruleset_open(const char *path, bool verify, struct err *e)
 	return r;
 }
 
+/* A mapped file has pages of 4 KiB: finding one costs as much as the byte in it (15 of
+ * 170 ns of a DNS packet at a million indicators, 32 of 290 at ten). Without memory or
+ * huge pages the set is as good, only slower. */
+void ruleset_near(struct ruleset *r)
+{
+	const size_t bloom = (size_t)r->bloom_n * BLOOM_BLOCK_BYTES;
+	const size_t net4 = r->head.filter_bits4 ? (size_t)1 << (r->head.filter_bits4 - 3) : 0;
+	const size_t net6 = r->head.filter_bits6 ? (size_t)1 << (r->head.filter_bits6 - 3) : 0;
+	const size_t bytes = bloom + net4 + net6 + HUGE_PAGE;
+	if (!r->in_file || r->near || bytes < 2 * HUGE_PAGE)
+		return;
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return;
+	r->near = map;
+	r->near_bytes = bytes;
+	uint8_t *at = r->near + (HUGE_PAGE - (uintptr_t)map % HUGE_PAGE) % HUGE_PAGE;
+	madvise(at, bytes - HUGE_PAGE, MADV_HUGEPAGE);
+	memcpy(at, r->bloom, bloom);
+	memcpy(at + bloom, r->net4, net4);
+	memcpy(at + bloom + net4, r->net6, net6);
+	mprotect(map, bytes, PROT_READ);
+	r->bloom = (const uint32_t *)(const void *)at;
+	r->net4 = at + bloom;
+	r->net6 = at + bloom + net4;
+}
+
 void ruleset_free(struct ruleset *r)
 {
 	if (!r)
 		return;
+	if (r->near)
+		munmap(r->near, r->near_bytes);
 	union {
 		const void *in;
 		void *out;

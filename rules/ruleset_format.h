@@ -153,6 +153,9 @@ struct ruleset {
 	struct ruleset_head head; /* a copy: the file may not change under us */
 	const uint8_t *map;
 	size_t bytes;
+	bool in_file;      /* the map is of a file */
+	uint8_t *near;     /* copies of its filters: ruleset_near() */
+	size_t near_bytes; /* of their mapping */
 	char digest[65];
 	/* Views into the map with their number of elements, checked when opened. */
 	const struct ruleset_set_row *sets;
@@ -326,6 +329,9 @@ uint8_t *ruleset_map(uint64_t bytes, struct err *e);
 void ruleset_seal(struct ruleset *r, uint8_t *map);
 
 /* ---- ruleset.c ---- */
+
+/* Whether something is filed under this hash, by its fingerprint. */
+bool ruleset_filed(const struct ruleset *r, uint64_t h);
 
 /* The run of lines that a ref is in, NULL: none. */
 const struct ruleset_place *ruleset_place_of(const struct ruleset *r, uint32_t ref);

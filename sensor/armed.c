@@ -13,6 +13,7 @@ struct armed *armed_new(struct ruleset *rules, bool partial, uint16_t generation
 	struct armed *a = xcalloc(1, sizeof(*a));
 	*a = (struct armed){.rules = rules, .generation = generation, .partial = partial};
 	e->text[0] = '\0';
+	ruleset_near(rules);
 	a->patterns = pattern_db_new(rules, e);
 	if (a->patterns || !e->text[0])
 		return a;

@@ -869,6 +869,53 @@ static void test_round_trip(void **state)
 	unlink(path);
 }
 
+static void same_answer(const struct ruleset *x, const struct ruleset *y, enum where w, const char *value, bool hit)
+{
+	char first[256];
+	snprintf(first, sizeof(first), "%s", hits(x, w, value));
+	assert_string_equal(first, hits(y, w, value));
+	assert_int_equal(first[0] != '\0', hit);
+}
+
+/* Enough networks and names for filters that are worth a copy: the same answers from it. */
+static void test_near(void **state)
+{
+	(void)state;
+	struct err e = {""};
+	struct ruleset_builder *b = builder_with_set();
+	const char *path = path_of("near");
+	char value[64];
+	for (unsigned i = 0; i < 40000; i++) {
+		snprintf(value, sizeof(value), "%u.%u.%u.0/24", 11 + i / 65536, i / 256 % 256, i % 256);
+		add(b, (struct indicator){.type = T(CIDR), .value = value});
+		snprintf(value, sizeof(value), "2001:db8:%x::/48", i);
+		add(b, (struct indicator){.type = T(CIDR), .value = value});
+		snprintf(value, sizeof(value), "n%u.example", i);
+		add(b, (struct indicator){.type = T(DOMAIN), .value = value});
+	}
+	struct ruleset *r = build(b);
+	assert_true(ruleset_write(r, path, &e));
+	struct ruleset *opened = ruleset_open(path, true, &e);
+	if (!opened)
+		fail_msg("%s", e.text);
+	ruleset_near(opened);
+	ruleset_near(opened); /* again: nothing */
+	assert_non_null(opened->near);
+	ruleset_near(r); /* of a set that is no file: nothing */
+	assert_null(r->near);
+	for (unsigned i = 0; i < 80000; i += 7) {
+		snprintf(value, sizeof(value), "%u.%u.%u.7", 11 + i / 65536, i / 256 % 256, i % 256);
+		same_answer(opened, r, WHERE_IP_SRC, value, i < 40000);
+		snprintf(value, sizeof(value), "2001:db8:%x::7", i % 65536);
+		same_answer(opened, r, WHERE_IP_SRC, value, i % 65536 < 40000);
+		snprintf(value, sizeof(value), "www.n%u.example", i);
+		same_answer(opened, r, WHERE_DNS_QUERY, value, i < 40000);
+	}
+	ruleset_free(opened);
+	ruleset_free(r);
+	unlink(path);
+}
+
 static void test_digest(void **state)
 {
 	(void)state;
@@ -1019,7 +1066,7 @@ int main(void)
 	    cmocka_unit_test(test_model),        cmocka_unit_test(test_round_trip),
 	    cmocka_unit_test(test_digest),       cmocka_unit_test(test_damage),
 	    cmocka_unit_test(test_damaged_file), cmocka_unit_test(test_foreign),
-	    cmocka_unit_test(test_disk_full),
+	    cmocka_unit_test(test_disk_full),    cmocka_unit_test(test_near),
 	};
 	if (!mkdtemp(folder))
 		return 1;
