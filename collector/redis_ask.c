@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem() */
 #include "collector/redis_ask.h"
 
 #include <assert.h>
@@ -86,18 +87,44 @@ static bool ask_sentinel(const struct redis_ask *a, const char *address, struct 
 	return good;
 }
 
-static bool find_nodes(struct redis_ask *a, struct err *e)
+/* A sentinel may be wrong (collector/store_sentinel.c). */
+static bool is_master(struct ask_node *n, struct err *e)
+{
+	const char *argv[] = {"INFO", "replication"};
+	const size_t len[] = {4, 11};
+	struct bytes text;
+	struct reply *reply = node_ask(n, 2, argv, len, REACH_MS, e);
+	bool is = reply_text(reply, &text) && memmem(text.p, text.n, "role:master", 11);
+	if (reply && !is)
+		err_set(e, "%s:%s, which a sentinel names, is no master", n->target.host, n->target.port);
+	reply_free(reply);
+	return is;
+}
+
+static bool find_master(struct redis_ask *a, const char *sentinel, struct err *e)
 {
 	struct redis_target master = a->conf.redis;
 	size_t at;
+	if (!ask_sentinel(a, sentinel, &master, e) || !node_add(a, &master, &at, e))
+		return false;
+	if (is_master(&a->node[at], e))
+		return true;
+	redis_free(a->node[at].redis);
+	a->nodes = 0;
+	return false;
+}
+
+static bool find_nodes(struct redis_ask *a, struct err *e)
+{
+	size_t at;
 	if (a->conf.mode == STORE_STANDALONE)
 		return node_add(a, &a->conf.redis, &at, e);
-	a->conf.redis.local = master.local = false;
+	a->conf.redis.local = false;
 	for (size_t i = 0; i < a->conf.nodes_n; i++)
 		if (a->conf.mode == STORE_CLUSTER && !node_at(a, a->conf.nodes[i], &at, e))
 			return false;
-		else if (a->conf.mode == STORE_SENTINEL && ask_sentinel(a, a->conf.nodes[i], &master, e))
-			return node_add(a, &master, &at, e);
+		else if (a->conf.mode == STORE_SENTINEL && find_master(a, a->conf.nodes[i], e))
+			return true;
 	return a->conf.mode == STORE_CLUSTER;
 }
 

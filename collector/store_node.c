@@ -57,7 +57,7 @@ static void say_trouble(struct node *n, struct log_once *site)
 			  n->conf->use == STORE_ALERTS ? "sensors keep their alerts" : "partners get \"try again\"");
 }
 
-void node_down(struct node *n, const char *why)
+static void go_down(struct node *n, const char *why)
 {
 	if (why != n->trouble)
 		snprintf(n->trouble, sizeof(n->trouble), "%s", why);
@@ -69,13 +69,19 @@ void node_down(struct node *n, const char *why)
 	node_close(n);
 }
 
+void node_down(struct node *n, const char *why)
+{
+	n->downs++;
+	go_down(n, why);
+}
+
 void node_move(struct node *n, const char *host, const char *port)
 {
 	if (strcmp(n->target.host, host) == 0 && strcmp(n->target.port, port) == 0)
 		return;
 	if (n->redis) {
 		snprintf(n->trouble, sizeof(n->trouble), "the Redis master has moved to %s:%s", host, port);
-		node_down(n, n->trouble);
+		go_down(n, n->trouble);
 	}
 	snprintf(n->target.host, sizeof(n->target.host), "%s", host);
 	snprintf(n->target.port, sizeof(n->target.port), "%s", port);

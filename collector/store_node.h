@@ -18,7 +18,7 @@ struct node {
 	enum store_state state;
 	bool unfit;
 	char trouble[512], summary[128];
-	uint64_t connects;
+	uint64_t connects, downs; /* downs: not those by node_move() */
 	/* its own */
 	int epoll, fd;
 	bool writes;                 /* what epoll was told */

@@ -3,7 +3,11 @@
  * and the leader of a failover gives the new one out some time before it publishes
  * +switch-master, when it has seen the promotion (sentinel.c,
  * sentinelGetCurrentMasterAddress()). It is asked every now and then, too: that finds
- * a sentinel that has gone deaf, and what was published while nobody listened. */
+ * a sentinel that has gone deaf, and what was published while nobody listened.
+ *
+ * A sentinel may be wrong for long: cut off from the others, or left behind by an
+ * election in which two won the same epoch, it names a replica or a dead server until
+ * the next failover. So whenever the node that it named is lost, the next one is asked. */
 #include "collector/store_sentinel.h"
 
 #include <stdio.h>
@@ -25,6 +29,12 @@ void sentinels_close(struct sentinels *s)
 	redis_free(dead[1]);
 }
 
+static void go_to_next(struct sentinels *s)
+{
+	sentinels_close(s);
+	s->at = (s->at + 1) % s->conf->nodes_n;
+}
+
 static void next_one(struct sentinels *s, struct node *node, const char *why)
 {
 	unsigned long skipped;
@@ -32,8 +42,7 @@ static void next_one(struct sentinels *s, struct node *node, const char *why)
 		snprintf(node->trouble, sizeof(node->trouble), "sentinel %s: %s", s->conf->nodes[s->at], why);
 	if (node->state == STORE_DOWN && log_again(&s->say_none, &skipped))
 		log_warnx("%s; sensors keep their alerts", node->trouble);
-	sentinels_close(s);
-	s->at = (s->at + 1) % s->conf->nodes_n;
+	go_to_next(s);
 	s->next_us = clock_mono_us() + NEXT_ONE_US;
 }
 
@@ -83,6 +92,10 @@ void sentinels_work(struct sentinels *s, struct node *node)
 {
 	int64_t now = clock_mono_us();
 	struct err e;
+	if (node->downs != s->downs) {
+		s->downs = node->downs;
+		go_to_next(s);
+	}
 	if (!s->redis && now >= s->next_us)
 		open_one(s, node);
 	if (!s->redis)

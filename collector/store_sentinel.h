@@ -1,6 +1,6 @@
 /* Where the master is, from the sentinels: one of them is asked again and again,
  * and at once when it says that something has changed; the next one when it does
- * not answer. */
+ * not answer, or when what it named is no master. */
 #ifndef COLLECTOR_STORE_SENTINEL_H
 #define COLLECTOR_STORE_SENTINEL_H
 
@@ -14,6 +14,7 @@ struct sentinels {
 	struct redis *redis, *ear; /* asks; hears what is published */
 	int epoll;
 	int64_t next_us;
+	uint64_t downs; /* of the node, as they were */
 	struct log_once say_none;
 };
 

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Two redis-servers, three sentinels, one collector, all ours, on loopback: the
-# master is killed while alerts flow, twice; every alert counts exactly once.
+# master is killed while alerts flow, twice; every alert counts exactly once. The
+# first of the sentinels that are configured names a replica, and is not believed.
 #
 #   test_sentinel.sh BUILD
 set -eu
 build=${1:?usage: test_sentinel.sh BUILD}
-for tool in redis-server redis-cli; do
+for tool in redis-server redis-cli python3; do
 	command -v $tool >/dev/null 2>&1 || {
 		echo "SKIP test_sentinel: no $tool" >&2
 		exit 0
@@ -64,8 +65,34 @@ is_master() { ask "$1" role | head -n 1 | grep -qx master; }
 wait_until 10 linked 2
 wait_until 10 known
 
+# As one that an election has left behind: it answers, and is wrong.
+python3 - $((base + 6)) $((base + 2)) >"$dir/liar.log" 2>&1 <<'PY' &
+import socketserver, sys
+
+class Liar(socketserver.StreamRequestHandler):
+    def handle(self):
+        while line := self.rfile.readline():
+            words = [self.rfile.readline() and self.rfile.readline().strip() for _ in range(int(line[1:]))]
+            if words[0] == b"SUBSCRIBE":
+                for i, channel in enumerate(words[1:], 1):
+                    self.wfile.write(b"*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:%d\r\n" % (len(channel), channel, i))
+            else:
+                port = sys.argv[2].encode()
+                self.wfile.write(b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n" % (len(port), port))
+
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer.daemon_threads = True
+socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[1])), Liar).serve_forever()
+PY
+pids="$pids $!"
+nodes="127.0.0.1:$((base + 6)),127.0.0.1:$((base + 3)),127.0.0.1:$((base + 4)),127.0.0.1:$((base + 5))"
+lies() { redis-cli -p $((base + 6)) sentinel get-master-addr-by-name picket >/dev/null 2>&1; }
+wait_until 10 lies
+"$build/picket" status --redis-set mode=sentinel --redis-set nodes="$nodes" >"$dir/status.log" 2>&1 ||
+	[ $? -eq 1 ] || fail "commands believe a sentinel that names a replica"
+
 "$build/picket-collector" --set listen.address="unix:$dir/c.sock" --set listen.plaintext=true \
-	--set redis.mode=sentinel --set redis.nodes="127.0.0.1:$((base + 3)),127.0.0.1:$((base + 4)),127.0.0.1:$((base + 5))" \
+	--set redis.mode=sentinel --set redis.nodes="$nodes" \
 	--set limits.records_per_second=40000 --set redis.timeout=1s >"$dir/collector.log" 2>&1 &
 collector=$!
 pids="$pids $collector"
