@@ -37,6 +37,10 @@ struct args {
 	const char **v;
 	size_t *len;
 	char *scratch, *at, *end;
+	const char *said; /* PUT_SAID of the object before; NULL: none */
+	size_t said_n, said_handling;
+	int said_spec;
+	bool said_mutable;
 	char keys[OBJECTS_KEYS][sizeof(OBJECTS_PREFIX) + OBJECTS_COLLECTION_MAX + 24];
 };
 
@@ -174,8 +178,11 @@ bool object_read(struct object *o, const struct json *stix, struct bytes text, s
 		return err_set(e, "the time of the version is not an RFC 3339 time");
 	if (!*version && (json_at(stix, "created") || json_at(stix, "modified")))
 		return err_set(e, "created and modified must be texts");
-	snprintf(o->id, sizeof(o->id), "%s", id);
-	snprintf(o->version, sizeof(o->version), "%s", version);
+	size_t id_n = strlen(id), version_n = strlen(version);
+	if (id_n >= sizeof(o->id))
+		return err_set(e, "the id is longer than %d", SHARED_ID_MAX);
+	memcpy(o->id, id, id_n + 1);
+	memcpy(o->version, version, version_n + 1);
 	hash_sha256(digest, text.p, text.n);
 	text_hex(o->digest, digest, OBJECTS_DIGEST_LEN / 2);
 	return true;
@@ -337,14 +344,25 @@ static size_t put_handlings(struct args *a, const struct object *v, size_t n, si
 	return texts;
 }
 
+/* Most of a call's objects say the same: it is written once. */
 static void put_said(struct args *a, const struct object *o, size_t handling)
 {
 	char row[NUMBER_LEN] = "";
+	if (!o->row && a->said && a->said_spec == o->spec && a->said_handling == handling &&
+	    a->said_mutable == o->mutable_) {
+		put_bytes(a, a->said, a->said_n);
+		return;
+	}
 	if (o->row)
 		snprintf(row, sizeof(row), "%" PRId64, o->row);
 	assert(a->end - a->at >= SAID_LEN);
 	int n = snprintf(a->at, SAID_LEN, "%d %zu %d %s", o->spec, handling, o->mutable_, row);
 	put_bytes(a, a->at, (size_t)n);
+	a->said = o->row ? NULL : a->at;
+	a->said_n = (size_t)n;
+	a->said_spec = o->spec;
+	a->said_handling = handling;
+	a->said_mutable = o->mutable_;
 	a->at += n + 1;
 }
 

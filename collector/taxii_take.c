@@ -63,8 +63,15 @@ static void put_outcome(struct taking *p, const struct object *o, enum object_re
 	    [OBJECT_CONFLICT] = ",\"message\":\"it was here already, and without modified it cannot change\"",
 	};
 	/* Both texts have passed object_read(): nothing in them needs an escape. */
-	buf_printf(&p->is.successes, "%s{\"id\":\"%s\",\"version\":\"%s\"%s}", p->is.success_n ? "," : "", o->id,
-		   version, messages[result]);
+	const char *const parts[] = {p->is.success_n ? ",{\"id\":\"" : "{\"id\":\"",
+				     o->id,
+				     "\",\"version\":\"",
+				     version,
+				     "\"",
+				     messages[result],
+				     "}"};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		buf_add(&p->is.successes, parts[i], strlen(parts[i]));
 	p->is.success_n++;
 }
 

@@ -23,9 +23,8 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define PATH_PART_MAX 128
-#define READ_DEPTH    64 /* deeper texts are left to jansson */
-#define READ_DIGITS   18 /* of a number: longer ones, too */
+#define READ_DEPTH  64 /* deeper texts are left to jansson */
+#define READ_DIGITS 18 /* of a number: longer ones, too */
 
 __attribute__((constructor)) static void allocate_or_end(void)
 {
@@ -326,16 +325,11 @@ enum json_kind json_kind(const struct json *v)
 const struct json *json_at(const struct json *v, const char *path)
 {
 	while (v) {
-		char part[PATH_PART_MAX];
-		size_t n = strcspn(path, ".");
-		if (n >= sizeof(part))
-			return NULL;
-		memcpy(part, path, n);
-		part[n] = '\0';
-		v = seen(json_object_get(in_const(v), part));
-		if (!path[n])
+		const char *dot = strchr(path, '.');
+		v = seen(json_object_getn(in_const(v), path, dot ? (size_t)(dot - path) : strlen(path)));
+		if (!dot)
 			break;
-		path += n + 1;
+		path = dot + 1;
 	}
 	return v;
 }
