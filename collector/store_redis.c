@@ -28,6 +28,7 @@
 #include "common/tls_client.h"
 
 #define READ_CHUNK      65536
+#define FLUSH_BYTES     65536
 #define OUT_KEEP        (1u << 20) /* a send buffer above this is given back when it is empty */
 #define PENDING_INITIAL 64
 #define SEND_BUFFER     (1 << 20) /* the kernel gives what it allows (net.core.wmem_max) */
@@ -378,12 +379,20 @@ void redis_text_free(char *text)
 	redisFreeCommand(text);
 }
 
+static bool write_out(struct redis *r, struct err *e);
+
 bool redis_send_text(struct redis *r, const char *text, size_t n, struct redis_done done)
 {
 	if (!n || !ring_room(r))
 		return false;
 	buf_add(&r->out, text, n);
 	r->ring[(r->head + r->waiting++) % r->ring_size] = (struct pending){.done = done, .since_us = clock_mono_us()};
+	/* Much goes at once, so that Redis works while the caller makes the next; what fails, fails again in the
+	 * loop, where those who wait are told. */
+	if (redis_unsent(r) > FLUSH_BYTES) {
+		struct err e;
+		write_out(r, &e);
+	}
 	return true;
 }
 
