@@ -36,6 +36,8 @@ static const char usage[] =
     "      --to GROUPS        publish: whom it is addressed to, with commas (default: what the set says)\n"
     "      --priority P       publish: routine, priority, immediate, flash\n"
     "      --exercise NAME    publish: it is of an exercise\n"
+    "      --wait             publish, immediate and flash: how many sensors of partners who tell match, after 10 s at "
+    "most\n"
     "      --redis unix:/path|host:port (or PICKET_REDIS), --redis-user NAME, PICKET_REDIS_PASSWORD\n"
     "Exit: 0 ok, 1 no such partner or object, or the chain is broken, 2 usage, 3 rules or policies invalid, 4 Redis,\n"
     "5 some could not be published.\n";
@@ -272,14 +274,15 @@ static int options(struct partner_cli *c, int argc, char **argv)
 	    {"reason", 1, NULL, 'R'},   {"policies", 1, NULL, 'p'}, {"org", 1, NULL, 'o'},
 	    {"priority", 1, NULL, 'P'}, {"exercise", 1, NULL, 'x'}, {"to", 1, NULL, 't'},
 	    {"verify", 0, NULL, 'V'},   {"head", 0, NULL, 'H'},     {"expect", 1, NULL, 'e'},
-	    {"in", 0, NULL, 'I'},       {"out", 0, NULL, 'O'},      {NULL, 0, NULL, 0}};
+	    {"in", 0, NULL, 'I'},       {"out", 0, NULL, 'O'},      {"wait", 0, NULL, 'w'},
+	    {NULL, 0, NULL, 0}};
 	optind = 0;
 	for (int o; (o = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
 		const char **texts[] = {
 		    ['R'] = &c->reason,   ['p'] = &c->policies, ['o'] = &c->org,   ['P'] = &c->priority,
 		    ['x'] = &c->exercise, ['t'] = &c->to,       ['e'] = &c->expect};
-		bool *flags[] = {
-		    ['j'] = &c->cli.json, ['V'] = &c->verify, ['H'] = &c->head, ['I'] = &c->in, ['O'] = &c->out};
+		bool *flags[] = {['j'] = &c->cli.json, ['V'] = &c->verify, ['H'] = &c->head,
+				 ['I'] = &c->in,       ['O'] = &c->out,    ['w'] = &c->wait};
 		if (o == 'h') {
 			fputs(usage, stdout);
 			return EXIT_OK;

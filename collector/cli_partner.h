@@ -12,7 +12,7 @@ struct event_base;
 struct partner_cli {
 	struct cli cli;
 	const char *reason, *policies, *org, *priority, *exercise, *to, *expect, *output, *key;
-	bool verify, head, out, in;
+	bool verify, head, out, in, wait;
 	char **words; /* behind the subcommand */
 	int words_n;
 	/* a store to walk in; see partner_store_open() */

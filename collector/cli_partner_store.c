@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "collector/cli_partner.h"
 #include "collector/handling.h"
@@ -21,6 +22,7 @@
 
 #define POLICIES_DIR "/etc/picket/partners"
 #define WAIT_US      5000000
+#define RECEIPT_US   10000000
 #define PUTS_MAX     4
 
 /* ---- the store ---- */
@@ -249,20 +251,31 @@ struct publishing {
 	struct buf texts[OBJECTS_BATCH], handlings[OBJECTS_BATCH];
 	size_t n, under_way;
 	uint64_t stored, same, refused, conflicts;
+	int64_t last_row, began_us;
 	bool failed;
+};
+
+/* One call of the store. */
+struct put_call {
+	struct publishing *p;
+	bool matched[OBJECTS_BATCH]; /* indicators */
 };
 
 static void on_put(void *arg, bool ok, const struct objects_put_result *v, size_t n)
 {
-	struct publishing *p = arg;
+	struct put_call *call = arg;
+	struct publishing *p = call->p;
 	p->failed |= !ok;
 	for (size_t i = 0; ok && i < n; i++) {
+		if (call->matched[i] && v[i].row > p->last_row)
+			p->last_row = v[i].row;
 		p->stored += v[i].result == OBJECT_STORED;
 		p->same += v[i].result == OBJECT_SAME;
 		p->conflicts += v[i].result == OBJECT_CONFLICT;
 	}
 	p->under_way--;
 	partner_store_stop(p->c);
+	free(call);
 }
 
 /* Some calls may be on their way at once; what is in them is copied. */
@@ -278,8 +291,12 @@ static void flush(struct publishing *p)
 	if (!p->n)
 		return;
 	feed_collection_of(NULL, shared_lane(p->like.priority), name);
+	struct put_call *call = xcalloc(1, sizeof(*call));
+	call->p = p;
+	for (size_t i = 0; i < p->n; i++)
+		call->matched[i] = strncmp(p->batch[i].id, "indicator--", 11) == 0;
 	p->under_way++;
-	objects_put(p->c->objects, name, p->batch, p->n, (struct objects_put_done){on_put, p});
+	objects_put(p->c->objects, name, p->batch, p->n, (struct objects_put_done){on_put, call});
 	wait_for(p, PUTS_MAX);
 	while (p->n) {
 		buf_free(&p->texts[--p->n]);
@@ -446,10 +463,87 @@ static bool choices(struct publishing *p)
 	return false;
 }
 
+/* ---- receipts: who matches with it, among partners who tell ---- */
+
+struct receipts {
+	struct publishing *p;
+	struct told {
+		char id[SHARED_NAME_MAX + 1];
+		int64_t matching, sensors, at_us;
+	} * list;
+	size_t n, asking, i;
+};
+
+static void on_partners(void *arg, const struct reply *r)
+{
+	struct receipts *x = arg;
+	x->list = xcalloc(reply_count(r) + 1, sizeof(*x->list));
+	for (size_t i = 0; i < reply_count(r); i++) {
+		struct bytes id;
+		if (reply_text(reply_at(r, i), &id) && id.n <= SHARED_NAME_MAX)
+			snprintf(x->list[x->n++].id, sizeof(x->list[0].id), "%.*s", (int)id.n, (const char *)id.p);
+	}
+	partner_store_stop(x->p->c);
+}
+
+static void on_told(void *arg, const struct reply *r)
+{
+	struct receipts *x = arg;
+	struct told *t = &x->list[x->i];
+	int64_t place = 0, matching = 0, sensors = 0;
+	if (reply_number(reply_at(r, 0), &place) && place >= x->p->last_row &&
+	    reply_number(reply_at(r, 1), &matching) && reply_number(reply_at(r, 2), &sensors) &&
+	    matching > t->matching) {
+		t->matching = matching;
+		t->sensors = sensors;
+		t->at_us = clock_mono_us();
+	}
+	partner_store_stop(x->p->c);
+}
+
+static void ask_told(struct receipts *x)
+{
+	char key[160];
+	snprintf(key, sizeof(key), PARTNER_KEY, x->list[x->i].id);
+	const char *words[] = {"HMGET", key, "receipt_place", "receipt_matching", "receipt_sensors"};
+	if (redis_link_words(x->p->c->link, 5, words, (struct redis_done){on_told, x}))
+		partner_store_run(x->p->c);
+}
+
+/* Until all who tell say that all match, or for RECEIPT_US. */
+static void wait_receipts(struct publishing *p)
+{
+	struct receipts x = {.p = p};
+	int64_t until_us = clock_mono_us() + RECEIPT_US;
+	bool all = false;
+	if (redis_link_words(p->c->link, 2, (const char *[]){"HKEYS", PARTNERS_KEY},
+			     (struct redis_done){on_partners, &x}))
+		partner_store_run(p->c);
+	while (x.n && !all && clock_mono_us() < until_us) {
+		all = true;
+		for (x.i = 0; x.i < x.n; x.i++) {
+			ask_told(&x);
+			all = all && x.list[x.i].sensors && x.list[x.i].matching >= x.list[x.i].sensors;
+		}
+		if (!all)
+			nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	}
+	for (size_t i = 0; i < x.n; i++) {
+		const struct told *t = &x.list[i];
+		if (t->sensors)
+			printf("%s: %" PRId64 " of %" PRId64 " sensors match since t+%.1f s\n", t->id, t->matching,
+			       t->sensors, (double)(t->at_us - p->began_us) / 1e6);
+		else
+			printf("%s: no receipt: it may not have all of it, does not tell, or has no link\n", t->id);
+	}
+	free(x.list);
+}
+
 int partner_publish(struct partner_cli *c)
 {
 	struct publishing *p = xcalloc(1, sizeof(*p));
 	p->c = c;
+	p->began_us = clock_mono_us();
 	c->code = EXIT_OK;
 	if (!choices(p) || !partner_store_open(c)) {
 		free(p);
@@ -462,6 +556,8 @@ int partner_publish(struct partner_cli *c)
 	printf("%" PRIu64 " objects published, %" PRIu64 " were there already, %" PRIu64
 	       " differ from what is there, %" PRIu64 " left out\n",
 	       p->stored, p->same, p->conflicts, p->refused);
+	if (c->wait && good && !p->failed && p->last_row && shared_lane(p->like.priority) == LANE_FLASH)
+		wait_receipts(p);
 	int code = !good ? c->code : p->failed ? EXIT_ENVIRONMENT : p->refused || p->conflicts ? EXIT_PARTIAL : c->code;
 	partner_store_close(c);
 	free(p);

@@ -33,7 +33,7 @@ enum link_state { LINK_HANDSHAKE = 0, LINK_HELLO, LINK_ASKED, LINK_UP, LINK_CLOS
 struct batch {
 	struct buf records;
 	size_t n;
-	int64_t place;
+	int64_t place, came_us;
 };
 
 struct out_call {
@@ -57,7 +57,8 @@ struct lane_in {
 	struct batch queue[WIRE_WINDOW];
 	size_t n, bytes;
 	bool busy;
-	int64_t not_before_us;
+	int64_t not_before_us, place,
+	    came_us; /* place: the last object that stands in Redis, and when it came; 0 = none */
 };
 
 struct link {
@@ -351,6 +352,8 @@ static void on_take(void *arg, bool ok, const struct take_result *r)
 		l->from[c.lane].not_before_us = l->now_us + RETRY_US;
 		return;
 	}
+	l->from[c.lane].place = c.place;
+	l->from[c.lane].came_us = l->from[c.lane].queue[0].came_us;
 	take_result_add(&l->stats.got, r);
 	if (r->codes_n && l->state == LINK_UP)
 		tell_refused(l, r);
@@ -392,7 +395,7 @@ static bool take_objects(struct link *l, struct bytes payload, struct err *e)
 	if (in->n == WIRE_WINDOW || in->bytes + o.records.n > WIRE_WAITING)
 		return err_set(e, "more than %d batches or %u bytes without an answer", WIRE_WINDOW, WIRE_WAITING);
 	struct batch *b = &in->queue[in->n++];
-	*b = (struct batch){.n = o.n, .place = o.place};
+	*b = (struct batch){.n = o.n, .place = o.place, .came_us = l->now_us};
 	buf_add(&b->records, o.records.p, o.records.n);
 	in->bytes += b->records.n;
 	return true;
@@ -501,9 +504,26 @@ static bool known(struct link *l, struct err *e)
 
 /* ---- frames ---- */
 
+static bool take_receipt(const struct link *l, struct bytes payload)
+{
+	struct err e;
+	struct json *o = json_read(payload.p, payload.n, WIRE_NOTICE_MAX, &e);
+	const struct json *r = json_at(o, "receipt");
+	bool is = r != NULL;
+	if (is)
+		l->h->receipt(
+		    l->h->arg, l->policy,
+		    &(struct link_receipt){json_int(json_at(r, "place"), 0), json_int(json_at(r, "matching"), -1),
+					   json_int(json_at(r, "sensors"), -1), json_int(json_at(r, "ms"), -1)});
+	json_drop(o);
+	return is;
+}
+
 static bool take_notice(const struct link *l, struct bytes payload)
 {
 	char clean[1024];
+	if (take_receipt(l, payload))
+		return true;
 	if (payload.n > 2)
 		log_info("%s says: %s", l->policy->id, text_clean(clean, sizeof(clean), payload.p, payload.n));
 	return true;
@@ -733,6 +753,31 @@ const struct link_stats *link_stats(const struct link *l)
 const char *link_version(const struct link *l)
 {
 	return l->version;
+}
+
+bool link_taken(const struct link *l, enum lane lane, int64_t *place, int64_t *came_us)
+{
+	*place = l->from[lane].place;
+	*came_us = l->from[lane].came_us;
+	return *place;
+}
+
+void link_receipt(struct link *l, const struct link_receipt *r)
+{
+	struct json *o = json_map(), *in = json_map();
+	struct buf text = {0};
+	json_put_int(in, "place", r->place);
+	json_put_int(in, "matching", r->matching);
+	json_put_int(in, "sensors", r->sensors);
+	json_put_int(in, "ms", r->ms);
+	json_put(o, "receipt", in);
+	json_write(o, &text);
+	buf_u8(&text, 0);
+	if (l->state == LINK_UP)
+		wire_text_put(&l->out, FRAME_NOTICE, (char *)text.p);
+	want_soon(l);
+	buf_free(&text);
+	json_drop(o);
 }
 
 void link_work(struct link *l, bool new_rows, int64_t now_us)

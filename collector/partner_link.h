@@ -27,6 +27,11 @@ struct link_stats {
 	uint64_t limited;       /* times that they had to wait for their rate */
 };
 
+/* How many sensors match with what was sent in the flash lane up to a place. */
+struct link_receipt {
+	int64_t place, matching, sensors, ms; /* ms: since it came */
+};
+
 /* What links share. Everything is borrowed. */
 struct link_house {
 	struct event_base *base;
@@ -41,6 +46,7 @@ struct link_house {
 	const struct policy *(*admit)(void *arg, struct link *l, const char *uri, struct err *e);
 	bool (*paused)(void *arg, const struct policy *p, bool out);
 	void (*closed)(void *arg, struct link *l); /* l is freed when it returns */
+	void (*receipt)(void *arg, const struct policy *from, const struct link_receipt *r);
 	void *arg;
 };
 
@@ -54,6 +60,10 @@ const struct policy *link_policy(const struct link *l); /* NULL until it is know
 bool link_up(const struct link *l);
 const struct link_stats *link_stats(const struct link *l);
 const char *link_version(const struct link *l);
+
+/* The last place of theirs in a lane that stands here, and when it came (monotonic). False: nothing has come. */
+bool link_taken(const struct link *l, enum lane lane, int64_t *place, int64_t *came_us);
+void link_receipt(struct link *l, const struct link_receipt *r);
 
 /* Something may have changed: new rows in the store, a pause, time. Every 20 ms or so. */
 void link_work(struct link *l, bool new_rows, int64_t now_us);

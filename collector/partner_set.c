@@ -34,6 +34,7 @@ struct making {
 	struct import import;
 	bool ok, collected;
 	size_t indicators;
+	uint32_t version;
 	struct err why;
 };
 
@@ -110,7 +111,7 @@ void set_maker_work(struct set_maker *m)
 	pthread_mutex_unlock(&m->lock);
 	while (k) {
 		struct making *next = k->next;
-		k->done.call(k->done.arg, k->ok, k->indicators, k->why.text);
+		k->done.call(k->done.arg, k->ok, k->indicators, k->version, k->why.text);
 		making_free(k);
 		k = next;
 	}
@@ -289,6 +290,7 @@ static bool make(struct making *k, struct redis_ask *r)
 		buf_free(&file); /* that is published already */
 	else if (good && !set && last && !withdrawn)
 		good = signing_withdrawn(k->set, &s, &m, &file, &k->why);
+	k->version = file.n ? s.version : last;
 	if (good && file.n)
 		good = publish_put(r, (struct bytes){file.p, file.n}, "", "picket-gateway", &k->why);
 	ruleset_free(set);

@@ -21,8 +21,9 @@ struct set_maker *set_maker_new(const struct store_conf *redis, const char *key,
 void set_maker_free(struct set_maker *m); /* what is under way is not called back */
 
 struct set_done {
-	/* indicators: in the set, 0 = it was withdrawn or never there. ok false: try again. */
-	void (*call)(void *arg, bool ok, size_t indicators, const char *why);
+	/* indicators: in the set, 0 = it was withdrawn or never there; version: the one that is published, 0 = none.
+	 * ok false: try again. */
+	void (*call)(void *arg, bool ok, size_t indicators, uint32_t version, const char *why);
 	void *arg;
 };
 /* Texts are copied. */

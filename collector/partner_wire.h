@@ -12,7 +12,8 @@
  *            because an object of the flash lane waits for the frame that has begun
  *   TAKEN    u8 lane, u64 place: everything up to it is judged, what was not refused
  *            stands in Redis, and so does the place
- *   NOTICE   JSON, for people and as a sign of life: {"refused": {code: n}, "first": "…"}
+ *   NOTICE   JSON, for people and as a sign of life: {"refused": {code: n}, "first": "…"};
+ *            or a receipt: {"receipt": {"place", "matching", "sensors", "ms"}}
  *   BYE      u8 reason, text
  *
  * The state of a transfer is kept by the receiver: a sender starts behind WELCOME

@@ -12,6 +12,7 @@
 #include "collector/negative.h"
 #include "collector/partner_walk.h"
 #include "collector/partners_internal.h"
+#include "collector/receipt.h"
 #include "collector/sighting.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -263,6 +264,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	partners_make_sets(p);
 	sightings_work(p->sightings);
 	negatives_work(p->negatives);
+	receipts_work(p);
 	for (size_t i = 0; i < p->policies.n; i++)
 		dial_again(&p->list[i]);
 	if (p->now_us >= p->flags_at_us) {
@@ -381,6 +383,11 @@ static void use_policies(struct partners *p)
 	p->counted = false;
 }
 
+static void on_receipt(void *arg, const struct policy *from, const struct link_receipt *r)
+{
+	receipt_take(arg, from, r);
+}
+
 static void use_house(struct partners *p)
 {
 	const char *name = p->server ? tls_self(p->server)->name : "";
@@ -394,6 +401,7 @@ static void use_house(struct partners *p)
 				       .admit = admit,
 				       .paused = paused,
 				       .closed = closed,
+				       .receipt = on_receipt,
 				       .arg = p};
 }
 

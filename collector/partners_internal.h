@@ -27,10 +27,18 @@ struct partner {
 		int64_t until_us;     /* its end */
 		bool changed, busy;   /* the set on the sensors is not what is in the store any more */
 		int64_t since_us, quiet_us, not_before_us, began_us; /* first and last change; … */
+		int64_t place, came_us; /* the last of theirs that is in it, and when it came */
 		size_t indicators;
 		int64_t took_us;
 	} * sets; /* one for each lane: the real ones, then those of each exercise */
 	size_t sets_n;
+	struct watch { /* of its last flash set: collector/receipt.c */
+		bool on, asking;
+		char set[SHARED_NAME_MAX + 1];
+		uint32_t version;
+		size_t counting, sensors, armed, told; /* counting: answers that are to come */
+		int64_t place, came_us, changed_us, look_us, told_us, until_us;
+	} watch;
 	struct link_stats before; /* sums of links that are gone */
 	bool up;
 };

@@ -7,6 +7,7 @@
 
 #include "collector/partners_internal.h"
 #include "collector/publish.h"
+#include "collector/receipt.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -41,7 +42,7 @@ void partners_changed(struct partner *p, enum lane lane)
 			changed(&p->sets[i]);
 }
 
-static void on_made(void *arg, bool ok, size_t indicators, const char *why)
+static void on_made(void *arg, bool ok, size_t indicators, uint32_t version, const char *why)
 {
 	struct set_job *j = arg;
 	struct partner *p = j->of;
@@ -57,6 +58,11 @@ static void on_made(void *arg, bool ok, size_t indicators, const char *why)
 	j->indicators = indicators;
 	j->took_us = now_us - j->began_us;
 	j->not_before_us = now_us + (j->lane == LANE_FLASH ? 0 : 3 * j->took_us);
+	if (j->lane == LANE_FLASH && !*j->exercise && version) {
+		char set[OBJECTS_COLLECTION_MAX + 1];
+		feed_collection_of(partner_policy(p)->id, LANE_FLASH, set);
+		receipt_watch(p, set, version, j->place, j->came_us);
+	}
 }
 
 /* Nothing of it is to be on the sensors. */
@@ -94,6 +100,8 @@ static void make_one(struct set_job *j)
 	j->changed = false;
 	j->busy = true;
 	j->began_us = p->all->now_us;
+	if (!partner_link_of(p) || !link_taken(partner_link_of(p), j->lane, &j->place, &j->came_us))
+		j->place = 0;
 	p->all->making++;
 	feed_collection_of(partner_policy(p)->id, j->lane, collection);
 	set_id(j, collection, set);

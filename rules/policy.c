@@ -147,6 +147,9 @@ const struct conf_key policy_keys[] = {
      .help = "Whether sightings say where, and observed data go."},
     {"release.statements", CONF_BOOL, AT(release.statements), .fallback = "false",
      .help = "Whether definitions of statement markings go without a marking of their own."},
+    {"release.receipts", CONF_BOOL, AT(release.receipts), .fallback = "false",
+     .help =
+	 "Whether they are told how many of our sensors match with what they sent with priority immediate or flash."},
     {"release.path", CONF_CHOICE, AT(release.path), .fallback = "anonymous", .choices = path_names,
      .help = "How organisations before us stand in the path: by name, or as aliases only they recognise."},
     {"release.profile", CONF_CHOICE, AT(release.profile), .fallback = "taxii", .choices = profile_names,

@@ -58,8 +58,9 @@ struct policy {
 		struct conf_list drop;   /* "type.field" or "field": never */
 		struct conf_list custom; /* properties outside STIX that may go */
 		bool victim_detail, statements;
-		int path;    /* enum path_show */
-		int profile; /* enum profile */
+		bool receipts; /* of flash: how many sensors match */
+		int path;      /* enum path_show */
+		int profile;   /* enum profile */
 	} release;
 
 	struct {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# What a partner sends for an exercise is matched here while that exercise runs here, says so
+# What a partner sends as flash is acknowledged when his policy says so; what he sends for an
+# exercise is matched here while that exercise runs here, says so
 # in its signature, and is counted with nothing real; before and after it is not on any sensor.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -34,7 +35,7 @@ armed() { cli bravo hvals "picket:{x}:set:$1:receipts:$(cli bravo hget 'picket:{
 policy='release: {tlp_max: amber, groups: [coalition], profile: picket, exercises: [ke, other]}
 inbound: {mode: auto}'
 "$build/picket" rules keygen "$dir/bravo.pem" --scope 'partner-*' >"$dir/entry"
-partners_start "$dir" "$build" "$policy" "$policy" || fail "start"
+partners_start "$dir" "$build" "$policy" "$(echo "$policy" | sed 's/profile: picket/&, receipts: true/')" || fail "start"
 "$build/picket-collector" --set listen.address="unix:$dir/bravo/c.sock" --set listen.plaintext=true \
 	--set redis.address="unix:$dir/bravo/redis.sock" >"$dir/bravo/collector.log" 2>&1 &
 pids="$pids $!"
@@ -85,6 +86,18 @@ if [ -n "$sensor" ]; then
 	wait_for 20 sh -c "PICKET_REDIS=unix:$dir/alpha/redis.sock '$build/picket' sighting list 2>/dev/null | grep -q '^in '" || fail "no sighting of the real one"
 	sleep 1
 	[ "$(on alpha sighting list | grep -c '^in ')" = 1 ] || fail "a hit of the exercise is told: $(on alpha sighting list)"
+fi
+
+# and what is flash is acknowledged, in sums: by bravo, whose policy says so; to nobody else
+if [ -n "$sensor" ]; then
+	rules urgent urgent.bad.example >"$dir/urgent.yaml"
+	on alpha partner publish "$dir/urgent.yaml" --priority flash --wait >"$dir/out" || fail "publish --wait"
+	grep -q '^bravo: 1 of 1 sensors match since t+[0-9]' "$dir/out" || fail "receipt: $(cat "$dir/out")"
+	on alpha partner show bravo | grep -q '^receipt_sensors *1$' || fail "show: $(on alpha partner show bravo)"
+	rules back back.bad.example >"$dir/back.yaml"
+	on bravo partner publish "$dir/back.yaml" --priority flash --wait >"$dir/out" || fail "publish --wait at bravo"
+	grep -q '^alpha: no receipt' "$dir/out" || fail "alpha tells, and its policy does not say so: $(cat "$dir/out")"
+	on bravo partner show alpha | grep -q receipt_ && fail "alpha has told"
 fi
 
 # 3. it grows meanwhile
