@@ -22,6 +22,7 @@ enum {
 	TZSP_TAGS_MAX = 64,
 	PORT_L2TP = 1701,
 	PORT_GTP = 2152,
+	PORT_GRE = 4754,
 	PORT_TEREDO = 3544,
 	PORT_VXLAN_GPE = 4790,
 	PORT_CAPWAP = 5247,
@@ -99,6 +100,8 @@ static enum ledger_id gre(struct walk *w, struct cursor c, uint32_t cut)
 		return erspan(w, c, cut, flags & 0x1000);
 	if (type == 0x22eb)
 		return erspan(w, c, cut, true);
+	if (type >> 8 == 0x82) /* Aruba: IEEE 802.11 as the access point heard it */
+		return walk_wlan(w, c, cut, false);
 	return walk_ethertype(w, type, c, cut);
 }
 
@@ -293,6 +296,8 @@ static enum ledger_id open_udp(struct walk *w, const struct layer *l, struct cur
 		return geneve(w, c, cut);
 	if (src == PORT_GTP || dest == PORT_GTP)
 		return gtp(w, c, cut);
+	if (dest == PORT_GRE) /* RFC 8086 */
+		return gre(w, c, cut);
 	if (src == PORT_TEREDO || dest == PORT_TEREDO)
 		return teredo(w, c, cut);
 	if (src == PORT_CAPWAP || dest == PORT_CAPWAP)
@@ -342,7 +347,7 @@ static bool maybe_tunnel(const struct walk *w, const struct layer *l, struct cur
 
 void tunnel_ports(struct decoder *d)
 {
-	static const uint16_t fixed[] = {PORT_GTP, PORT_TEREDO, PORT_CAPWAP, PORT_L2TP, PORT_TZSP, PORT_MPLS};
+	static const uint16_t fixed[] = {PORT_GTP, PORT_GRE, PORT_TEREDO, PORT_CAPWAP, PORT_L2TP, PORT_TZSP, PORT_MPLS};
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		decoder_add_port(d, fixed[i]);
 	for (int i = 0; i < 4; i++) {
