@@ -8,13 +8,14 @@
  *   16  the body; at the end 8 bytes that introduce the token, and the token
  *
  * Only bind (11), alter_context (14) and auth3 (16) are held, for their token; the
- * calls themselves are stepped over. Over pipes of SMB the same users have already
- * logged in to the session: smb.user, ntlm.user. */
+ * calls themselves are stepped over. In the pipes of SMB (smb1.c, smb2.c) only PDUs that
+ * one write brings whole are read: a bind is far shorter than what one may bring. */
+#include "sensor/dcerpc.h"
 #include "sensor/framed.h"
 #include "sensor/ntlm.h"
 #include "sensor/parsers.h"
 
-enum { HEADER = 16, TYPE_MAX = 19, PDU_MAX = 16384 };
+enum { HEADER = DCERPC_HEADER, TYPE_MAX = 19, PDU_MAX = 16384 };
 enum { BIND = 11, ALTER_CONTEXT = 14, AUTH3 = 16 };
 
 struct dcerpc {
@@ -57,6 +58,31 @@ static enum probe dcerpc_probe(const struct inspect *in, enum side side, const u
 static bool held(const struct header *h)
 {
 	return (h->type == BIND || h->type == ALTER_CONTEXT || h->type == AUTH3) && h->token_n;
+}
+
+size_t dcerpc_head(const uint8_t *p, size_t n, size_t at, size_t length, size_t max)
+{
+	struct header h;
+	if (length < DCERPC_LOGIN_MIN || at > max || length > max - at)
+		return 0;
+	if (n <= at)
+		return at + 1;
+	if (!read_header(p + at, n - at, &h))
+		return 0;
+	if (n < at + HEADER)
+		return at + HEADER;
+	return held(&h) && h.length <= length ? at + h.length : 0;
+}
+
+void dcerpc_users(struct inspect *in, const uint8_t *p, size_t n)
+{
+	struct header h;
+	while (n >= HEADER && read_header(p, n, &h) && h.length <= n) {
+		if (held(&h))
+			ntlm_user(in, p + h.length - h.token_n, h.token_n);
+		p += h.length;
+		n -= h.length;
+	}
 }
 
 static size_t head(const struct inspect *in, const uint8_t *p, size_t n)

@@ -16,6 +16,7 @@
  *   READ_ANDX response        +10 u16 length, u16 data offset (from the header), u16 length high
  *   WRITE_ANDX request        +4 fid, +6 u32 offset, +18 u16 length high, u16 length,
  *                             u16 data offset (from the header), 14 words: +24 u32 offset high
+ *   TRANSACTION request       +22 u16 length, u16 data offset (from the header)
  *   SESSION_SETUP_ANDX        13 words: +14, +16 u16 password lengths; bytes: passwords, name
  *                             12 words: a security token
  *
@@ -24,6 +25,7 @@
 
 #include <string.h>
 
+#include "sensor/dcerpc.h"
 #include "sensor/ntlm.h"
 #include "sensor/utf16.h"
 
@@ -31,6 +33,7 @@ enum {
 	CLOSE = 0x04,
 	DELETE = 0x06,
 	RENAME = 0x07,
+	TRANSACTION = 0x25,
 	OPEN_ANDX = 0x2d,
 	READ_ANDX = 0x2e,
 	WRITE_ANDX = 0x2f,
@@ -73,6 +76,16 @@ static bool read_message(struct message *m, const uint8_t *p, size_t n)
 	return cursor_ok(&c);
 }
 
+/* Content is not held, but for a login in DCE/RPC that it begins with. */
+static size_t write_head(const uint8_t *p, size_t n)
+{
+	struct cursor c = cursor_over(p, n);
+	cursor_skip(&c, WORDS + 20);
+	size_t length = cursor_u16le(&c), at = cursor_u16le(&c);
+	size_t login = n < DATA_HEAD ? 0 : dcerpc_head(p, n, at, length, SMB_HEAD_MAX);
+	return login > DATA_HEAD ? login : DATA_HEAD;
+}
+
 size_t smb1_head(const uint8_t *p, size_t n, size_t length)
 {
 	struct cursor c = cursor_over(p, n);
@@ -82,8 +95,11 @@ size_t smb1_head(const uint8_t *p, size_t n, size_t length)
 	bool response = cursor_u8(&c) & FLAG_RESPONSE;
 	if (!cursor_ok(&c))
 		return HEADER < length ? HEADER : length;
-	bool data = response ? command == READ_ANDX : command == WRITE_ANDX;
-	size_t head = data ? DATA_HEAD : SMB_HEAD_MAX;
+	size_t head = SMB_HEAD_MAX;
+	if (response && command == READ_ANDX)
+		head = DATA_HEAD;
+	else if (!response && command == WRITE_ANDX)
+		head = write_head(p, n);
 	return head < length ? head : length;
 }
 
@@ -254,6 +270,24 @@ static struct smb_data read_response(struct inspect *in, struct smb_files *f, co
 	return d;
 }
 
+static void pipe_bytes(struct inspect *in, const struct message *m, size_t at, size_t n)
+{
+	struct cursor c = cursor_over(m->all.p, m->all.n);
+	cursor_skip(&c, at);
+	struct bytes b = cursor_bytes(&c, cursor_left(&c) < n ? cursor_left(&c) : n);
+	if (cursor_ok(&c) && b.n)
+		dcerpc_users(in, b.p, b.n);
+}
+
+/* To a pipe, of which DCE/RPC is told by its bytes. */
+static void transaction_request(struct inspect *in, const struct message *m)
+{
+	struct cursor c = words_at(m, 22);
+	size_t n = cursor_u16le(&c), at = cursor_u16le(&c);
+	if (cursor_ok(&c))
+		pipe_bytes(in, m, at, n);
+}
+
 static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct message *m)
 {
 	struct smb_data d = {.direction = SMB_WRITE};
@@ -263,6 +297,8 @@ static struct smb_data write_request(struct inspect *in, struct smb_files *f, co
 	d.n = (uint32_t)cursor_u16le(&c) << 16;
 	d.n |= cursor_u16le(&c);
 	d.at = cursor_u16le(&c);
+	if (cursor_ok(&c))
+		pipe_bytes(in, m, d.at, d.n);
 	uint64_t offset = offset_of(m, 14, 24);
 	struct smb_open *o = cursor_ok(&c) ? file_of(in, f, fid, offset == 0) : NULL;
 	if (!o || d.at < WORDS || !d.n)
@@ -285,6 +321,9 @@ static struct smb_data request(struct inspect *in, struct smb_files *f, struct m
 		break;
 	case SESSION_SETUP_ANDX:
 		session_request(in, m);
+		break;
+	case TRANSACTION:
+		transaction_request(in, m);
 		break;
 	case CLOSE:
 		close_request(in, f, m);

@@ -14,18 +14,22 @@
  *   READ request            +4 u32 length, +8 u64 offset, +16 file id
  *   READ response           +2 u8 data offset (from 0), +4 u32 length
  *   WRITE request           +2 u16 data offset (from 0), +4 u32 length, +8 u64 offset, +16 file id
+ *   IOCTL request           +4 u32 what, +24 u32 data offset (from 0), u32 length
  *   SET_INFO request        +2 u8 kind, u8 class, u32 length, u16 offset (from 0);
  *                           a new name, [MS-FSCC] 2.4.43: 16 bytes, u32 length, name
  *
  * Within a chain a related request may name the file "ff…": the one before. Names
- * count when they are asked for, whether the server has them or not. */
+ * count when they are asked for, whether the server has them or not. What is written to
+ * a pipe may be DCE/RPC with a login of its own. */
 #include "sensor/smb2.h"
 
 #include <string.h>
 
+#include "sensor/dcerpc.h"
 #include "sensor/ntlm.h"
 
-enum { SESSION_SETUP = 1, CREATE = 5, CLOSE = 6, READ = 8, WRITE = 9, SET_INFO = 17 };
+enum { SESSION_SETUP = 1, CREATE = 5, CLOSE = 6, READ = 8, WRITE = 9, IOCTL = 11, SET_INFO = 17 };
+enum { FSCTL_PIPE_TRANSCEIVE = 0x11c017 };
 enum { FLAG_RESPONSE = 1, FLAG_RELATED = 4 };
 enum { STATUS_OK = 0, STATUS_PENDING = 0x103, STATUS_BUFFER_OVERFLOW = 0x80000005u };
 enum { HEADER = 64, READ_ANSWER = HEADER + 16, WRITE_REQUEST = HEADER + 48, SHORT_HEAD = HEADER + 88 };
@@ -58,15 +62,26 @@ size_t smb2_length(const uint8_t *p, size_t n, size_t length)
 	return cursor_ok(&c) && h.next >= HEADER && h.next < length ? h.next : length;
 }
 
+/* Content is not held, but for a login in DCE/RPC that it begins with. */
+static size_t write_head(const uint8_t *p, size_t n)
+{
+	struct cursor c = cursor_over(p, n);
+	cursor_skip(&c, HEADER + 2);
+	size_t at = cursor_u16le(&c), length = cursor_u32le(&c);
+	size_t login = n < WRITE_REQUEST ? 0 : dcerpc_head(p, n, at, length, SMB_HEAD_MAX);
+	return login > WRITE_REQUEST ? login : WRITE_REQUEST;
+}
+
 /* Only requests with names and tokens are held in full; content never is. */
-static size_t head_wanted(const struct header *h)
+static size_t head_wanted(const struct header *h, const uint8_t *p, size_t n)
 {
 	bool response = h->flags & FLAG_RESPONSE;
 	if (h->command == READ && response)
 		return READ_ANSWER;
 	if (h->command == WRITE && !response)
-		return WRITE_REQUEST;
-	if (!response && (h->command == CREATE || h->command == SESSION_SETUP || h->command == SET_INFO))
+		return write_head(p, n);
+	if (!response &&
+	    (h->command == CREATE || h->command == SESSION_SETUP || h->command == SET_INFO || h->command == IOCTL))
 		return SMB_HEAD_MAX;
 	return SHORT_HEAD;
 }
@@ -77,7 +92,7 @@ size_t smb2_head(const uint8_t *p, size_t n, size_t length)
 	struct header h = read_header(&c);
 	if (!cursor_ok(&c))
 		return HEADER;
-	size_t whole = smb2_length(p, n, length), head = head_wanted(&h);
+	size_t whole = smb2_length(p, n, length), head = head_wanted(&h, p, n);
 	return head < whole ? head : whole;
 }
 
@@ -145,12 +160,33 @@ static void read_request(struct inspect *in, struct smb_files *f, const struct h
 	smb_request_put(f, h->id, READ, o->serial, offset);
 }
 
-static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c)
+static void pipe_bytes(struct inspect *in, struct cursor whole, size_t at, size_t n)
+{
+	cursor_skip(&whole, at);
+	size_t here = cursor_left(&whole) < n ? cursor_left(&whole) : n;
+	struct bytes b = cursor_bytes(&whole, here);
+	if (cursor_ok(&whole) && b.n)
+		dcerpc_users(in, b.p, b.n);
+}
+
+static void ioctl_request(struct inspect *in, struct cursor c, struct cursor whole)
+{
+	cursor_skip(&c, 4);
+	uint32_t what = cursor_u32le(&c);
+	cursor_skip(&c, 16);
+	size_t at = cursor_u32le(&c), n = cursor_u32le(&c);
+	if (cursor_ok(&c) && what == FSCTL_PIPE_TRANSCEIVE)
+		pipe_bytes(in, whole, at, n);
+}
+
+static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c,
+				     struct cursor whole)
 {
 	cursor_skip(&c, 2);
 	struct smb_data d = {.direction = SMB_WRITE};
 	d.at = cursor_u16le(&c);
 	d.n = cursor_u32le(&c);
+	pipe_bytes(in, whole, d.at, d.n);
 	uint64_t offset = cursor_u64le(&c);
 	struct smb_open *o = file_of(in, f, h, &c, offset == 0);
 	if (!o || d.at < WRITE_REQUEST || !d.n)
@@ -215,7 +251,10 @@ static struct smb_data request(struct inspect *in, struct smb_files *f, const st
 		read_request(in, f, h, c);
 		break;
 	case WRITE:
-		return write_request(in, f, h, c);
+		return write_request(in, f, h, c, whole);
+	case IOCTL:
+		ioctl_request(in, c, whole);
+		break;
 	case SET_INFO:
 		set_info_request(in, f, c, whole);
 		break;

@@ -290,6 +290,78 @@ static void test_pipe(void **s)
 	talk_check(&t, "smb.file svcctl\n" ABC ABC);
 }
 
+/* DCE/RPC: what logs in last (AUTH3, 16), its token behind 8 bytes that introduce it. */
+static void auth3(struct buf *b, const char *user)
+{
+	struct buf token = {0};
+	ntlm(&token, 3, 1, user);
+	buf_add(b, "\5\0\x10\3\x10\0\0\0", 8);
+	le(b, 16 + 4 + 8 + token.n, 2);
+	le(b, token.n, 2);
+	zeros(b, 4 + 4 + 8);
+	buf_add(b, token.p, token.n);
+	buf_free(&token);
+}
+
+/* Logins within the calls that are written to a pipe, in each way to write. */
+static void test_pipe_logins(void **s)
+{
+	(void)s;
+	struct talk t = {0};
+	struct buf pdu = {0}, w = {0}, d = {0};
+	auth3(&pdu, "ann");
+
+	struct buf *b = say(&t, TO_SERVER);
+	smb2(b, 9, REQUEST, 4, 0, 0);
+	le(b, 49, 2);
+	le(b, 112, 2);
+	le(b, pdu.n, 4);
+	zeros(b, 8);
+	fid(b, 7);
+	zeros(b, 16);
+	buf_add(b, pdu.p, pdu.n);
+
+	for (int other = 0; other < 2; other++) { /* the second is no call of a pipe */
+		b = say(&t, TO_SERVER);
+		smb2(b, 11, REQUEST, 5, 0, 0);
+		le(b, 57, 4);
+		le(b, other ? 0x140204 : 0x11c017, 4);
+		fid(b, 7);
+		le(b, 120, 4);
+		le(b, pdu.n, 4);
+		zeros(b, 24);
+		buf_add(b, pdu.p, pdu.n);
+	}
+
+	b = say(&t, TO_SERVER);
+	smb1(b, 0x25, 0, 64);
+	zeros(&w, 22);
+	le(&w, pdu.n, 2);
+	le(&w, 33 + 28 + 2 + 1, 2);
+	zeros(&w, 2);
+	zeros(&d, 1);
+	buf_add(&d, pdu.p, pdu.n);
+	smb1_body(b, &w, &d);
+
+	b = say(&t, TO_SERVER);
+	w.n = d.n = 0;
+	smb1(b, 0x2f, 0, 65);
+	zeros(&w, 4);
+	le(&w, 0x4001, 2);
+	zeros(&w, 14);
+	le(&w, pdu.n, 2);
+	le(&w, 33 + 28 + 2 + 1, 2);
+	zeros(&w, 4);
+	zeros(&d, 1);
+	buf_add(&d, pdu.p, pdu.n);
+	smb1_body(b, &w, &d);
+
+	buf_free(&pdu);
+	buf_free(&w);
+	buf_free(&d);
+	talk_check(&t, "ntlm.user ann\nntlm.user ann\nntlm.user ann\nntlm.user ann\n");
+}
+
 static void test_chain(void **s)
 {
 	(void)s;
@@ -584,6 +656,7 @@ int main(void)
 	    cmocka_unit_test(test_lost_bytes),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_pipe_logins),
 	    cmocka_unit_test(test_ntlm),
 	    cmocka_unit_test(test_utf16),
 	};
