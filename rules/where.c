@@ -31,10 +31,16 @@ static bool covers(const char *prefix, size_t n, const char *name)
 	return n && strncmp(prefix, name, n) == 0 && (name[n] == '\0' || name[n] == '.');
 }
 
+static bool told_of(enum where w)
+{
+	return w == WHERE_QUOTED_SRC || w == WHERE_QUOTED_DEST || w == WHERE_QUOTED_NAME || w == WHERE_SSDP_LOCATION ||
+	       w == WHERE_SSDP_HOST;
+}
+
 bool where_allowed(const char *list, enum where w)
 {
 	if (!list)
-		return true;
+		return !told_of(w);
 	for (const char *p = list; *p;) {
 		size_t n = strcspn(p, ",");
 		const char *word = p + strspn(p, " ");

@@ -316,6 +316,7 @@ enum header {
 	HEADER_TYPE,
 	HEADER_DISPOSITION,
 	HEADER_UPGRADE,
+	HEADER_LOCATION,
 	HEADER_LENGTH,
 	HEADER_RANGE,
 	HEADER_AUTHORIZATION,
@@ -337,6 +338,7 @@ static enum header header_of(struct bytes name)
 	    F("content-type", HEADER_TYPE),
 	    F("content-disposition", HEADER_DISPOSITION),
 	    F("upgrade", HEADER_UPGRADE),
+	    F("location", HEADER_LOCATION),
 	    F("authorization", HEADER_AUTHORIZATION),
 	    F("proxy-authorization", HEADER_PROXY_AUTHORIZATION),
 	    F("content-length", HEADER_LENGTH),
@@ -392,6 +394,9 @@ void http_head_field(struct http_head *h, struct bytes name, struct bytes value)
 		break;
 	case HEADER_PROXY_AUTHORIZATION:
 		keep(&h->authorization[1], value);
+		break;
+	case HEADER_LOCATION:
+		keep(&h->location, value);
 		break;
 	case HEADER_LENGTH:
 		set_length(h, value);

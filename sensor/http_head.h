@@ -31,9 +31,9 @@ struct http_head {
 	struct bytes scheme; /* HTTP/2 only */
 	bool framed;         /* HTTP/2: frames tell where the body ends */
 	unsigned status;
-	struct bytes host, user_agent, content_type, disposition, upgrade; /* p is NULL: not there */
-	struct bytes authorization[2];                                     /* to the server, to a proxy */
-	enum coding coding[HTTP_CODINGS_MAX];                              /* in the order they were applied */
+	struct bytes host, user_agent, content_type, disposition, upgrade, location; /* p is NULL: not there */
+	struct bytes authorization[2];                                               /* to the server, to a proxy */
+	enum coding coding[HTTP_CODINGS_MAX]; /* in the order they were applied */
 	unsigned codings;
 	bool undecodable; /* a coding that is not known, or too many */
 	bool chunked;

@@ -51,6 +51,22 @@ static void url_find_host(struct url *u, size_t at, size_t end)
 	u->host_n = n;
 }
 
+struct bytes http_url_host(struct bytes url)
+{
+	size_t at = scheme_length(url), end = at, n = 0;
+	if (!at)
+		return (struct bytes){0};
+	for (; end < url.n && !strchr("/?#", url.p[end]); end++)
+		if (url.p[end] == '@')
+			at = end + 1;
+	if (at < end && url.p[at] == '[')
+		while (at + n < end && url.p[at + n] != ']')
+			n++;
+	while (at + n < end && url.p[at + n] != ':')
+		n++;
+	return (struct bytes){url.p + at, n};
+}
+
 static void url_from_address(struct url *u, const struct inspect *in, enum side side)
 {
 	const struct addr *a = side == TO_SERVER ? &in->dest : &in->src;

@@ -32,6 +32,9 @@ struct http_request {
 	uint8_t text[];
 };
 
+/* The host in a URL: without user and port, of "[v6]" with the brackets. n is 0: none. */
+struct bytes http_url_host(struct bytes url);
+
 /* Asked by `side`. Fills u, too. NULL: memory is short. */
 struct http_request *http_request_new(struct inspect *in, enum side side, const struct http_head *head, struct url *u);
 void http_request_release(struct inspect *in, struct http_request *r); /* r may be NULL */

@@ -23,6 +23,7 @@
 #include "sensor/expect.h"
 #include "sensor/inspector.h"
 #include "sensor/parsers.h"
+#include "sensor/quoted.h"
 #include "sensor/stream.h"
 
 #define DATAGRAM_TRIES    6
@@ -704,6 +705,10 @@ bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, con
 		return stream_packet(ins, f, side, l, ts_us);
 	if (l->proto == IPPROTO_UDP)
 		return datagram_packet(ins, f, side, l, ts_us);
+	if (l->proto == IPPROTO_ICMP || l->proto == IPPROTO_ICMPV6) {
+		struct inspect in = inspector_view(ins, f, ts_us);
+		return quoted_packet(&in, l);
+	}
 	return false;
 }
 

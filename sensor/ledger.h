@@ -62,6 +62,7 @@
 	X(BOMB, "inspect.bomb", "compressed bodies that passed the ratio or size limit")     \
 	X(FILES, "inspect.files", "files seen whole and hashed")                             \
 	X(FILES_CUT, "inspect.files_cut", "files of which bytes were missing: not hashed")   \
+	X(QUOTED, "inspect.quoted", "packets quoted in ICMP errors, whose addresses and question were matched") \
 	X(DPI_PACKETS, "dpi.packets", "packets given to nDPI")                               \
 	X(DPI_FLOWS, "dpi.flows", "flows that nDPI gave a verdict on")                       \
 	X(DPI_SKIPPED, "dpi.skipped", "packets kept from nDPI: queue full, too large or a known killer") \

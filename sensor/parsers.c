@@ -28,6 +28,7 @@ const struct parser *const parsers[] = {
     &parser_nfs_udp,
     &parser_mqtt,
     &parser_rdp,
+    &parser_ssdp,
     &parser_dhcp,
     &parser_snmp,
     &parser_tftp,

@@ -25,6 +25,7 @@ extern const struct parser parser_ldap;                                         
 extern const struct parser parser_rdp;                                                /* inspect_rdp.c */
 extern const struct parser parser_mqtt;                                               /* inspect_mqtt.c */
 extern const struct parser parser_snmp;                                               /* inspect_snmp.c */
+extern const struct parser parser_ssdp;                                               /* inspect_ssdp.c */
 extern const struct parser parser_dhcp;                                               /* inspect_dhcp.c */
 
 #endif

@@ -22,14 +22,17 @@ from make_captures import (  # noqa: E402
     CLIENT, OK, SERVER, Tcp, checksum, client_hello, dns, dns_name, ether, extension, get, handshake, ip4, pcap, pseudo,
     record, tcp, udp, v4, v6)
 
-RULES = """type,value
-domain,bad.example
-domain,login.bank.example
-url,http://www.bad.example/x
-user_agent,Evil/1.0
-payload_hex,6e6565646c652d3432
-file_md5,900150983cd24fb0d6963f7d28e17f72
-ip,203.0.113.66
+RULES = """type,value,where
+domain,bad.example,
+domain,login.bank.example,
+url,http://www.bad.example/x,
+user_agent,Evil/1.0,
+payload_hex,6e6565646c652d3432,
+file_md5,900150983cd24fb0d6963f7d28e17f72,
+ip,203.0.113.66,
+ip,203.0.113.67,icmp.quoted
+hostname,www.bad.example,icmp.quoted
+url,http://tv.bad.example/d.xml,ssdp
 """
 HOST = ("http.host", "www.bad.example")
 URL = ("http.url", "http://www.bad.example/x")
@@ -371,6 +374,27 @@ def gre(inner, kind=0x0800):
     return ip4("192.0.2.1", "198.51.100.9", 47, struct.pack("!HH", 0, kind) + inner)
 
 
+@case("GRE over UDP (RFC 8086).", [QUERY], {"decode.tunnel": 1})
+def gre_over_udp():
+    data = struct.pack("!HH", 0, 0x0800) + INNER
+    return [ether(ip4("192.0.2.1", "198.51.100.9", 17, udp("192.0.2.1", 50000, "198.51.100.9", 4754, data)))]
+
+
+@case("IEEE 802.11 within GRE, as access points of Aruba send it.", [QUERY], {"decode.tunnel": 1})
+def gre_wlan():
+    frame = b"\x88\1\0\0" + b"\2" * 18 + b"\0\0\0\0" + b"\xaa\xaa\3\0\0\0\x08\0" + INNER
+    return [ether(gre(frame, 0x8200))]
+
+
+@case("What an ICMP error quotes is told as that, not as sent: address and question.",
+      [("icmp.quoted.dest", "203.0.113.67"), ("icmp.quoted.name", "www.bad.example")], {"inspect.quoted": 1})
+def icmp_quoted():
+    data = ip4(CLIENT, "203.0.113.67", 17, LOOKUP)
+    message = b"\3\1\0\0\0\0\0\0" + data
+    message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+    return [ether(ip4("192.0.2.1", CLIENT, 1, message))]
+
+
 @case("Tunnels in tunnels, to a depth.", [QUERY], {"decode.tunnel": 1})
 def tunnels_nested():
     vxlan = udp("192.0.2.1", 5555, "198.51.100.9", 4789, struct.pack("!BxxxI", 8, 7 << 8) + ether(gre(INNER)))
@@ -405,6 +429,20 @@ def ip4_options():
 @case("Padding behind the datagram does not count: the IP length decides.", [])
 def ethernet_padding():
     return [ether(ip4(CLIENT, "203.0.113.9", 17, udp(CLIENT, 4000, "203.0.113.9", 4000, b"x")) + b"needle-42")]
+
+
+@case("An address that an ICMP error quotes is not counted where nobody asks for it.", [], {"inspect.quoted": 1})
+def icmp_quoted_unasked():
+    data = ip4(CLIENT, "203.0.113.66", 6, b"\0\x50\0\x50\0\0\0\0")
+    message = b"\3\1\0\0\0\0\0\0" + data
+    message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+    return [ether(ip4("192.0.2.1", CLIENT, 1, message))]
+
+
+@case("A device that SSDP announces from elsewhere.", [("ssdp.location", "http://tv.bad.example/d.xml")])
+def ssdp_announces():
+    data = b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nLOCATION: http://tv.bad.example/d.xml\r\n\r\n"
+    return [ether(ip4(CLIENT, "239.255.255.250", 17, udp(CLIENT, 1900, "239.255.255.250", 1900, data)))]
 
 
 # ---- TLS ----

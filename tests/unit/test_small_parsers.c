@@ -93,6 +93,38 @@ static void test_snmp(void **s)
 		expect_datagram(&parser_snmp, cases[i].data, cases[i].n, cases[i].want);
 }
 
+/* ---- SSDP ---- */
+
+static void test_ssdp(void **s)
+{
+	(void)s;
+	static const struct {
+		const char *label;
+		const void *data;
+		size_t n;
+		const char *want;
+	} cases[] = {
+	    {"who is there",
+	     BYTES(
+		 "M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nUser-Agent: Evil/1.0 "
+		 "UPnP/1.1\r\n\r\n"),
+	     "ssdp.user_agent Evil/1.0 UPnP/1.1\n"},
+	    {"I am",
+	     BYTES("NOTIFY * HTTP/1.1\r\nHOST: [ff02::c]:1900\r\nLOCATION: http://u@tv.example:80/d.xml\r\n\r\n"),
+	     "ssdp.location http://u@tv.example:80/d.xml\nssdp.host tv.example\n"},
+	    {"the answer", BYTES("HTTP/1.1 200 OK\r\nST: ssdp:all\r\nLocation:http://192.0.2.7:49152/d.xml\r\n\r\n"),
+	     "ssdp.location http://192.0.2.7:49152/d.xml\n"},
+	    {"an IPv6 host", BYTES("NOTIFY * HTTP/1.1\r\nLOCATION: http://[fe80::1]:1/d\r\n\r\n"),
+	     "ssdp.location http://[fe80::1]:1/d\n"},
+	    {"a location without scheme", BYTES("NOTIFY * HTTP/1.1\r\nLOCATION: tv.example/d\r\n\r\n"),
+	     "ssdp.location tv.example/d\n"},
+	    {"HTTP", BYTES("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), ""},
+	    {"SIP", BYTES("NOTIFY sip:a@b SIP/2.0\r\n\r\n"), ""},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_datagram(&parser_ssdp, cases[i].data, cases[i].n, cases[i].want);
+}
+
 /* ---- RDP ---- */
 
 #define RDP_REQUEST "\3\0\0\x2b\x26\xe0\0\0\0\0\0Cookie: mstshash=eve\r\n\1\0\x08\0\3\0\0\0xxxx"
@@ -226,9 +258,9 @@ static void test_proxy_limits(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_dhcp),         cmocka_unit_test(test_snmp),         cmocka_unit_test(test_rdp),
-	    cmocka_unit_test(test_mqtt),         cmocka_unit_test(test_mqtt_payload), cmocka_unit_test(test_proxy),
-	    cmocka_unit_test(test_proxy_limits),
+	    cmocka_unit_test(test_dhcp),  cmocka_unit_test(test_snmp),         cmocka_unit_test(test_ssdp),
+	    cmocka_unit_test(test_rdp),   cmocka_unit_test(test_mqtt),         cmocka_unit_test(test_mqtt_payload),
+	    cmocka_unit_test(test_proxy), cmocka_unit_test(test_proxy_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
