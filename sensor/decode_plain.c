@@ -109,6 +109,15 @@ static void verify(struct decoder *d, struct layer *l, const struct segment *s)
 		ledger_count(d->ledger, LEDGER_CHECKSUM);
 }
 
+/* In halves: of the whole gcc makes one repeated store, which takes 5 ns to begin. */
+static inline void clear(struct layer *l)
+{
+	enum { HALF = 64 };
+	_Static_assert(sizeof(*l) > HALF && sizeof(*l) <= 2 * HALF, "each half is a few stores");
+	memset(l, 0, HALF);
+	memset((uint8_t *)l + HALF, 0, sizeof(*l) - HALF);
+}
+
 bool decode_plain(struct decoder *d, const struct raw_packet *raw, struct packet *out)
 {
 	const uint8_t *p = raw->data, *ip = p + ETHERNET_HEAD;
@@ -116,7 +125,7 @@ bool decode_plain(struct decoder *d, const struct raw_packet *raw, struct packet
 		return false;
 	struct layer *l = &out->layer[0];
 	struct segment s;
-	memset(l, 0, sizeof(*l));
+	clear(l);
 	uint16_t type = be16(p + 12);
 	if (type == ETHERTYPE_VLAN) {
 		l->vlan_n = 1;
