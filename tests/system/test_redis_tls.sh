@@ -82,6 +82,17 @@ check "groups over TLS" 1 "$(redis-cli -p $((port + 1)) zcard 'picket:{p0}:open'
 gives "picket alerts over TLS" 0 "$build/picket" alerts --json --redis-set tls=true --redis-set tls_ca="$dir/ca.crt" \
 	--redis-set tls_cert="$dir/client.crt" --redis-set tls_key="$dir/client.key" --redis "127.0.0.1:$port"
 check "picket alerts over TLS" 1 "$(wc -l <"$dir/out")"
+# The gateway has the same keys.
+gateway() { start gateway.log "$build/picket-gateway" --set redis.tls=true --set redis.address="127.0.0.1:$port" --set redis.tls_name=redis.example "$@"; }
+# shellcheck disable=SC2086
+gateway --set redis.tls_ca="$dir/ca.crt" $mine
+until_ok 10 grep -q 'Redis is ready' "$dir/gateway.log"
+stop "$!"
+check "the gateway leaves" 0 "$code"
+# shellcheck disable=SC2086
+gateway --set redis.tls_ca="$dir/other-ca.crt" $mine
+until_ok 10 grep -q 'certificate is not acceptable.*partners get "try again"' "$dir/gateway.log"
+stop "$!"
 # Redis goes and comes back with TLS 1.2 only and a certificate that was issued anew.
 stop_tls
 make_cert redis ca DNS:redis.example,IP:127.0.0.1
