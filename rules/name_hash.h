@@ -61,9 +61,11 @@ static inline name_bytes name_bytes_load(const uint8_t *p, const uint8_t *end)
 	return v;
 }
 
-/* One more label in front, as it stands in a DNS message (n from 1 to 63) of 16 bytes and more that ends at `end`:
- * lower-cased on the way. Some byte of *unplain is no longer 0 when the label's canonical
- * form is more than that, or when it holds control characters. */
+/* One more label in front, as it stands in a DNS message (n from 1 to 63) of 16 bytes and
+ * more that ends at `end`. Lower-cased on the way in the cheapest manner: of what is not
+ * in the names of rules (letters, digits, '-' and '_') some becomes other of it, which
+ * can make no name one that is listed. Some byte of *unplain is no longer 0 when the label
+ * holds control characters, or bytes above 127, whose canonical form is another. */
 static inline uint64_t name_hash_wire_label(const struct hash_key *k, uint64_t chain, const uint8_t *label, size_t n,
 					    const uint8_t *end, name_bytes *unplain)
 {
@@ -71,10 +73,9 @@ static inline uint64_t name_hash_wire_label(const struct hash_key *k, uint64_t c
 	memcpy(&s, k->secret + 32, sizeof(s));
 	for (;; label += 16, n -= 16) {
 		name_bytes mask = name_bytes_mask(n < 16 ? n : 16);
-		name_bytes v = name_bytes_load(label, end) & mask;
-		name_bytes upper = (v > 'A' - 1) & (v < 'Z' + 1) & 0x20;
-		*unplain |= ((v < 0x20) & mask) | (v == '.') | (v == '\\');
-		name_words w = (name_words)(v | upper);
+		name_bytes v = name_bytes_load(label, end);
+		*unplain |= (v < 0x20) & mask;
+		name_words w = (name_words)((v | (~(v == '_') & 0x20)) & mask);
 		uint64_t first = le64toh(w[0]) ^ s, second = le64toh(w[1]) ^ chain;
 		if (n <= 16)
 			return fold_multiply(first ^ length, second);

@@ -45,11 +45,12 @@ struct ruleset_label {
 };
 
 /* Asks for a name: n labels of which `at` is filled in, read and in bounds of a message
- * of 16 bytes and more that ends at `end`, before a tail that was asked for already with the same a (NULL:
- * the root). Fills in the rest of them. False also for a name that is not plain: of at
- * most RULESET_NAME_OCTETS, in ASCII without control characters, '.' and '\' in its labels. */
-static inline bool ruleset_ask_name(const struct ruleset *r, struct ruleset_ahead *a, struct ruleset_label *label,
-				    size_t n, const struct ruleset_label *tail, const uint8_t *end)
+ * of 16 bytes and more that ends at `end`, before a tail that was asked for already with
+ * the same a (NULL: the root). Fills in the rest of them. False also for a name that is
+ * not plain: of at most RULESET_NAME_OCTETS, in ASCII without control characters. */
+static inline __attribute__((always_inline)) bool ruleset_ask_name(const struct ruleset *r, struct ruleset_ahead *a,
+								   struct ruleset_label *label, size_t n,
+								   const struct ruleset_label *tail, const uint8_t *end)
 {
 	const struct hash_key *key = &r->head.key;
 	const uint64_t depths = r->head.depths;
