@@ -327,6 +327,9 @@ enum header {
 
 static enum header header_of(struct bytes name)
 {
+	enum {
+		lengths = 1 << 4 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 16 | 1 << 17 | 1 << 19
+	};
 	static const struct {
 		const char *name;
 		size_t n;
@@ -347,6 +350,8 @@ static enum header header_of(struct bytes name)
 	    F("transfer-encoding", HEADER_TRANSFER),
 #undef F
 	};
+	if (name.n > 19 || !(lengths >> name.n & 1)) /* most fields are none of these */
+		return HEADER_OTHER;
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (name.n == fields[i].n && text_equal_fold(name.p, name.n, fields[i].name, fields[i].n))
 			return fields[i].header;

@@ -36,9 +36,12 @@
  *   hole, too much waits Given up: the rest is worth more than the order. So is a
  *                        hole when memory is short.
  *
- * Not done: time stamps (PAWS), and the receiver's exact window. A decoy with the
- * right number, a good checksum and the usual TTL that a receiver drops for another
- * reason is believed; its bytes show as a conflict only while they wait. */
+ * Not done: time stamps (PAWS, RFC 7323, 5), and the receiver's exact window. Whether a
+ * receiver drops an old time stamp depends on what both SYNs offered, on how long the
+ * connection was idle (24 days, by the RFC) and on the system, and the captures that this
+ * was tried on hold stamps that go back without a decoy. One with the right number, a good
+ * checksum and the usual TTL that a receiver drops for another reason is believed; its
+ * bytes show as a conflict only while they wait. */
 #include "sensor/stream.h"
 
 #include <assert.h>

@@ -147,6 +147,25 @@ def tcp_ttl_decoy():
     return talk(t, f)
 
 
+@case("Time stamps are not looked at (stream.c says why): a decoy with an old one that came first is read.", [])
+def tcp_old_timestamp():
+    t = Tcp()
+    f = t.open()
+
+    def stamped(data, tsval):
+        (src, sp), (dst, dp) = t.ends
+        s = bytearray(tcp(src, sp, dst, dp, t.seq[0], t.seq[1], PSH | ACK, b"\1\1\x08\x0a" + struct.pack("!II", tsval, 1) + data))
+        s[12], s[16:18] = 0x80, b"\0\0"
+        s[16:18] = struct.pack("!H", checksum(pseudo(src, dst, 6, len(s)) + bytes(s)))
+        return ether(ip4(src, dst, 6, bytes(s)))
+
+    f += [stamped(b"G", 1000)]
+    t.seq[0] += 1
+    f += [stamped(DECOY[1 : len(REQUEST)], 1), stamped(REQUEST[1:], 1001)]
+    t.seq[0] += len(REQUEST) - 1
+    return talk(t, f)
+
+
 @case("A longer path (the TTL drops, the data is acknowledged) is believed.", [HOST, URL], {"stream.low_ttl": 1})
 def tcp_ttl_path_change():
     t = Tcp()
