@@ -53,6 +53,7 @@
 #define SWEEP_S       10    /* of capture time: the table is swept once in it */
 #define SWEEP_MAX     4096u /* records per call */
 #define LEAVING_MAX   16u   /* of them that end together */
+#define SWEEP_AHEAD   16u   /* of them that are fetched for the next call */
 #define PAIRS_TRIED   4u    /* pairs searched for a flow worth less than one that talked */
 #define PAIRS_WALKED  64u   /* pairs searched for any flow at all; then the sweep's hand decides */
 #define PLACES        8u    /* per bucket */
@@ -388,6 +389,8 @@ void flow_expire(struct flow_table *t, int64_t now_us)
 			end_leaving(t, &l);
 	}
 	end_leaving(t, &l);
+	for (uint32_t i = 1; i <= SWEEP_AHEAD && i <= t->limit - t->hand; i++)
+		__builtin_prefetch(&t->record[t->hand + i]); /* the next call's first: a burst away */
 }
 
 /* ---- eviction ---- */
