@@ -325,8 +325,9 @@ static unsigned lanes_of(const struct store *s)
 	return LANES / s->parts;
 }
 
-/* [mark or nil, uneven marks or nil] */
-static enum store_result take_marks(struct store *s, struct call *c, const struct reply *r)
+/* [mark or nil, uneven marks or nil]. The marks are an acknowledgement, too: what they say
+ * must be on the replicas. WAIT is for all that Redis had written by then, whoever wrote it. */
+static enum store_result take_marks(struct store *s, const struct call *c, struct node *node, const struct reply *r)
 {
 	unsigned first = c->part->index * lanes_of(s);
 	struct bytes text = {(const uint8_t *)"0", 1};
@@ -335,8 +336,11 @@ static enum store_result take_marks(struct store *s, struct call *c, const struc
 		return STORE_FAILED;
 	if (!reply_text(reply_at(r, 1), &text))
 		reply_text(reply_at(r, 0), &text);
-	if (marks_read(text, &c->job->marks, first, lanes_of(s)))
+	if (marks_read(text, &c->job->marks, first, lanes_of(s))) {
+		if (s->conf.durability == DURABILITY_REPLICA)
+			ask_replicas(c->job, node);
 		return STORE_OK;
+	}
 	if (log_again(&s->say_marks, &skipped))
 		log_warnx(
 		    "the marks of a sensor in Redis key %shwm cannot be read: another version of Picket was broken "
@@ -363,7 +367,7 @@ static bool call_reply(void *arg, struct node *node, const struct reply *r, bool
 	if (error)
 		call_error(c, node, text);
 	enum store_result result = !r || error               ? STORE_FAILED
-				   : c->job->marks_done.call ? take_marks(s, c, r)
+				   : c->job->marks_done.call ? take_marks(s, c, node, r)
 							     : take_flush(s, c, node, r);
 	if (result == STORE_BEHIND && behind)
 		return true;
