@@ -10,6 +10,7 @@
 #include "common/addr.h"
 #include "common/text.h"
 #include "rules/canon_name.h"
+#include "rules/condition.h"
 #include "rules/heuristic.h"
 
 #define ENDPOINT_BYTES 18
@@ -33,6 +34,7 @@ enum way {
 	WAY_HEX,       /* the bytes that hex digits spell; not looked up */
 	WAY_PATTERN,   /* as it is; not looked up */
 	WAY_HEURISTIC, /* one of heuristic_names */
+	WAY_CONDITION, /* rules/condition.h; not looked up */
 	WAY_COUNT
 };
 
@@ -77,6 +79,7 @@ static const struct row rows[INDICATOR_TYPE_COUNT] = {
     [INDICATOR_PROTOCOL] = {WAY_LOWER, 0, NULL},
     [INDICATOR_RISK] = {WAY_LOWER, 0, NULL},
     [INDICATOR_HEURISTIC] = {WAY_HEURISTIC, 0, NULL},
+    [INDICATOR_STIX] = {WAY_CONDITION, 0, NULL},
 };
 
 const char *const heuristic_names[HEURISTIC_COUNT + 1] = {
@@ -391,6 +394,8 @@ bool canon_rule(enum indicator_type t, const char *value, size_t n, struct canon
 		return rule_hex(value, n, out, e);
 	case WAY_HEURISTIC:
 		return rule_heuristic(value, n, out, e);
+	case WAY_CONDITION:
+		return condition_read(value, n, NULL, NULL, NULL, e) && set_key(out, value, n);
 	case WAY_EXACT:
 	case WAY_PATTERN:
 		return set_key(out, value, n);
@@ -428,6 +433,7 @@ bool canon_wire(enum indicator_type t, const void *value, size_t n, struct canon
 	case WAY_EXACT:
 		return set_key(out, value, n);
 	case WAY_HEX: /* the multi-pattern matcher's */
+	case WAY_CONDITION:
 	case WAY_PATTERN:
 	case WAY_NONE:
 	case WAY_COUNT:

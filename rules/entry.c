@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/text.h"
 #include "rules/canon.h"
+#include "rules/pattern.h"
 
 #define REPEATS_TOLD_MAX 100 /* duplicates per file that get a line of their own */
 #define ENTRIES_MAX      (20u * 1000 * 1000)
@@ -369,6 +370,9 @@ void entry_submit(struct rule_source *s, struct entry *e)
 	if (s->count->read == ENTRIES_MAX + 1)
 		diag_add(s->d, DIAG_ERROR, e->value_at, "too-many",
 			 "more than %u entries in one file; the rest is left out", ENTRIES_MAX);
+	/* One that Hyperscan refuses would take all others with it when the set is armed. */
+	if (!e->bad && e->i.type == INDICATOR_PAYLOAD && !pattern_check(e->i.value, strlen(e->i.value), &why))
+		entry_error(s, e, e->value_at, "bad-payload", "%s", why.text);
 	if (e->bad || s->count->read > ENTRIES_MAX) {
 		s->count->refused++;
 		return;

@@ -180,6 +180,21 @@ static const char *put_expression(struct buf *b, const struct indicator *i)
 	return NULL;
 }
 
+/* The whole with its end; so for those that are STIX patterns already. */
+static const char *put_pattern(struct buf *b, const struct indicator *i)
+{
+	const char *why = NULL;
+	b->n = 0;
+	if (i->type == INDICATOR_STIX) {
+		buf_add(b, i->value, strlen(i->value) + 1);
+		return NULL;
+	}
+	buf_u8(b, '[');
+	why = put_expression(b, i);
+	buf_add(b, "]", 2);
+	return why;
+}
+
 /* ---- objects ---- */
 
 static void put_labels(struct json *o, const char *labels)
@@ -287,10 +302,7 @@ void export_stix(struct export *x)
 		struct ruleset_room room;
 		struct indicator i = ruleset_indicator_in(x->r, k, &room);
 		struct indicator_set s = ruleset_set(x->r, k);
-		pattern.n = 0;
-		buf_u8(&pattern, '[');
-		const char *why = put_expression(&pattern, &i);
-		buf_add(&pattern, "]", 2);
+		const char *why = put_pattern(&pattern, &i);
 		if (why)
 			export_leave(x, why);
 		else

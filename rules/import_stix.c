@@ -12,11 +12,12 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "rules/canon.h"
+#include "rules/condition.h"
 #include "rules/import.h"
 #include "rules/json_items.h"
 #include "rules/marking.h"
-#include "rules/stix_map.h"
 #include "rules/stix_pattern.h"
+#include "rules/stix_term.h"
 
 #define MARKINGS_MAX 1024
 #define MARKING_ID   64
@@ -88,50 +89,6 @@ static enum tlp object_tlp(const struct stix *s, const struct json *o)
 
 /* ---- comparisons to indicators ---- */
 
-/* '%' and '_' are LIKE's wildcards. */
-static bool wild(const char *p, size_t n)
-{
-	return memchr(p, '%', n) || memchr(p, '_', n);
-}
-
-static bool leave(struct stix *s, const struct import_item *base, const char *why, const char *pattern, size_t n)
-{
-	(void)base;
-	import_leave(s->m, "not-matched", why, pattern, n);
-	return false;
-}
-
-/* Adapts type and value to the operator; NULL or the reason why it cannot be matched. */
-static const char *shape(struct import_item *i, enum stix_op op)
-{
-	bool name = i->type == INDICATOR_HOSTNAME || i->type == INDICATOR_DOMAIN;
-	if (op == STIX_MATCHES)
-		return i->type == INDICATOR_PAYLOAD ? NULL : "MATCHES on other than a payload";
-	if (i->type == INDICATOR_PAYLOAD)
-		return "payload_bin is base64 as a whole";
-	if (op == STIX_SUBSET)
-		return i->type == INDICATOR_IP
-			   ? (i->type = memchr(i->value, '/', i->n) ? INDICATOR_CIDR : INDICATOR_IP, NULL)
-			   : "ISSUBSET on other than an address";
-	if (op == STIX_LIKE && wild(i->value, i->n)) {
-		if (name && i->n > 2 && memcmp(i->value, "%.", 2) == 0 && !wild(i->value + 2, i->n - 2)) {
-			i->type = INDICATOR_DOMAIN;
-			i->value += 2;
-			i->n -= 2;
-			return NULL;
-		}
-		if (i->type == INDICATOR_URL && i->value[i->n - 1] == '%' && !wild(i->value, i->n - 1)) {
-			i->match = MATCH_PREFIX;
-			i->n--;
-			return NULL;
-		}
-		return "LIKE other than '%.name' or a URL's beginning";
-	}
-	if (i->type == INDICATOR_IP && memchr(i->value, '/', i->n))
-		i->type = INDICATOR_CIDR;
-	return NULL;
-}
-
 /* name = 'x' with name LIKE '%.x' among the alternatives: the LIKE says both. */
 static bool said_by_like(const struct stix_pattern *p, size_t k)
 {
@@ -151,56 +108,92 @@ static const char *take_one(struct stix *s, struct import_item i, size_t k)
 {
 	const struct stix_pattern *p = &s->pattern;
 	const struct stix_compare *c = &p->list[k];
-	const struct stix_path *map = stix_path_find(stix_text(p, c->path));
-	if (!map)
-		return "an object path that is not looked at";
-	i.type = map->type;
-	i.where = map->where;
-	i.value = stix_text(p, c->value);
-	i.n = c->value_n;
-	if (!i.n)
-		return "an empty value";
-	if (map->type == INDICATOR_HOSTNAME && c->op == STIX_EQUAL && said_by_like(p, k))
-		return NULL;
-	const char *why = shape(&i, c->op);
-	if (!why)
-		import_take(s->m, &i);
-	return why;
+	struct stix_term t;
+	const char *why = stix_term_of(p, c, &t);
+	if (why || (t.type == INDICATOR_HOSTNAME && c->op == STIX_EQUAL && said_by_like(p, k)))
+		return why;
+	i.type = t.type;
+	i.where = t.where;
+	i.match = t.match;
+	i.value = t.value;
+	i.n = t.n;
+	import_take(s->m, &i);
+	return NULL;
 }
 
+/* An address and its port on one side of the connection. */
+struct endpoint {
+	const char *address, *port; /* port: NULL = any */
+	char side;                  /* 'd' or 's' */
+};
+
 /* dst_ref.type = 'ipv4-addr' AND dst_ref.value = 'a' AND dst_port = n, and the same for src. */
-static const char *take_endpoint(struct stix *s, struct import_item i, size_t from, size_t to)
+static bool endpoint_of(const struct stix_pattern *p, size_t from, size_t to, struct endpoint *out)
 {
-	const struct stix_pattern *p = &s->pattern;
-	const char *address = NULL, *port = NULL;
-	char value[80], side = 0;
+	*out = (struct endpoint){.side = 0};
 	for (size_t k = from; k < to; k++) {
 		const char *path = stix_text(p, p->list[k].path), *text = stix_text(p, p->list[k].value);
 		const char *rest = strncmp(path, "network-traffic:", 16) == 0 ? path + 16 : "";
 		if (p->list[k].op != STIX_EQUAL || (strncmp(rest, "dst_", 4) != 0 && strncmp(rest, "src_", 4) != 0) ||
-		    (side && side != rest[0]))
-			return "AND of other than an address and its port";
-		side = rest[0];
-		if (strcmp(rest + 4, "ref.value") == 0 && !address)
-			address = text;
-		else if (strcmp(rest + 4, "port") == 0 && !port)
-			port = text;
+		    (out->side && out->side != rest[0]))
+			return false;
+		out->side = rest[0];
+		if (strcmp(rest + 4, "ref.value") == 0 && !out->address)
+			out->address = text;
+		else if (strcmp(rest + 4, "port") == 0 && !out->port)
+			out->port = text;
 		else if (strcmp(rest + 4, "ref.type") != 0)
-			return "AND of other than an address and its port";
+			return false;
 	}
-	if (!address || strlen(address) > 60 || (port && strlen(port) > 5))
-		return "AND of other than an address and its port";
-	i.type = port ? INDICATOR_IP_PORT : strchr(address, '/') ? INDICATOR_CIDR : INDICATOR_IP;
-	i.where = port ? (side == 'd' ? "ip.endpoint.dest" : "ip.endpoint.src") : side == 'd' ? "ip.dest" : "ip.src";
+	return out->address && strlen(out->address) <= 60 && (!out->port || strlen(out->port) <= 5) &&
+	       !(out->port && strchr(out->address, '/'));
+}
+
+static void take_endpoint(struct stix *s, struct import_item i, const struct endpoint *e)
+{
+	char value[80];
+	bool dest = e->side == 'd';
+	i.type = e->port ? INDICATOR_IP_PORT : strchr(e->address, '/') ? INDICATOR_CIDR : INDICATOR_IP;
+	i.where = e->port ? (dest ? "ip.endpoint.dest" : "ip.endpoint.src") : dest ? "ip.dest" : "ip.src";
 	snprintf(value, sizeof(value),
-		 !port                  ? "%s"
-		 : strchr(address, ':') ? "[%s]:%s"
-					: "%s:%s",
-		 address, port ? port : "");
+		 !e->port                  ? "%s"
+		 : strchr(e->address, ':') ? "[%s]:%s"
+					   : "%s:%s",
+		 e->address, e->port ? e->port : "");
 	i.value = value;
 	i.n = strlen(value);
 	import_take(s->m, &i);
-	return NULL;
+}
+
+/* A group of several that is no endpoint, or what the groups cannot say: the pattern is
+ * kept whole, and matched whole (rules/condition.h). */
+static bool is_condition(const struct stix_pattern *p)
+{
+	for (size_t k = 0, end; p->flat && k < p->n; k = end) {
+		struct endpoint ignored;
+		for (end = k + 1; end < p->n && p->list[end].group == p->list[k].group;)
+			end++;
+		if (end > k + 1 && !endpoint_of(p, k, end, &ignored))
+			return true;
+	}
+	return !p->flat;
+}
+
+static void take_condition(struct stix *s, struct import_item i, const char *text, size_t n)
+{
+	struct err e = {""};
+	const char *part = NULL;
+	if (n > CANON_MAX)
+		err_set(&e, "longer than any value that can match");
+	if (n > CANON_MAX || !condition_read(text, n, NULL, NULL, &part, &e)) {
+		import_leave(s->m, "not-matched", e.text, text, n);
+		return;
+	}
+	i.type = INDICATOR_STIX;
+	i.value = text;
+	i.n = n;
+	if (import_take(s->m, &i) && part)
+		import_leave(s->m, "in-part", part, text, n);
 }
 
 static void take_pattern(struct stix *s, const struct import_item *base, const char *text, size_t n)
@@ -213,18 +206,27 @@ static void take_pattern(struct stix *s, const struct import_item *base, const c
 		return;
 	}
 	if (got == STIX_BEYOND) {
-		leave(s, base, why, text, n);
+		import_leave(s->m, "not-matched", why, text, n);
+		return;
+	}
+	if (is_condition(p)) {
+		take_condition(s, *base, text, n);
 		return;
 	}
 	const char *failed = NULL;
 	for (size_t k = 0, end; k < p->n; k = end) {
 		for (end = k + 1; end < p->n && p->list[end].group == p->list[k].group;)
 			end++;
-		why = end == k + 1 ? take_one(s, *base, k) : take_endpoint(s, *base, k, end);
+		struct endpoint endpoint;
+		why = NULL;
+		if (end == k + 1)
+			why = take_one(s, *base, k);
+		else if (endpoint_of(p, k, end, &endpoint))
+			take_endpoint(s, *base, &endpoint);
 		failed = why ? why : failed;
 	}
 	if (failed)
-		leave(s, base, failed, text, n);
+		import_leave(s->m, "not-matched", failed, text, n);
 }
 
 /* ---- objects ---- */

@@ -42,7 +42,8 @@
 	X(PAYLOAD, "payload")              \
 	X(PROTOCOL, "protocol")            \
 	X(RISK, "risk")                    \
-	X(HEURISTIC, "heuristic")
+	X(HEURISTIC, "heuristic")          \
+	X(STIX, "stix")
 
 enum indicator_type {
 	INDICATOR_NONE = 0,

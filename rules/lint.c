@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "rules/canon_name.h"
 #include "rules/intake.h"
+#include "rules/condition.h"
 #include "rules/pattern.h"
 #include "rules/suffix.h"
 
@@ -214,6 +215,15 @@ static void check_pattern(struct run *u)
 		    TOLD(&u->i), width, INTAKE_PATTERN);
 }
 
+static void check_condition(struct run *u)
+{
+	const char *part;
+	struct err why;
+	if (condition_read(u->i.value, strlen(u->i.value), NULL, NULL, &part, &why) && part)
+		add(u, &u->i, DIAG_WARNING, "in-part", "%s \"%s\" matches in part: of one of its alternatives, %s",
+		    TOLD(&u->i), part);
+}
+
 static void check_time(struct run *u)
 {
 	char end[CLOCK_TEXT_LEN];
@@ -237,6 +247,9 @@ static void check_kind(struct run *u)
 	case INDICATOR_PAYLOAD:
 	case INDICATOR_PAYLOAD_HEX:
 		check_pattern(u);
+		break;
+	case INDICATOR_STIX:
+		check_condition(u);
 		break;
 	default:
 		break;

@@ -6,9 +6,7 @@
 
 #include "common/buf.h"
 
-/* Bytes, not characters; `.` takes newlines too, because payload has no lines;
- * one report per stream is enough. */
-#define PATTERN_FLAGS (HS_FLAG_DOTALL | HS_FLAG_SINGLEMATCH)
+#define PATTERN_FLAGS (HS_FLAG_DOTALL | HS_FLAG_SINGLEMATCH) /* as in pattern_check.c */
 
 struct pattern_db {
 	hs_database_t *stream, *block;
@@ -52,9 +50,25 @@ static bool compile(char *const *expr, const unsigned *flags, const unsigned *id
 	return false;
 }
 
-struct pattern_db *pattern_db_new(const struct ruleset *r, struct err *e)
+/* Appends the payload patterns of one set; gives how many there are then. */
+static size_t take_expressions(struct pattern_db *db, const struct ruleset *r, ruleset_ref mark, char **expr, size_t n)
 {
-	size_t n = ruleset_pattern_count(r);
+	for (size_t i = 0; r && i < ruleset_pattern_count(r); i++) {
+		struct indicator ind;
+		ruleset_ref ref = ruleset_pattern(r, i, &ind);
+		if (ind.type != INDICATOR_PAYLOAD && ind.type != INDICATOR_PAYLOAD_HEX)
+			continue;
+		db->ref[n] = ref | mark;
+		expr[n++] = expression_of(&ind);
+	}
+	return n;
+}
+
+struct pattern_db *pattern_db_new(const struct ruleset *r, const struct ruleset *second, struct err *e)
+{
+	size_t n = ruleset_count(r, INDICATOR_PAYLOAD) + ruleset_count(r, INDICATOR_PAYLOAD_HEX);
+	if (second)
+		n += ruleset_count(second, INDICATOR_PAYLOAD) + ruleset_count(second, INDICATOR_PAYLOAD_HEX);
 	if (e)
 		e->text[0] = '\0';
 	if (!n)
@@ -63,10 +77,8 @@ struct pattern_db *pattern_db_new(const struct ruleset *r, struct err *e)
 	char **expr = xcalloc(n, sizeof(*expr));
 	unsigned *flags = xcalloc(n, sizeof(*flags)), *id = xcalloc(n, sizeof(*id));
 	db->ref = xcalloc(n, sizeof(*db->ref));
+	n = take_expressions(db, second, PATTERN_SECOND, expr, take_expressions(db, r, 0, expr, 0));
 	for (size_t i = 0; i < n; i++) {
-		struct indicator ind;
-		db->ref[i] = ruleset_pattern(r, i, &ind);
-		expr[i] = expression_of(&ind);
 		flags[i] = PATTERN_FLAGS;
 		id[i] = (unsigned)i;
 	}
@@ -158,29 +170,4 @@ void pattern_stream_data(struct pattern_stream *st, const struct pattern_db *db,
 void pattern_stream_close(struct pattern_stream *st, struct pattern_scratch *s)
 {
 	hs_close_stream((hs_stream_t *)st, s ? s->hs : NULL, NULL, NULL);
-}
-
-bool pattern_check(const char *expression, size_t n, struct err *e)
-{
-	if (!n || n > PATTERN_TEXT_MAX)
-		return err_set(e, "a payload pattern has 1 to %d bytes, this one %zu", PATTERN_TEXT_MAX, n);
-	char *expr[1] = {xstrndup(expression, n)};
-	unsigned flags = PATTERN_FLAGS, id = 0;
-	hs_database_t *db = NULL;
-	bool ok = compile(expr, &flags, &id, 1, HS_MODE_STREAM, &db, e);
-	hs_free_database(db);
-	free(expr[0]);
-	return ok;
-}
-
-unsigned pattern_width(const char *expression)
-{
-	hs_expr_info_t *info = NULL;
-	hs_compile_error_t *why = NULL;
-	unsigned width = 0;
-	if (hs_expression_info(expression, PATTERN_FLAGS, &info, &why) == HS_SUCCESS)
-		width = info->min_width;
-	free(info);
-	hs_free_compile_error(why);
-	return width;
 }

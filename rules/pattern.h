@@ -10,23 +10,26 @@
 #include "common/err.h"
 #include "rules/ruleset.h"
 
-struct pattern_db;	/* compiled from one rule set, read-only, shared */
+struct pattern_db;      /* compiled from one rule set, read-only, shared */
 struct pattern_scratch; /* per worker */
-struct pattern_stream;	/* per side of a stream */
+struct pattern_stream;  /* per side of a stream */
 
 /* May be called several times for one pattern and side. */
 typedef void pattern_hit_fn(void *owner, ruleset_ref ref, size_t end_offset);
 
-/* NULL without error text when the set holds no patterns. Bad patterns were
- * refused when the rules were read; here a failure is the whole database's. */
-struct pattern_db *pattern_db_new(const struct ruleset *r, struct err *e);
+/* Of the payload patterns of r and of a second set, the values of STIX patterns
+ * (rules/conditions.h; NULL: there is none), whose refs are told with PATTERN_SECOND.
+ * NULL without error text when both hold none. Bad patterns were refused when the
+ * rules were read; here a failure is the whole database's. */
+#define PATTERN_SECOND 0x80000000u
+struct pattern_db *pattern_db_new(const struct ruleset *r, const struct ruleset *second, struct err *e);
 void pattern_db_free(struct pattern_db *db);
 struct pattern_scratch *pattern_scratch_new(const struct pattern_db *db, struct err *e);
 void pattern_scratch_free(struct pattern_scratch *s);
 
 void pattern_datagram(const struct pattern_db *db, struct pattern_scratch *s, const void *p, size_t n,
 		      pattern_hit_fn *hit, void *owner);
-size_t pattern_stream_bytes(const struct pattern_db *db); /* memory that one costs, for a budget */
+size_t pattern_stream_bytes(const struct pattern_db *db);                /* memory that one costs, for a budget */
 struct pattern_stream *pattern_stream_open(const struct pattern_db *db); /* NULL: no memory */
 void pattern_stream_data(struct pattern_stream *st, const struct pattern_db *db, struct pattern_scratch *s,
 			 const void *p, size_t n, pattern_hit_fn *hit, void *owner);

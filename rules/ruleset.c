@@ -663,6 +663,16 @@ struct indicator_set ruleset_set_at(const struct ruleset *r, size_t i)
 	};
 }
 
+bool ruleset_valid(const struct ruleset *r, ruleset_ref ref, int64_t now_us)
+{
+	struct ruleset_record rec;
+	if (ref >= r->head.count || !ruleset_record_at(r, ref, &rec))
+		return false;
+	const struct ruleset_meta *m = &r->metas[rec.meta];
+	int64_t until_us = m->set < r->set_n ? r->sets[m->set].valid_until_us : 0;
+	return in_time(m->valid_from_us, m->valid_until_us, now_us) && in_time(INT64_MIN, until_us, now_us);
+}
+
 struct indicator_set ruleset_set(const struct ruleset *r, ruleset_ref ref)
 {
 	struct ruleset_record rec;

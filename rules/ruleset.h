@@ -52,9 +52,9 @@ void ruleset_free(struct ruleset *r);
 
 /* ---- asking ---- */
 
-indicator_mask ruleset_types(const struct ruleset *r); /* which types it holds at all */
+indicator_mask ruleset_types(const struct ruleset *r);                /* which types it holds at all */
 size_t ruleset_count(const struct ruleset *r, enum indicator_type t); /* INDICATOR_NONE: all */
-const char *ruleset_digest(const struct ruleset *r); /* 64 hex digits over the content */
+const char *ruleset_digest(const struct ruleset *r);                  /* 64 hex digits over the content */
 size_t ruleset_bytes(const struct ruleset *r);
 
 /* A hit: number of an indicator in this set, from 0. */
@@ -94,6 +94,9 @@ struct ruleset_room {
 struct indicator ruleset_indicator_in(const struct ruleset *r, ruleset_ref ref, struct ruleset_room *room);
 /* The same with a room that lives until the end of the enclosing block. */
 #define ruleset_indicator(r, ref) ruleset_indicator_in((r), (ref), &(struct ruleset_room){.value = ""})
+/* Whether an indicator's and its set's times have come and not passed: ruleset_match()
+ * asks that itself, who finds hits elsewhere must. */
+bool ruleset_valid(const struct ruleset *r, ruleset_ref ref, int64_t now_us);
 struct indicator_set ruleset_set(const struct ruleset *r, ruleset_ref ref);
 size_t ruleset_set_count(const struct ruleset *r);
 struct indicator_set ruleset_set_at(const struct ruleset *r, size_t i);
@@ -116,7 +119,8 @@ struct indicator ruleset_allow_at(const struct ruleset *r, size_t i, struct rule
 bool ruleset_allowed(const struct ruleset *r, enum indicator_type t, const struct canon *value, int64_t now_us,
 		     struct ruleset_room *room, struct indicator *out);
 
-/* Payload patterns (payload_hex, payload), for the multi-pattern matcher.
+/* Payload patterns (payload_hex, payload), for the multi-pattern matcher, and STIX
+ * patterns (stix), for rules/conditions.h.
  * out->value is borrowed from the set; out->id is NULL unless its author gave one. */
 size_t ruleset_pattern_count(const struct ruleset *r);
 ruleset_ref ruleset_pattern(const struct ruleset *r, size_t i, struct indicator *out);

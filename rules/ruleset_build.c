@@ -308,6 +308,8 @@ static bool check(struct ruleset_builder *b, uint32_t set, const struct indicato
 		return err_set(e, "there is no rule set number %u", set);
 	if (!i->value)
 		return err_set(e, "the value is missing");
+	if (i->where && i->type == INDICATOR_STIX)
+		return err_set(e, "where is for single values: the paths of a STIX pattern say where they stand");
 	if (i->match == MATCH_PREFIX && i->type != INDICATOR_URL)
 		return err_set(e, "match: prefix is for the type url only");
 	if (i->id && strlen(i->id) > RULESET_ID_MAX)
@@ -359,7 +361,7 @@ enum added ruleset_add(struct ruleset_builder *b, uint32_t set, const struct ind
 
 static bool can_allow(enum indicator_type t)
 {
-	return t != INDICATOR_PAYLOAD && t != INDICATOR_PAYLOAD_HEX;
+	return !type_is_pattern(t);
 }
 
 bool ruleset_allow(struct ruleset_builder *b, enum indicator_type t, const char *value, const char *reason,
@@ -427,7 +429,7 @@ static void count_indicator(struct layout *l, const struct ruleset_record *rec, 
 	h->types |= INDICATOR_BIT(rec->type);
 	h->by_type[rec->type]++;
 	h->hosts += rec->type == INDICATOR_IP;
-	l->pattern_n += rec->type == INDICATOR_PAYLOAD || rec->type == INDICATOR_PAYLOAD_HEX;
+	l->pattern_n += type_is_pattern(rec->type);
 	h->url_prefixes += rec->type == INDICATOR_URL && meta_at(l->b, rec->meta)->match == MATCH_PREFIX;
 	if (rec->type == INDICATOR_CIDR && note_length(&h->net, key, &h->hosts, &v4)) {
 		l->nets4 += v4;
@@ -579,7 +581,7 @@ static void fill_records(const struct layout *l)
 		memcpy(p, b->records.p + e->body, e->body_n);
 		p += e->body_n;
 		uint8_t type = b->records.p[e->body];
-		if (i < l->head.count && (type == INDICATOR_PAYLOAD || type == INDICATOR_PAYLOAD_HEX))
+		if (i < l->head.count && type_is_pattern(type))
 			*patterns++ = i;
 	}
 }

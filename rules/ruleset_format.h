@@ -27,7 +27,7 @@
  *              places    struct ruleset_place []: runs of lines
  *   derived    offsets   u32 [records]: where each begins
  *              groups    u32 []: n, then n refs of records that share a key
- *              patterns  u32 []: refs of payload patterns
+ *              patterns  u32 []: refs of payload and STIX patterns: what is compiled when the set is armed
  *              bloom     32-byte blocks: one bit in each of eight words
  *              table     64-byte lines: ten refs, ten fingerprints of 16 bits
  *              net4 net6 bit maps over the first bits of addresses: "some CIDR touches this"
@@ -49,7 +49,7 @@
 #include "rules/ruleset.h"
 
 #define RULESET_MAGIC    "PICKETRS"
-#define RULESET_VERSION  3u
+#define RULESET_VERSION  4u
 #define RULESET_ENDIAN   0x01020304u
 #define RULESET_ALIGN    64u
 #define RULESET_MAX      (1u << 30) /* indicators */
@@ -240,6 +240,12 @@ static inline uint64_t space_hash(const struct hash_key *k, uint32_t space, uint
 	if ((space & ~SPACE_ALLOW) == INDICATOR_DOMAIN)
 		return name_hash(k, space, key, n);
 	return hash64(k, key, n) ^ ((uint64_t)space * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+/* In SECTION_PATTERNS. */
+static inline bool type_is_pattern(uint32_t t)
+{
+	return t == INDICATOR_PAYLOAD || t == INDICATOR_PAYLOAD_HEX || t == INDICATOR_STIX;
 }
 
 static inline uint32_t scale(uint64_t h, uint32_t n)

@@ -11,6 +11,7 @@ static const struct stix_path paths[] = {
     {"ipv6-addr:value", T(IP), NULL},
     {"network-traffic:dst_ref.value", T(IP), "ip.dest"},
     {"network-traffic:src_ref.value", T(IP), "ip.src"},
+    {"domain-name:resolves_to_refs[*].value", T(IP), "dns.answer.addr"},
     {"domain-name:value", T(HOSTNAME), NULL},
     {"network-traffic:extensions.'http-request-ext'.request_header.Host", T(HOSTNAME), "http.host"},
     {"url:value", T(URL), NULL},

@@ -1,6 +1,5 @@
-/* A recursive descent over the bytes; AND binds tighter than OR. A parenthesis
- * may hold alternatives only where no AND stands beside it: nothing is
- * multiplied out, so a pattern cannot explode. */
+/* A recursive descent over the bytes; AND binds tighter than OR. What is read is kept
+ * as it stands, in postfix: nothing is multiplied out, so a pattern cannot explode. */
 #include "rules/stix_pattern.h"
 
 #include <stdlib.h>
@@ -128,7 +127,23 @@ static bool path(struct parse *s, size_t *at)
 	return true;
 }
 
-static bool operator(struct parse *s, enum stix_op *op, bool *in)
+/* =, ==, !=, <>, <, <=, >, >= */
+static bool sign(struct parse *s, struct stix_compare *c)
+{
+	bool bang = take(s, '!'), less = !bang && take(s, '<'), more = !bang && take(s, '>'), equal = take(s, '=');
+	if ((bang && !equal) || !(less || more || equal))
+		return false;
+	if ((less && more) || bang)
+		c->negated = !c->negated;
+	else if (!less && !more)
+		take(s, '=');
+	c->op = less == more ? STIX_EQUAL
+		: less       ? (equal ? STIX_LESS_EQUAL : STIX_LESS)
+			     : (equal ? STIX_MORE_EQUAL : STIX_MORE);
+	return true;
+}
+
+static bool operator(struct parse *s, struct stix_compare *c, bool *in)
 {
 	static const struct {
 		const char *word;
@@ -138,27 +153,25 @@ static bool operator(struct parse *s, enum stix_op *op, bool *in)
 		     {"ISSUBSET", STIX_SUBSET},
 		     {"ISSUPERSET", STIX_OTHER},
 		     {"IN", STIX_EQUAL}};
-	bool not = take_word(s, "NOT");
+	c->negated = take_word(s, "NOT");
 	*in = false;
-	*op = STIX_OTHER;
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (take_word(s, words[i].word)) {
-			*op = not ? STIX_OTHER : words[i].op;
+			c->op = words[i].op;
 			*in = words[i].op == STIX_EQUAL;
 			return true;
 		}
-	if (take(s, '=')) {
-		take(s, '=');
-		*op = not ? STIX_OTHER : STIX_EQUAL;
-		return true;
+	return sign(s, c) || stop(s, STIX_BAD, "no operator behind the path");
+}
+
+static void emit(struct parse *s, uint16_t code)
+{
+	struct stix_pattern *out = s->out;
+	if (out->code_n == out->code_cap) {
+		out->code_cap = out->code_cap ? 2 * out->code_cap : 32;
+		out->code = xrealloc(out->code, out->code_cap * sizeof(*out->code));
 	}
-	if (take(s, '!'))
-		return take(s, '=') || stop(s, STIX_BAD, "an operator that is none");
-	if (take(s, '<') || take(s, '>')) {
-		take(s, '=');
-		return true;
-	}
-	return stop(s, STIX_BAD, "no operator behind the path");
+	out->code[out->code_n++] = code;
 }
 
 static bool add(struct parse *s, struct stix_compare c)
@@ -170,13 +183,15 @@ static bool add(struct parse *s, struct stix_compare c)
 		out->cap = out->cap ? 2 * out->cap : 16;
 		out->list = xrealloc(out->list, out->cap * sizeof(*out->list));
 	}
+	emit(s, (uint16_t)out->n);
 	out->list[out->n++] = c;
+	out->flat = out->flat && !c.negated && c.op <= STIX_SUBSET;
 	if (c.op == STIX_OTHER)
-		stop(s, STIX_BEYOND, "a comparison other than equality, LIKE, MATCHES, ISSUBSET, IN");
+		stop(s, STIX_BEYOND, "a comparison other than equality, order, LIKE, MATCHES, ISSUBSET, IN");
 	return true;
 }
 
-/* IN ('a', 'b'): alternatives, so only where no AND stands beside them. */
+/* IN ('a', 'b'): alternatives; NOT IN: none of them. */
 static bool in_list(struct parse *s, struct stix_compare c, size_t *alternatives)
 {
 	if (!take(s, '('))
@@ -184,6 +199,8 @@ static bool in_list(struct parse *s, struct stix_compare c, size_t *alternatives
 	do {
 		if (!literal(s, &c.value, &c.value_n) || !add(s, c))
 			return false;
+		if (*alternatives)
+			emit(s, c.negated ? STIX_AND : STIX_OR);
 		c.group = s->out->groups++;
 		++*alternatives;
 	} while (take(s, ','));
@@ -199,7 +216,7 @@ static bool comparison(struct parse *s, size_t group, size_t *alternatives)
 		stop(s, STIX_BEYOND, "EXISTS");
 		return path(s, &c.path);
 	}
-	if (!path(s, &c.path) || !operator(s, &c.op, &in))
+	if (!path(s, &c.path) || !operator(s, &c, &in))
 		return false;
 	if (in)
 		return in_list(s, c, alternatives);
@@ -233,8 +250,8 @@ static bool conjunction(struct parse *s, size_t *n)
 	while (take_word(s, "AND")) {
 		if (!primary(s, group, &more))
 			return false;
-		if (*n != 1 || more != 1)
-			stop(s, STIX_BEYOND, "AND with alternatives");
+		emit(s, STIX_AND);
+		s->out->flat = s->out->flat && *n == 1 && more == 1;
 	}
 	return true;
 }
@@ -247,6 +264,7 @@ static bool alternatives(struct parse *s, size_t *n)
 	while (take_word(s, "OR")) {
 		if (!conjunction(s, &more))
 			return false;
+		emit(s, STIX_OR);
 		*n += more;
 	}
 	return true;
@@ -256,7 +274,8 @@ enum stix_result stix_pattern_read(struct stix_pattern *p, const char *text, siz
 {
 	struct parse s = {.out = p, .p = text, .end = text + n};
 	size_t count;
-	p->text.n = p->n = p->groups = 0;
+	p->text.n = p->n = p->groups = p->code_n = 0;
+	p->flat = true;
 	if (n > STIX_PATTERN_MAX)
 		stop(&s, STIX_BEYOND, "longer than is taken");
 	else if (take(&s, '('))
@@ -285,5 +304,6 @@ void stix_pattern_free(struct stix_pattern *p)
 {
 	buf_free(&p->text);
 	free(p->list);
+	free(p->code);
 	*p = (struct stix_pattern){0};
 }

@@ -96,7 +96,8 @@
 	X(PAYLOAD, "payload", T(PAYLOAD_HEX) | T(PAYLOAD))                                                             \
 	X(DPI_PROTOCOL, "dpi.protocol", T(PROTOCOL))                                                                   \
 	X(DPI_RISK, "dpi.risk", T(RISK))                                                                               \
-	X(HEURISTIC, "heuristic", T(HEURISTIC))
+	X(HEURISTIC, "heuristic", T(HEURISTIC))                                                                        \
+	X(STIX, "stix", T(STIX))
 
 enum where {
 	WHERE_NONE = 0,

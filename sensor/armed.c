@@ -14,7 +14,8 @@ struct armed *armed_new(struct ruleset *rules, bool partial, uint16_t generation
 	*a = (struct armed){.rules = rules, .generation = generation, .partial = partial};
 	e->text[0] = '\0';
 	ruleset_near(rules);
-	a->patterns = pattern_db_new(rules, e);
+	a->conditions = conditions_new(rules);
+	a->patterns = pattern_db_new(rules, a->conditions ? conditions_terms(a->conditions) : NULL, e);
 	if (a->patterns || !e->text[0])
 		return a;
 	armed_free(a);
@@ -50,6 +51,7 @@ void armed_free(struct armed *a)
 		return;
 	hiding_free(a->hiding);
 	pattern_db_free(a->patterns);
+	conditions_free(a->conditions);
 	ruleset_free(a->rules);
 	free(a);
 }
@@ -67,13 +69,21 @@ void armed_describe(const struct armed *a, char *out, size_t n)
 		between = ", ";
 	}
 	buf_printf(&b, ") of %zu sets, digest %.16s", ruleset_set_count(a->rules), ruleset_digest(a->rules));
+	if (a->conditions && conditions_left_out(a->conditions))
+		buf_printf(&b, ", %zu values of STIX patterns left out: more than %u patterns share one",
+			   conditions_left_out(a->conditions), CONDITION_SAME_MAX);
 	snprintf(out, n, "%s", (const char *)b.p);
 	buf_free(&b);
 }
 
+indicator_mask armed_types(const struct armed *a)
+{
+	return ruleset_types(a->rules) | (a->conditions ? ruleset_types(conditions_terms(a->conditions)) : 0);
+}
+
 enum dpi_mode armed_dpi_mode(const struct armed *a, enum dpi_mode configured)
 {
-	if (configured == DPI_UNRECOGNISED && (ruleset_types(a->rules) & NEEDS_DPI))
+	if (configured == DPI_UNRECOGNISED && (armed_types(a) & NEEDS_DPI))
 		return DPI_ALL;
 	return configured;
 }

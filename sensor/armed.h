@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/diag.h"
+#include "rules/conditions.h"
 #include "rules/hiding.h"
 #include "rules/pattern.h"
 #include "rules/rulefile.h"
@@ -15,10 +16,11 @@
 
 struct armed {
 	struct ruleset *rules;
-	struct pattern_db *patterns; /* NULL: the set holds none */
-	uint16_t generation;         /* 1.. : flows remember which one their addresses were matched against */
-	struct hiding *hiding;       /* what is suppressed and disabled; NULL: nothing */
-	bool partial;                /* something of the files did not load */
+	struct pattern_db *patterns;   /* NULL: the set holds none */
+	struct conditions *conditions; /* NULL: it has no STIX patterns */
+	uint16_t generation;           /* 1.. : flows remember which one their addresses were matched against */
+	struct hiding *hiding;         /* what is suppressed and disabled; NULL: nothing */
+	bool partial;                  /* something of the files did not load */
 };
 
 /* With a set that is there, from a delta for instance (rules/ruleset_delta.h), which
@@ -33,6 +35,9 @@ void armed_free(struct armed *a);
 
 /* "1,204 indicators (domain 1,000, ip 204), 3 sets, digest 1f2e…": for the first lines. */
 void armed_describe(const struct armed *a, char *out, size_t n);
+
+/* What the set asks for: its types, and those of the values in its STIX patterns. */
+indicator_mask armed_types(const struct armed *a);
 
 /* The mode that this set needs: protocol and risk indicators can only match when
  * nDPI sees every flow. */

@@ -4,10 +4,12 @@
 #define SENSOR_DETECT_H
 
 #include "rules/alert.h"
+#include "rules/conditions.h"
 #include "rules/hiding.h"
 #include "rules/ruleset_ahead.h"
 #include "sensor/inspect.h"
 #include "sensor/packet.h"
+#include "sensor/pending.h"
 #include "sensor/seen.h"
 
 /* Takes an alert raised with set r; everything in it is borrowed for the call.
@@ -19,7 +21,10 @@ struct heuristic_tap;
 
 struct detector {
 	const struct ruleset *rules;
-	struct hiding *hiding; /* of the same set; NULL: nothing is hidden */
+	struct hiding *hiding;               /* of the same set; NULL: nothing is hidden */
+	const struct conditions *conditions; /* of the same set; NULL: it has none */
+	struct pending *pending;
+	uint32_t object, objects; /* the object of the flow that is told of, 0: none; how many there were */
 	const struct alert_origin *origin;
 	struct ledger *ledger;
 	struct seen *seen;
@@ -46,7 +51,16 @@ bool detect_ends_quiet(const struct detector *d, const struct ends_ahead *a);
  * wrapping of a tunnel. */
 void detect_addresses(struct inspect *in, bool outer);
 
-/* A hit that was found elsewhere (payload patterns). */
+/* The same for the values of STIX patterns; d->conditions must be there. */
+void detect_address_terms(struct inspect *in, bool outer);
+
+/* The flow's application protocol has been recognised: for STIX patterns that ask for it. */
+void detect_protocol(struct inspect *in);
+
+/* A payload pattern was found. */
+void detect_pattern(struct inspect *in, ruleset_ref ref);
+
+/* A hit that was found elsewhere (heuristics). */
 void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *value, size_t n);
 
 #endif

@@ -18,10 +18,18 @@
 struct file {
 	bool md5_wanted, sha1_wanted, sha256_wanted;
 	bool empty;
+	uint32_t object;
 	MD5_CTX md5;
 	SHA_CTX sha1;
 	SHA256_CTX sha256;
 };
+
+/* The one that is told of, for instance the message with its name; else the file is one itself. */
+static uint32_t object_here(struct inspect *in)
+{
+	uint32_t outer = inspect_object(in, OBJECT_NEW), own = inspect_object(in, outer);
+	return outer ? outer : own;
+}
 
 struct file *file_begin(struct inspect *in)
 {
@@ -37,6 +45,7 @@ struct file *file_begin(struct inspect *in)
 		return NULL;
 	}
 	f->empty = true;
+	f->object = object_here(in);
 	f->md5_wanted = md5;
 	f->sha1_wanted = sha1;
 	f->sha256_wanted = sha256;
@@ -91,7 +100,9 @@ void file_end(struct inspect *in, struct file *f, bool whole)
 		ledger_count(in->ledger, LEDGER_FILES_CUT);
 	} else if (!f->empty) {
 		ledger_count(in->ledger, LEDGER_FILES);
+		uint32_t outer = inspect_object(in, f->object);
 		report(in, f);
+		inspect_object(in, outer);
 	}
 	file_drop(in, f);
 }

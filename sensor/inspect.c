@@ -317,6 +317,12 @@ static void feed_done(struct feed *fd)
 	fd->flow->flags |= FLOW_DONE;
 }
 
+static inline void tell_protocol(struct feed *fd)
+{
+	if (fd->ins->want & INDICATOR_BIT(INDICATOR_STIX))
+		detect_protocol(&fd->in);
+}
+
 static bool parser_enter(struct feed *fd, const struct parser *p)
 {
 	struct conn *c = fd->conn;
@@ -329,6 +335,7 @@ static bool parser_enter(struct feed *fd, const struct parser *p)
 	fd->in.state = c->state;
 	fd->in.note = c->expected ? (struct bytes){c->expected->note, c->expected->note_n} : (struct bytes){0};
 	fd->flow->parser = parser_number(p);
+	tell_protocol(fd);
 	return true;
 }
 
@@ -490,7 +497,7 @@ static void pattern_found(void *owner, ruleset_ref ref, size_t end_offset)
 {
 	struct feed *fd = owner;
 	(void)end_offset;
-	detect_hit(&fd->in, WHERE_PAYLOAD, ref, NULL, 0);
+	detect_pattern(&fd->in, ref);
 }
 
 static void pattern_feed(struct feed *fd, enum side side, const uint8_t *p, size_t n)
@@ -634,6 +641,8 @@ static bool probe_datagram(struct feed *fd, enum side side, const struct layer *
 	struct flow *f = fd->flow;
 	if (probe_all(&fd->in, OVER_UDP, side, l->payload, l->payload_n, &found) == PROBE_YES) {
 		f->parser = parser_number(found);
+		fd->in.parser = found;
+		tell_protocol(fd);
 		return true;
 	}
 	if (++f->tries == DATAGRAM_TRIES) {

@@ -60,6 +60,17 @@ static inline void observe_again(struct inspect *in, enum where w)
 		ledger_count(in->ledger, LEDGER_TRANSACTIONS);
 }
 
+/* What is observed from here on belongs to one object of the flow (a file, a
+ * certificate, a mail, a request): to a new one (OBJECT_NEW), to one that was begun
+ * before, or to none in particular (0). Gives what it belonged to until now, so that
+ * the caller can go back to it. STIX patterns about one object ask for it, nothing else. */
+#define OBJECT_NEW UINT32_MAX
+uint32_t inspect_object_set(struct inspect *in, uint32_t object);
+static inline uint32_t inspect_object(struct inspect *in, uint32_t object)
+{
+	return in->want & INDICATOR_BIT(INDICATOR_STIX) ? inspect_object_set(in, object) : 0;
+}
+
 enum probe { PROBE_NO = 0, PROBE_MORE, PROBE_YES };
 
 enum verdict {

@@ -163,11 +163,15 @@ static enum verdict accept_head(struct inspect *in, struct http *h, enum side si
 		ledger_count(in->ledger, LEDGER_PARSER_AMBIGUOUS);
 	if (head->over_limit)
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	uint32_t outer = inspect_object(in, OBJECT_NEW);
 	enum verdict v = head->request ? on_request(in, h, side, head) : on_response(in, h, side, head);
+	if (v == INSPECT_MORE) {
+		s->has_body = http_body_begin(in, &s->body, head, body_forbidden(s, head));
+		http_range_begin(in, &s->joined, &s->body, head, s->request);
+	}
+	inspect_object(in, outer);
 	if (v != INSPECT_MORE)
 		return v;
-	s->has_body = http_body_begin(in, &s->body, head, body_forbidden(s, head));
-	http_range_begin(in, &s->joined, &s->body, head, s->request);
 	if (s->has_body)
 		s->phase = PHASE_BODY;
 	else

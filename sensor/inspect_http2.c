@@ -228,6 +228,7 @@ static void on_block(struct inspect *in, struct h2 *h, enum side side, struct bl
 	bool request = b->head.method.n != 0;
 	bool interim = b->head.status / 100 == 1;
 	bool first = !st->headers[side];
+	uint32_t outer = inspect_object(in, OBJECT_NEW);
 	if (b->promise || (request && first))
 		on_request(in, h, b->promise ? (enum side) !side : side, st, b);
 	else if (first)
@@ -235,12 +236,14 @@ static void on_block(struct inspect *in, struct h2 *h, enum side side, struct bl
 	h->now = NULL;
 	if (b->promise) {
 		st->headers[!side] = st->ended[!side] = true;
+		inspect_object(in, outer);
 		return;
 	}
 	if (first && !interim) { /* else trailers */
 		st->headers[side] = true;
 		http_body_begin(in, &st->body[side], &b->head, false);
 	}
+	inspect_object(in, outer);
 	if (b->end_stream)
 		end_side(in, h, st, side);
 }

@@ -60,6 +60,8 @@
 	X(UNRECOGNISED, "inspect.unrecognised", "flows whose protocol no parser knows")      \
 	X(TRANSACTIONS, "inspect.observables", "observables compared with the rule set")     \
 	X(BOMB, "inspect.bomb", "compressed bodies that passed the ratio or size limit")     \
+	X(CONDITIONS, "inspect.conditions", "observables that are a part of a STIX pattern") \
+	X(CONDITION_EVICTED, "inspect.conditions_evicted", "STIX patterns begun on a flow and forgotten because the table was full") \
 	X(FILES, "inspect.files", "files seen whole and hashed")                             \
 	X(FILES_CUT, "inspect.files_cut", "files of which bytes were missing: not hashed")   \
 	X(QUOTED, "inspect.quoted", "packets quoted in ICMP errors, whose addresses and question were matched") \

@@ -52,6 +52,7 @@ struct mime {
 	bool message_header; /* of a message, not of a part */
 	bool skip_line;      /* the field is longer than is kept */
 	unsigned fields, embedded;
+	uint32_t object;  /* the mail, for inspect_object() */
 	uint32_t line_at; /* where the current line begins in field */
 	struct carry field;
 	enum line line;
@@ -193,10 +194,12 @@ static void header_end(struct inspect *in, struct mime *m)
 		return;
 	}
 	bool is_file = part->name_n || (m->mail && (part->attachment || part->other_type));
+	uint32_t outer = inspect_object(in, OBJECT_NEW);
 	if (part->name_n)
 		observe(in, m->mail ? WHERE_MAIL_ATTACHMENT : WHERE_HTTP_FILENAME, part->name, part->name_n);
 	if (is_file)
 		part->file = file_begin(in);
+	inspect_object(in, outer);
 	body_begin(m);
 }
 
@@ -305,6 +308,7 @@ static void on_field(struct inspect *in, struct mime *m, const uint8_t *p, size_
 		on_transfer(&m->part, value);
 	if (!m->message_header)
 		return;
+	uint32_t outer = inspect_object(in, m->object);
 	if (named(name, "from"))
 		on_addresses(in, WHERE_MAIL_FROM, value);
 	else if (named(name, "to"))
@@ -313,6 +317,7 @@ static void on_field(struct inspect *in, struct mime *m, const uint8_t *p, size_
 		on_addresses(in, WHERE_MAIL_CC, value);
 	else if (named(name, "subject"))
 		on_subject(in, m, value);
+	inspect_object(in, outer);
 }
 
 /* ---- boundaries ---- */
@@ -472,6 +477,10 @@ static struct mime *begin(struct inspect *in, bool mail)
 		return NULL;
 	}
 	m->mail = mail;
+	if (mail) {
+		uint32_t outer = inspect_object(in, OBJECT_NEW);
+		m->object = inspect_object(in, outer);
+	}
 	header_begin(m, true);
 	return m;
 }

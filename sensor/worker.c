@@ -83,6 +83,8 @@ static void match_addresses(struct worker *w, struct flow *f, bool outer)
 	f->checked = w->generation;
 	struct inspect in = inspector_view(w->inspector, f, w->now_us);
 	detect_addresses(&in, outer);
+	if (w->detector.conditions)
+		detect_address_terms(&in, outer);
 }
 
 /* The wrapping of a tunnel: a flow of its own, of which only addresses matter. */
@@ -188,7 +190,8 @@ static void run_burst(struct worker *w, const struct burst *b)
 	size_t n = 0;
 	uint64_t bytes = 0;
 	w->judging = w->tap.engine && heuristics_on(w->tap.engine);
-	w->dns_ahead = !w->judging || !heuristic_judges_dns(&w->tap);
+	/* The values of STIX patterns are not asked for ahead. */
+	w->dns_ahead = !w->detector.conditions && (!w->judging || !heuristic_judges_dns(&w->tap));
 	for (size_t i = 0; i < b->n; i++) {
 		const struct raw_packet *raw = &b->packet[i];
 		bytes += raw->wire_n;
@@ -268,13 +271,15 @@ static bool take_rules(struct worker *w, const struct armed *a, struct err *e)
 	struct pattern_scratch *scratch = NULL;
 	if (a->patterns && !(scratch = pattern_scratch_new(a->patterns, e)))
 		return false;
-	inspector_rules(w->inspector, ruleset_types(a->rules), a->patterns, scratch);
+	inspector_rules(w->inspector, armed_types(a), a->patterns, scratch);
 	pattern_scratch_free(w->scratch);
 	w->scratch = scratch;
 	w->detector.rules = a->rules;
 	w->detector.hiding = a->hiding;
+	w->detector.conditions = a->conditions;
 	w->generation = a->generation;
 	seen_clear(w->detector.seen);
+	pending_clear(w->detector.pending);
 	classifier_mode(w->classifier, armed_dpi_mode(a, w->dpi_configured));
 	atomic_store(&w->reached, a->generation);
 	return true;
@@ -308,6 +313,7 @@ struct worker *worker_new(const struct worker_conf *conf, struct capture *captur
 	    .origin = conf->origin,
 	    .ledger = &w->ledger,
 	    .seen = seen_new(),
+	    .pending = pending_new(),
 	    .tap = conf->tap.engine ? &w->tap : NULL,
 	    .iface = capture_name(capture),
 	    .alert = conf->alert,
@@ -430,6 +436,7 @@ void worker_free(struct worker *w)
 	pattern_scratch_free(w->scratch);
 	decoder_free(w->decoder);
 	seen_free(w->detector.seen);
+	pending_free(w->detector.pending);
 	capture_close(w->capture);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

@@ -169,11 +169,13 @@ void x509_report(struct inspect *in, struct bytes der, struct x509_facts *facts)
 	digests(in, der, facts);
 	if (names_wanted(in))
 		read_names(der, facts);
+	uint32_t outer = inspect_object(in, OBJECT_NEW);
 	report_text(in, WHERE_TLS_CERT_SHA1, facts->sha1, strlen(facts->sha1));
 	report_text(in, WHERE_TLS_CERT_SHA256, facts->sha256, strlen(facts->sha256));
 	report_text(in, WHERE_TLS_CERT_SUBJECT, facts->subject, facts->subject_n);
 	report_text(in, WHERE_TLS_CERT_ISSUER, facts->issuer, facts->issuer_n);
 	report_text(in, WHERE_TLS_CERT_SERIAL, facts->serial, strlen(facts->serial));
+	inspect_object(in, outer);
 }
 
 bool x509_report_chain(struct inspect *in, struct bytes body, struct tls_facts *tls)

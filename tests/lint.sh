@@ -45,7 +45,7 @@ door 'hiredis' 'collector/store*'
 door 'yaml\.h' common/yaml.c
 door 'jansson' common/json.c common/json.h
 door 'yajl' common/json.c common/json.h
-door 'hs/' rules/pattern.c
+door 'hs/' rules/pattern.c rules/pattern_check.c
 door 'xxhash' common/hash.c rules/ruleset*
 door 'libpsl' rules/suffix.c
 door 'isa-l' common/hash.c

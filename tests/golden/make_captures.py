@@ -188,6 +188,20 @@ def http_pipelined():
     return pcap(frames + [t.send(0, get("late.bad.example", "/")), t.send(1, OK)] + t.close())
 
 
+def answer(name, body):
+    return b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Disposition: attachment; filename="%s"\r\n\r\n%s' % (len(body), name, body)
+
+
+def stix_patterns():
+    """Two downloads whose names and contents are crossed, then the one that is looked for."""
+    t, other = Tcp(), Tcp(cport=40001, sport=8080)
+    frames = t.open()
+    for path, name, body in (("/1", b"tool.exe", b"harmless\n"), ("/2", b"notes.txt", b"evil\n"), ("/3", b"tool.exe", b"evil\n")):
+        frames += [t.send(0, get("files.bad.example", path, "Evil/1.0" if path == "/2" else "golden/1.0")), t.send(1, answer(name, body))]
+    frames += t.close() + other.open() + [other.send(0, get("files.bad.example", "/3")), other.send(1, answer(b"tool.exe", b"harmless\n"))]
+    return pcap(frames + other.close() + [dns_frame("files.bad.example"), dns_frame("www.example", 8, 50008)])
+
+
 CIPHERS = [0xC02B, 0xC02F, 0x009C]
 GROUPS = [23, 24]
 SIGNATURES = [0x0403, 0x0804]
@@ -378,6 +392,7 @@ def main():
     three = [dns_frame("first.bad.example", 1, 50001), dns_frame("second.bad.example", 2, 50002), dns_frame("third.bad.example", 3, 50003)]
     write("dns-tcp", dns_tcp())
     write("http-keepalive-pipelined", http_pipelined())
+    write("stix-patterns", stix_patterns())
     write("tls12-certificate", tls_certificate())
     write("vlan-qinq", vlan_qinq())
     write("gre-inner", gre_inner())

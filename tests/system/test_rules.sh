@@ -87,6 +87,28 @@ expect "export" 0 "url,http://a.test/x" "$picket" rules export --to csv list.yam
 expect "export what cannot be said" 5 "1: allow entries" "$picket" rules export --to stix new.yaml -o new.json
 expect "and back" 0 "4 indicators written" "$picket" rules import --from stix new.json -o back.yaml
 
+# STIX patterns joined by AND: whole on the way in, matched, signed, and the same on the way out.
+cat >and.json <<'J'
+[{"type":"indicator","id":"indicator--11111111-1111-4111-8111-111111111111","pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z",
+  "pattern":"[domain-name:value = 'C2.malware.example' AND network-traffic:dst_port NOT IN (1, 2)]"},
+ {"type":"indicator","id":"indicator--11111111-1111-4111-8111-111111111112","pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z",
+  "pattern":"[domain-name:value = 'C2.malware.example' AND network-traffic:dst_port = 1]"},
+ {"type":"indicator","id":"indicator--11111111-1111-4111-8111-111111111113","pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z",
+  "pattern":"[file:name = 'a\\'b' OR (file:name = 'b' AND file:size = 3)]"}]
+J
+cp "$root/deploy/demo/recorded.pcap" and.pcap
+expect "import AND" 5 "3 indicators written, 1 cannot" "$picket" rules import --from stix and.json -o and.yaml
+expect "lint AND" 1 "matches in part: of one of its alternatives, an object path" "$picket" rules lint and.yaml
+expect "scan AND" 0 '"id":"indicator--11111111-1111-4111-8111-111111111111"' "$picket" scan -q --rules and.yaml and.pcap
+expect "scan AND: the port is another" 0 "none" sh -c "'$picket' scan -q --rules and.yaml and.pcap | grep 111111111112 || echo none"
+expect "compile AND" 0 "stix           3" "$picket" rules compile and.yaml -o and.set
+expect "scan AND, compiled" 0 '"where":"stix"' "$picket" scan -q --rules and.set and.pcap
+expect "export AND" 0 "done" sh -c "'$picket' rules export --to stix and.set -o again.json && echo done"
+for n in 1 2 3; do grep -o '"pattern":"[^}]*]"' and.json | sed -n ${n}p; done | sort >and.was
+grep -o '"pattern":"[^}]*]",' again.json | sed 's/,$//' | sort | cmp -s - and.was || { failed=1 && echo "rules: a STIX pattern came out changed"; }
+sed -i 's/id: "and", /id: "and", producer: p, /' and.yaml
+expect "test AND" 0 "ok 1" sh -c "sed 's/NOT IN (1, 2)\\]\",/&  test: {hit: and.pcap},/' and.yaml >and-test.yaml; '$picket' rules test and-test.yaml"
+
 printf 'set: {id: s}\ndomain: [a.test]\n' >noversion.yaml
 expect keygen 0 "{id: k1, public: " "$picket" rules keygen k1.pem --scope 's*'
 { echo keys: && "$picket" rules keygen --show k1.pem --scope 's*'; } >keys.yaml

@@ -29,6 +29,22 @@ void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *v
 	(void)in, (void)w, (void)ref, (void)value, (void)n;
 }
 
+void detect_pattern(struct inspect *in, ruleset_ref ref)
+{
+	(void)in, (void)ref;
+}
+
+void detect_protocol(struct inspect *in)
+{
+	(void)in;
+}
+
+uint32_t inspect_object_set(struct inspect *in, uint32_t object)
+{
+	(void)in, (void)object;
+	return 0;
+}
+
 struct shout {
 	struct carry line[2];
 };

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/text.h"
+#include "rules/conditions.h"
 #include "rules/pattern.h"
 #include "rules/ruleset.h"
 
@@ -107,13 +108,35 @@ static bool pattern_hits(const struct ruleset *r, const uint8_t *seen, size_t n)
 {
 	struct err e = {""};
 	bool found = false;
-	struct pattern_db *db = pattern_db_new(r, &e);
+	struct pattern_db *db = pattern_db_new(r, NULL, &e);
 	if (!db)
 		fail_msg("%s", e.text);
 	struct pattern_scratch *s = pattern_scratch_new(db, &e);
 	pattern_datagram(db, s, seen, n, hit, &found);
 	pattern_scratch_free(s);
 	pattern_db_free(db);
+	return found;
+}
+
+/* One value on a flow from 40000 to 443 over TCP that is TLS. */
+static bool stix_hits(const struct ruleset *r, enum where w, const uint8_t *seen, size_t n)
+{
+	static const struct condition_facts facts = {.src_port = 40000, .dest_port = 443, .proto = 6, .app = "tls"};
+	struct conditions *c = conditions_new(r);
+	uint32_t bits[CONDITION_BITS_MAX] = {0};
+	struct ruleset_hits hits = {0};
+	bool found = false;
+	assert_non_null(c);
+	ruleset_match(conditions_terms(c), w, seen, n, NOW_US, &hits, NULL);
+	for (size_t i = 0; i < hits.n; i++) {
+		size_t uses;
+		const struct condition_use *use = conditions_uses(c, hits.ref[i], &uses);
+		for (size_t k = 0; k < uses; k++) {
+			bits[use[k].condition] |= UINT32_C(1) << use[k].bit;
+			found = found || conditions_hold(c, use[k].condition, bits[use[k].condition], &facts);
+		}
+	}
+	conditions_free(c);
 	return found;
 }
 
@@ -126,6 +149,8 @@ static bool matches(const struct ruleset *r, const struct row *row)
 							      : unescape(row->seen, seen);
 	if (row->where == WHERE_PAYLOAD)
 		return pattern_hits(r, seen, n);
+	if (row->type == INDICATOR_STIX)
+		return stix_hits(r, row->where, seen, n);
 	struct ruleset_hits hits = {0};
 	ruleset_match(r, row->where, seen, n, NOW_US, &hits, NULL);
 	return hits.n > 0;

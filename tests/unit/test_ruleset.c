@@ -569,6 +569,8 @@ static void random_value(enum indicator_type t, char *out, bool rule)
 		sprintf(out, "%s@%s.example", rnd(2) ? "al" : "AL", rnd(2) ? "b" : "ü");
 	else if (t == T(HEURISTIC))
 		sprintf(out, "%s", pick(((const char *const[]){"port-scan", "Beacon", "dns-tunnel"}), 3));
+	else if (t == T(STIX))
+		sprintf(out, "[file:name = '%u' AND url:value = 'http://a/']", rnd(300));
 	else if (digits[t])
 		random_hex(out, digits[t]);
 	else
@@ -682,7 +684,7 @@ static size_t model_add(struct ruleset_builder *b, struct model *list, size_t n)
 			    .set = rnd(MODEL_SETS)};
 	random_value(m->i.type, m->value, true);
 	m->i.value = m->value;
-	m->i.where = rnd(5) ? NULL : pick(wheres, 4);
+	m->i.where = m->i.type == T(STIX) || rnd(5) ? NULL : pick(wheres, 4);
 	m->i.valid_from_us = rnd(8) ? 0 : (int64_t)rnd(100);
 	m->i.valid_until_us = rnd(8) ? 0 : (int64_t)rnd(100);
 	m->i.match = m->i.type == T(URL) && !rnd(3) ? MATCH_PREFIX : MATCH_EXACT;
@@ -709,7 +711,7 @@ static size_t model_allow(struct ruleset_builder *b, struct model *list, size_t 
 	do
 		*m = (struct model){
 		    .i = {.type = random_type()}, .allow = true, .expires_us = rnd(3) ? 0 : 1 + rnd(100)};
-	while (m->i.type == T(PAYLOAD) || m->i.type == T(PAYLOAD_HEX));
+	while (m->i.type == T(PAYLOAD) || m->i.type == T(PAYLOAD_HEX) || m->i.type == T(STIX));
 	random_value(m->i.type, m->value, true);
 	if (!ruleset_allow(b, m->i.type, m->value, "because", m->expires_us, &e))
 		fail_msg("%s: %s", m->value, e.text);
@@ -1002,7 +1004,7 @@ static void test_foreign(void **state)
 		uint8_t value;
 		const char *why;
 	} table[] = {
-	    {0, 'X', "is not a compiled rule set"}, {8, 9, "has format 9, this program reads format 3"},
+	    {0, 'X', "is not a compiled rule set"}, {8, 9, "has format 9, this program reads format 4"},
 	    {12, 1, "the other byte order"},        {16, 1, "is damaged: it has"},
 	    {2, 0, "is not a compiled rule set"},
 	};

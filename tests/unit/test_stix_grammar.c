@@ -129,7 +129,8 @@ static void beyond_is_not_bad(void **state)
 		const char *text;
 		enum stix_result result;
 	} cases[] = {{"[domain-name:value = 'a.example']", STIX_READ},
-		     {"[file:size > 5]", STIX_BEYOND},
+		     {"[file:size > 5]", STIX_READ},
+		     {"[ipv4-addr:value ISSUPERSET '10.0.0.0/8']", STIX_BEYOND},
 		     {"[a:b = 1] FOLLOWEDBY [a:b = 2]", STIX_BEYOND},
 		     {"[a:b = 1] FOLLOWEDBY [a:b = ]", STIX_BAD},
 		     {"([a:b = 1] OR nonsense", STIX_BAD},
