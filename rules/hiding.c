@@ -84,6 +84,24 @@ struct hiding *hiding_new(const struct ruleset *r, struct overrides *o)
 	return h;
 }
 
+static char *copy_of(const char *text)
+{
+	return text ? xstrdup(text) : NULL;
+}
+
+struct hiding *hiding_again(const struct ruleset *r, const struct hiding *from)
+{
+	struct overrides o = {0};
+	for (size_t i = 0; from && i < from->entries.n; i++) {
+		struct override one = from->entries.v[i];
+		one.value = copy_of(one.value);
+		one.id = copy_of(one.id);
+		one.reason = copy_of(one.reason);
+		overrides_add(&o, &one);
+	}
+	return hiding_new(r, &o);
+}
+
 void hiding_free(struct hiding *h)
 {
 	if (!h)

@@ -9,6 +9,8 @@
  * then). NULL: there is none, nothing is to be asked. */
 struct hiding;
 struct hiding *hiding_new(const struct ruleset *r, struct overrides *o);
+/* The same entries for another set. from may be NULL. */
+struct hiding *hiding_again(const struct ruleset *r, const struct hiding *from);
 void hiding_free(struct hiding *h);
 /* Counts go on from those of another, where the entries are the same. */
 void hiding_inherit(struct hiding *h, const struct hiding *from);

@@ -72,6 +72,12 @@ static void read_plain(struct rule_source *s, const struct buf *text)
 		rulefile_yaml_read(s, p, text->n);
 }
 
+void rulefile_defaults(struct rule_source *s)
+{
+	s->defaults.i.severity = SEVERITY_MEDIUM;
+	s->defaults.i.confidence = CONFIDENCE_DEFAULT;
+}
+
 bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rulefile_trust *t, struct diags *d,
 		   struct rulefile_count *count)
 {
@@ -85,8 +91,7 @@ bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rul
 		return false;
 	}
 	struct rule_source s = {.b = b, .d = d, .count = count, .file = path, .overrides = t ? t->overrides : NULL};
-	s.defaults.i.severity = SEVERITY_MEDIUM;
-	s.defaults.i.confidence = CONFIDENCE_DEFAULT;
+	rulefile_defaults(&s);
 	if (signed_set_looks(text.p, text.n))
 		ok = read_signed(&s, &text, t);
 	else if (t && t->required)
@@ -214,6 +219,8 @@ static struct ruleset *build(const struct paths *all, bool allow_empty, const st
 		struct rulefile_count count;
 		if (!rulefile_read(b, all->v[i], t, d, &count) || count.refused)
 			*partial = true;
+		if (t && t->duplicates)
+			*t->duplicates += count.duplicate;
 	}
 	if (ruleset_builder_count(b) == 0 && !allow_empty)
 		failed(d, "empty-set",

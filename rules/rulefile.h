@@ -20,6 +20,7 @@ struct rulefile_trust {
 	bool required; /* files without a signature are refused */
 	int64_t now_us;
 	struct overrides *overrides; /* what the files suppress and disable is added; may be NULL */
+	size_t *duplicates;          /* how many entries were there already; may be NULL */
 };
 
 /* Reads one file into b: YAML by content or the ending .yaml/.yml; CSV with or
@@ -28,6 +29,10 @@ struct rulefile_trust {
  * is in b), or is refused as a whole. t may be NULL. */
 bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rulefile_trust *t, struct diags *d,
 		   struct rulefile_count *count);
+
+/* What an entry is when nothing is said. */
+struct rule_source;
+void rulefile_defaults(struct rule_source *s);
 
 /* What a rule file (YAML) says of itself with `test:`. False: it cannot be read. */
 bool rulefile_tests(const char *path, struct rule_tests *out, struct diags *d);

@@ -233,6 +233,64 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
+/* Those of the base that are what `is` says; *ref: the last of them. */
+static size_t count_same(const struct ruleset_delta *d, const struct lookup_key *key, uint32_t set,
+			 const struct indicator *is, uint32_t *ref)
+{
+	struct chain c = find_chain(d->base, key);
+	size_t n = 0;
+	for (uint32_t k = 0; k < c.n; k++) {
+		struct ruleset_record rec;
+		struct indicator old = ruleset_indicator(d->base, c.ref[k]);
+		if (c.ref[k] >= d->base->head.count || !ruleset_record_at(d->base, c.ref[k], &rec) ||
+		    d->base->metas[rec.meta].set != set || old.type != is->type || old.match != is->match ||
+		    strcmp(old.value, is->value) != 0 || !same_text(old.where, is->where))
+			continue;
+		*ref = c.ref[k];
+		n++;
+	}
+	return n;
+}
+
+bool ruleset_delta_remove_all(struct ruleset_delta *d, uint32_t set, const struct ruleset *from, struct err *e)
+{
+	for (uint32_t i = 0; i < from->head.count; i++) {
+		uint8_t room[RULESET_KEY_ROOM];
+		struct ruleset_record rec;
+		struct lookup_key key;
+		struct indicator one = ruleset_indicator(from, i);
+		uint32_t ref = RULESET_NONE;
+		if (!key_of(from, i, &rec, &key, room) || count_same(d, &key, d->set.v[set], &one, &ref) != 1)
+			return err_set(e, "%s \"%.100s\" is not there once", indicator_type_name(one.type), one.value);
+		refs_add(&d->gone, ref);
+		buf_printf(&d->story, "%s%c%d %zu%c", d->id[set], 0, (int)one.type, strlen(one.value), 0);
+		buf_add(&d->story, one.value, strlen(one.value));
+	}
+	refs_sort(&d->gone);
+	return true;
+}
+
+bool ruleset_delta_add_all(struct ruleset_delta *d, uint32_t set, const struct ruleset *from, struct err *e)
+{
+	for (uint32_t i = 0; i < from->head.count; i++) {
+		uint8_t room[RULESET_KEY_ROOM];
+		struct ruleset_record rec;
+		struct lookup_key key;
+		struct indicator one = ruleset_indicator(from, i);
+		uint32_t ref = RULESET_NONE;
+		if (!key_of(from, i, &rec, &key, room))
+			return err_set(e, "the rule set is damaged: an indicator cannot be read");
+		size_t there = count_same(d, &key, d->set.v[set], &one, &ref);
+		if (there > 1 || (there && !refs_have(&d->gone, ref)))
+			return err_set(e, "%s \"%.100s\" is there already", indicator_type_name(one.type), one.value);
+		if (!rec.id)
+			one.id = NULL;
+		if (ruleset_delta_add(d, set, &one, e) != ADDED)
+			return false;
+	}
+	return true;
+}
+
 /* What is added and there already takes the old one's place. */
 static void replace_same(struct ruleset_delta *d, const struct ruleset *extra)
 {

@@ -47,6 +47,11 @@ bool ruleset_delta_remove(struct ruleset_delta *d, uint32_t set, enum indicator_
 /* Takes out the whole set of this number with all that the base holds of it; what
  * is added to it stays. For a set that is replaced, or withdrawn. */
 void ruleset_delta_drop(struct ruleset_delta *d, uint32_t set);
+/* Every indicator of another set, taken out of this one, or added to it, exactly: the
+ * same type, value as written, match and where. False: e says that one of them is not
+ * there once, or is there already; then the delta is of no use. */
+bool ruleset_delta_remove_all(struct ruleset_delta *d, uint32_t set, const struct ruleset *from, struct err *e);
+bool ruleset_delta_add_all(struct ruleset_delta *d, uint32_t set, const struct ruleset *from, struct err *e);
 /* As ruleset_add(). */
 enum added ruleset_delta_add(struct ruleset_delta *d, uint32_t set, const struct indicator *i, struct err *e);
 

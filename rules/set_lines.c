@@ -177,34 +177,98 @@ static bool does_not_fit(struct err *e)
 	return err_set(e, "the delta does not fit the set that is here");
 }
 
-bool set_lines_apply(struct bytes from, struct bytes delta, size_t max, struct buf *out, struct err *e)
+bool set_lines_changes(struct bytes delta, struct buf *gone, struct buf *come, struct err *e)
 {
 	struct cursor c = cursor_over(delta.p, delta.n);
 	struct bytes head, row;
-	struct walk a;
-	size_t from_head;
+	char mark = 0;
+	bool bad = !delta_head(&c, &head);
+	if (!bad) {
+		buf_add(gone, head.p, head.n);
+		buf_add(come, head.p, head.n);
+	}
+	while (!bad && next_change(&c, &mark, &row, &bad))
+		put_row(mark == '-' ? gone : come, 0, row);
+	return !bad || does_not_fit(e);
+}
+
+/* Where the version's digits stand in the first line, "set: {id: "x", version: 421, …": none: n = 0. */
+static struct bytes version_digits(struct bytes head)
+{
+	static const char key[] = ", version: ";
+	const uint8_t *eol = head.n ? memchr(head.p, '\n', head.n) : NULL;
+	const uint8_t *at = eol ? memmem(head.p, (size_t)(eol - head.p), key, strlen(key)) : NULL;
+	struct bytes digits = {at ? at + strlen(key) : head.p, 0};
+	while (at && digits.p[digits.n] >= '0' && digits.p[digits.n] <= '9')
+		digits.n++;
+	return digits;
+}
+
+bool set_lines_same_head(struct bytes from, struct bytes delta)
+{
+	struct cursor c = cursor_over(delta.p, delta.n);
+	struct bytes a = {from.p, head_end(from)}, b;
+	if (!a.n || !delta_head(&c, &b) || !b.n)
+		return false;
+	struct bytes x = version_digits(a), y = version_digits(b);
+	size_t before = (size_t)(x.p - a.p), behind = a.n - before - x.n;
+	return x.n && y.n && before == (size_t)(y.p - b.p) && behind == b.n - before - y.n &&
+	       memcmp(a.p, b.p, before) == 0 && memcmp(x.p + x.n, y.p + y.n, behind) == 0;
+}
+
+/* The line of `rows` that begins at a place. */
+static struct bytes line_from(struct bytes rows, size_t at)
+{
+	const uint8_t *end = memchr(rows.p + at, '\n', rows.n - at);
+	return (struct bytes){rows.p + at, end ? (size_t)(end - rows.p) - at : rows.n - at};
+}
+
+/* Where the first line at or behind `from` begins that is not before `row`: the rows are in order. */
+static size_t find_row(struct bytes rows, size_t from, struct bytes row)
+{
+	size_t low = from, high = rows.n;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const uint8_t *before = middle > low ? memrchr(rows.p + low, '\n', middle - low) : NULL;
+		size_t at = before ? (size_t)(before + 1 - rows.p) : low;
+		struct bytes line = line_from(rows, at);
+		if (set_lines_order(line, row) < 0)
+			low = at + line.n < rows.n ? at + line.n + 1 : rows.n;
+		else
+			high = at;
+	}
+	return low;
+}
+
+/* What lies between the changes is copied as it is: whether it was in order is not
+ * asked here, the whole has a digest. */
+bool set_lines_apply(struct bytes from, struct bytes delta, size_t max, struct buf *out, struct err *e)
+{
+	struct cursor c = cursor_over(delta.p, delta.n);
+	size_t from_head = head_end(from), at = 0;
+	struct bytes head, row = {NULL, 0}, rows = {from.p + from_head, from.n - from_head};
 	char mark = 0;
 	bool bad = false;
-	if (!delta_head(&c, &head) || !walk_over(&a, from, &from_head))
+	if (!delta_head(&c, &head) || !from_head)
 		return does_not_fit(e);
+	buf_reserve(out, from.n + delta.n < max ? from.n + delta.n : max);
 	buf_add(out, head.p, head.n);
-	bool more = walk_next(&a), change = next_change(&c, &mark, &row, &bad);
-	while ((more || change) && !bad && out->n <= max) {
-		int by = !more ? 1 : !change ? -1 : set_lines_order(a.row, row);
-		if (by < 0) {
-			put_row(out, 0, a.row);
-			more = walk_next(&a);
-			continue;
-		}
-		if (by == 0 && mark == '-')
-			more = walk_next(&a);
-		else if (by > 0 && mark == '+')
-			put_row(out, 0, row);
-		else
+	for (struct bytes before = row; out->n <= max && next_change(&c, &mark, &row, &bad); before = row) {
+		if (before.n && set_lines_order(before, row) >= 0)
 			return does_not_fit(e);
-		change = next_change(&c, &mark, &row, &bad);
+		size_t here = find_row(rows, at, row);
+		struct bytes line = here < rows.n ? line_from(rows, here) : (struct bytes){NULL, 0};
+		bool there = line.n && set_lines_order(line, row) == 0;
+		if (there != (mark == '-'))
+			return does_not_fit(e);
+		buf_add(out, rows.p + at, here - at);
+		at = there ? here + line.n + 1 : here;
+		if (!there)
+			put_row(out, 0, row);
 	}
-	if (bad || a.bad)
+	if (bad || at > rows.n)
 		return does_not_fit(e);
+	if (out->n <= max)
+		buf_add(out, rows.p + at, rows.n - at);
 	return out->n <= max || err_set(e, "the set would be longer than %zu bytes", max);
 }

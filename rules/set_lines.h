@@ -41,6 +41,11 @@ bool set_lines_count(struct bytes content, size_t *rows, struct err *e);
 
 /* The two contents must be laid out as above. */
 bool set_lines_delta(struct bytes from, struct bytes to, struct buf *out, struct err *e);
+/* The delta as two contents with its head: the rows that go, the rows that come. */
+bool set_lines_changes(struct bytes delta, struct buf *gone, struct buf *come, struct err *e);
+/* Whether a delta's head says the same as the head of the content that it is for, but
+ * for the set's version. */
+bool set_lines_same_head(struct bytes from, struct bytes delta);
 /* Memory: the result is at most max bytes. */
 bool set_lines_apply(struct bytes from, struct bytes delta, size_t max, struct buf *out, struct err *e);
 

@@ -34,13 +34,17 @@ struct armed *armed_load_trusted(const char *const *paths, size_t n, bool allow_
 	struct err e;
 	struct overrides overrides = {0};
 	struct rulefile_trust with = t ? *t : (struct rulefile_trust){.now_us = 0};
+	size_t duplicates = 0;
 	with.overrides = &overrides;
+	with.duplicates = &duplicates;
 	struct ruleset *rules = rulefile_load_trusted(paths, n, allow_empty, &with, d, &partial);
 	struct armed *a = rules ? armed_new(rules, partial, generation, &e) : NULL;
 	if (rules && !a)
 		diag_add(d, DIAG_ERROR, (struct diag_place){.file = n ? paths[0] : NULL}, "patterns", "%s", e.text);
-	if (a)
+	if (a) {
 		a->hiding = hiding_new(a->rules, &overrides);
+		a->exact = !partial && !duplicates;
+	}
 	overrides_free(&overrides);
 	return a;
 }

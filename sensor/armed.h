@@ -21,6 +21,7 @@ struct armed {
 	uint16_t generation;           /* 1.. : flows remember which one their addresses were matched against */
 	struct hiding *hiding;         /* what is suppressed and disabled; NULL: nothing */
 	bool partial;                  /* something of the files did not load */
+	bool exact;                    /* nothing was left out or there twice: a delta can follow */
 };
 
 /* With a set that is there, from a delta for instance (rules/ruleset_delta.h), which

@@ -260,6 +260,16 @@ static bool arm_sets(void *owner, const char *const *paths, size_t n, struct err
 	return true;
 }
 
+/* rulesync_arm_changes() */
+static bool arm_changes(void *owner, const struct rulesync_change *c, size_t n, struct err *e)
+{
+	struct sensor *s = owner;
+	struct armed *next = supply_change(s->armed, c, n, next_generation(s), e);
+	if (next)
+		take_over(s, next);
+	return next != NULL;
+}
+
 /* ---- start ---- */
 
 static void fill_ports(uint16_t *out, const struct conf_list *l)
@@ -404,7 +414,7 @@ static int wait_signal(struct sensor *s, int signals)
 		if (p[1].revents)
 			metrics_work(s->metrics);
 		if (p[2].revents) {
-			supply_work(&s->supply, arm_sets, s);
+			supply_work(&s->supply, arm_sets, arm_changes, s);
 			return 0; /* the status says so at once */
 		}
 		if (p[0].revents && read(signals, &info, sizeof(info)) == sizeof(info))

@@ -58,11 +58,22 @@ const char *const *rulesync_paths(struct rulesync *r, size_t *n);
 typedef bool rulesync_arm(void *owner, const char *const *paths, size_t n, struct err *e);
 void rulesync_work(struct rulesync *r, rulesync_arm *arm, void *owner);
 
+/* A set that follows the one that is armed by a few changes (rules/set_lines.h): its
+ * head says what the old one said. */
+struct rulesync_change {
+	const struct manifest *m;
+	struct bytes delta;
+};
+/* Tried first when all that has arrived are such changes; false: it cannot be done so,
+ * and arm is called. NULL: never. */
+typedef bool rulesync_arm_changes(void *owner, const struct rulesync_change *c, size_t n, struct err *e);
+void rulesync_changes(struct rulesync *r, rulesync_arm_changes *fn);
+
 /* Other trusted keys (SIGHUP). */
 void rulesync_trust(struct rulesync *r, const struct trust *t);
 
 struct rulesync_stats {
-	uint64_t offers, armed, refused, deltas, delta_failures, bytes;
+	uint64_t offers, armed, refused, deltas, delta_failures, patched, bytes;
 	size_t held;
 };
 void rulesync_stats(struct rulesync *r, struct rulesync_stats *out);

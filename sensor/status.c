@@ -71,6 +71,7 @@ static void put_sets(struct json *j, struct rulesync *sync)
 	json_put_int(j, "sets_armed", (int64_t)stats.armed);
 	json_put_int(j, "sets_refused", (int64_t)stats.refused);
 	json_put_int(j, "sets_by_delta", (int64_t)stats.deltas);
+	json_put_int(j, "sets_patched", (int64_t)stats.patched);
 	rulesync_each(sync, put_set, &t);
 }
 

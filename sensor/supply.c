@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "rules/entry.h"
+#include "rules/ruleset_delta.h"
+#include "rules/set_lines.h"
 #include "sensor/output.h"
 
 static void on_ready(void *owner)
@@ -91,6 +94,83 @@ struct armed *supply_load(struct supply *s, uint16_t generation, struct diags *d
 	return supply_load_with(s, n ? sets : (const char *const[]){NULL}, n, generation, d);
 }
 
+/* ---- a few changes ---- */
+
+/* One half of a delta as a set of its own; its rows are of one set. */
+static struct ruleset *read_half(const struct buf *content, const struct manifest *m, struct err *e)
+{
+	struct rulefile_count count = {0};
+	struct diags d = {0};
+	struct overrides overrides = {0};
+	struct rule_source s = {.b = ruleset_builder_new(),
+				.d = &d,
+				.count = &count,
+				.file = m->set,
+				.signed_as = m,
+				.overrides = &overrides};
+	rulefile_defaults(&s);
+	set_lines_read(&s, (const char *)content->p, content->n, 0);
+	source_close(&s);
+	struct ruleset *r = NULL;
+	if (count.refused || count.duplicate || d.count[DIAG_ERROR])
+		err_set(e, "the changes of \"%s\" hold entries that are refused, or twice", m->set);
+	else
+		r = ruleset_build(s.b, e);
+	ruleset_builder_free(s.b);
+	overrides_free(&overrides);
+	diag_free(&d);
+	return r;
+}
+
+static bool is_there_once(const struct ruleset *r, const char *id)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < ruleset_set_count(r); i++)
+		n += strcmp(ruleset_set_at(r, i).id, id) == 0;
+	return n == 1;
+}
+
+static bool change_one(struct ruleset_delta *delta, const struct ruleset *base, const struct rulesync_change *c,
+		       struct err *e)
+{
+	struct buf gone = {0}, come = {0};
+	struct ruleset *out = NULL, *in = NULL;
+	bool ok = is_there_once(base, c->m->set) || err_set(e, "two files hold the set \"%s\"", c->m->set);
+	ok = ok && set_lines_changes(c->delta, &gone, &come, e) && (out = read_half(&gone, c->m, e)) &&
+	     (in = read_half(&come, c->m, e));
+	if (ok) {
+		struct indicator_set head = ruleset_set_at(in, 0);
+		uint32_t set = ruleset_delta_set(delta, &head);
+		ok = ruleset_delta_remove_all(delta, set, out, e) && ruleset_delta_add_all(delta, set, in, e);
+	}
+	ruleset_free(out);
+	ruleset_free(in);
+	buf_free(&gone);
+	buf_free(&come);
+	return ok;
+}
+
+struct armed *supply_change(const struct armed *now, const struct rulesync_change *c, size_t n, uint16_t generation,
+			    struct err *e)
+{
+	if (!now->exact) {
+		err_set(e, "of the files that are loaded something was left out, or was there twice");
+		return NULL;
+	}
+	struct ruleset_delta *delta = ruleset_delta_new(now->rules);
+	bool ok = true;
+	for (size_t i = 0; ok && i < n; i++)
+		ok = change_one(delta, now->rules, &c[i], e);
+	struct ruleset *r = ok ? ruleset_delta_apply(delta, e) : NULL;
+	ruleset_delta_free(delta);
+	struct armed *a = r ? armed_new(r, false, generation, e) : NULL;
+	if (a) {
+		a->exact = true;
+		a->hiding = hiding_again(a->rules, now->hiding);
+	}
+	return a;
+}
+
 void supply_reread(struct supply *s, struct diags *d)
 {
 	struct trust *fresh = s->conf->keys ? trust_read(s->conf->keys, d) : NULL;
@@ -102,9 +182,10 @@ void supply_reread(struct supply *s, struct diags *d)
 	s->trust = fresh;
 }
 
-void supply_work(struct supply *s, rulesync_arm *arm, void *owner)
+void supply_work(struct supply *s, rulesync_arm *arm, rulesync_arm_changes *changes, void *owner)
 {
 	uint64_t count;
+	rulesync_changes(s->sync, changes);
 	if (read(s->ready_fd, &count, sizeof(count)) > 0)
 		rulesync_work(s->sync, arm, owner);
 }

@@ -26,10 +26,14 @@ struct armed *supply_load(struct supply *s, uint16_t generation, struct diags *d
 /* The files with these paths of sets instead of the kept ones. */
 struct armed *supply_load_with(struct supply *s, const char *const *sets, size_t n, uint16_t generation,
 			       struct diags *d);
+/* What is armed with a few changes to its sets: without reading a file. NULL: it cannot
+ * be done so, e says why; then supply_load_with() can. */
+struct armed *supply_change(const struct armed *now, const struct rulesync_change *c, size_t n, uint16_t generation,
+			    struct err *e);
 /* SIGHUP: the trusted keys anew; on an error the old ones stay. */
 void supply_reread(struct supply *s, struct diags *d);
 
 /* When ready_fd is readable. */
-void supply_work(struct supply *s, rulesync_arm *arm, void *owner);
+void supply_work(struct supply *s, rulesync_arm *arm, rulesync_arm_changes *changes, void *owner);
 
 #endif

@@ -270,6 +270,19 @@ static void what_must_not_be_believed(void **state)
 	buf_free(&good.file);
 }
 
+static unsigned changes_asked;
+static bool changes_done;
+
+static bool take_changes(void *owner, const struct rulesync_change *c, size_t n, struct err *e)
+{
+	(void)owner;
+	changes_asked++;
+	assert_int_equal(n, 1);
+	assert_string_equal(c[0].m->set, "c");
+	assert_true(c[0].delta.n > 0);
+	return changes_done || err_set(e, "told to refuse");
+}
+
 static void a_delta_and_a_broken_one(void **state)
 {
 	struct made one = make("c", 1, 0, 500, (struct signing){0}), two, three;
@@ -289,12 +302,29 @@ static void a_delta_and_a_broken_one(void **state)
 	assert_int_equal(s.gets, 1);
 	assert_int_equal(s.get[0].kind, SET_DELTA);
 	answer(&s.get[0], (struct bytes){delta.p, delta.n});
+	rulesync_changes(sync_, take_changes); /* refuses: the whole is armed */
 	rulesync_work(sync_, arm, NULL);
 	assert_int_equal(listen().ack.result, SET_ARMED);
+	assert_int_equal(changes_asked, 1);
 	assert_int_equal(armed_count, 505 + 2000); /* with the set of the first test */
-	/* one that gives something else: the whole is asked for */
+	/* one that is armed as it came: no file is read */
 	memcpy(how.previous, two.s.m.digest, sizeof(how.previous));
-	three = make("c", 3, 0, 510, how);
+	struct made patched = make("c", 3, 2, 506, how);
+	struct buf small = {0};
+	unsigned armed_before = armed_n;
+	assert_true(set_lines_delta(two.s.content, patched.s.content, &small, &e));
+	offer(&patched, true);
+	s = listen();
+	changes_done = true;
+	answer(&s.get[0], (struct bytes){small.p, small.n});
+	rulesync_work(sync_, arm, NULL);
+	assert_int_equal(listen().ack.result, SET_ARMED);
+	assert_int_equal(changes_asked, 2);
+	assert_int_equal(armed_n, armed_before);
+	buf_free(&small);
+	/* one that gives something else: the whole is asked for */
+	memcpy(how.previous, patched.s.m.digest, sizeof(how.previous));
+	three = make("c", 4, 0, 510, how);
 	offer(&three, true);
 	s = listen();
 	assert_int_equal(s.get[0].kind, SET_DELTA);
@@ -305,9 +335,13 @@ static void a_delta_and_a_broken_one(void **state)
 	assert_int_equal(listen().ack.result, SET_ARMED);
 	assert_int_equal(armed_count, 510 + 2000);
 	rulesync_stats(sync_, &stats);
-	assert_int_equal(stats.deltas, 1);
+	assert_int_equal(stats.deltas, 2);
+	assert_int_equal(stats.patched, 1);
 	assert_int_equal(stats.delta_failures, 1);
+	assert_int_equal(changes_asked, 2); /* not for a set that came whole */
+	rulesync_changes(sync_, NULL);
 	buf_free(&delta);
+	buf_free(&patched.file);
 	buf_free(&one.file);
 	buf_free(&two.file);
 	buf_free(&three.file);
