@@ -1,4 +1,4 @@
-/* `picket rules report expiry|overlap|cost`: a set as a whole, for who maintains it. */
+/* `picket rules report expiry|overlap|cost|hits`: a set as a whole, for who maintains it. */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +8,21 @@
 #include "common/text.h"
 #include "rules/canon.h"
 #include "rules/cli_rules.h"
+#include "rules/report_hits.h"
 
 static const char report_help[] =
-    "usage: picket rules report expiry|overlap|cost [--at TIME] [--limit N] FILE…\n"
+    "usage: picket rules report expiry|overlap|cost|hits [--at TIME] [--limit N] FILE…\n"
     "\n"
     "  expiry   how many indicators of each set end when, and the next ones to end\n"
     "  overlap  how many indicators of each set other sets have as well, or cover\n"
     "  cost     memory, and what a packet pays for: by type\n"
+    "  hits     which indicators hit how often and which never did, and what the allow list would take away:\n"
+    "           of the alerts in --alerts FILE\n"
     "\n"
     "      --at TIME   judge at this time (RFC 3339) instead of now\n"
     "      --limit N   lines of indicators at most (default 20)\n"
+    "      --alerts F  hits: alerts as picket scan and the sensor write them, one JSON object a line; - is standard\n"
+    "                  input; may be given again\n"
     "\n"
     "Exit code: 0 done, 2 usage, 3 rules invalid, 4 a file cannot be read, 5 some entries did not load.\n";
 
@@ -27,6 +32,8 @@ struct report {
 	const struct ruleset *r;
 	int64_t now_us;
 	size_t limit;
+	struct rule_paths alerts;
+	bool failed;
 };
 
 static size_t set_number(const struct ruleset *r, ruleset_ref ref)
@@ -93,7 +100,7 @@ static void print_next(const struct report *u, struct ending *list, size_t n)
 		printf("and %zu more that end (--limit)\n", n - u->limit);
 }
 
-static void report_expiry(const struct report *u)
+static void report_expiry(struct report *u)
 {
 	size_t n = ruleset_count(u->r, INDICATOR_NONE), sets = ruleset_set_count(u->r), endings = 0;
 	size_t(*count)[ENDS] = xcalloc(sets + 1, sizeof(*count));
@@ -151,7 +158,7 @@ static bool other_set(const struct ruleset *r, ruleset_ref ref, size_t own, size
 	return found;
 }
 
-static void report_overlap(const struct report *u)
+static void report_overlap(struct report *u)
 {
 	size_t n = ruleset_count(u->r, INDICATOR_NONE), sets = ruleset_set_count(u->r), told = 0;
 	struct overlap {
@@ -183,7 +190,7 @@ static void report_overlap(const struct report *u)
 
 /* ---- cost ---- */
 
-static void report_cost(const struct report *u)
+static void report_cost(struct report *u)
 {
 	size_t n = ruleset_count(u->r, INDICATOR_NONE);
 	printf("%-16s %10s  %s\n", "TYPE", "INDICATORS", "WHAT IT COSTS");
@@ -201,12 +208,25 @@ static void report_cost(const struct report *u)
 	printf(n ? ", %.1f each\n" : "\n", n ? (double)ruleset_bytes(u->r) / (double)n : 0.0);
 }
 
+/* ---- hits ---- */
+
+static void report_found(struct report *u)
+{
+	struct err e;
+	if (report_hits(u->r, u->alerts.v, u->alerts.n, u->limit, u->now_us, &e))
+		return;
+	fprintf(stderr, "picket rules report: %s\n", e.text);
+	u->failed = true;
+}
+
 /* ---- the command ---- */
 
 static const struct {
 	const char *name;
-	void (*print)(const struct report *u);
-} reports[] = {{"expiry", report_expiry}, {"overlap", report_overlap}, {"cost", report_cost}};
+	void (*print)(struct report *u);
+} reports[] = {{"expiry", report_expiry}, {"overlap", report_overlap}, {"cost", report_cost}, {"hits", report_found}};
+
+#define REPORTS (sizeof(reports) / sizeof(*reports))
 
 static bool parse_limit(const char *text, size_t *out)
 {
@@ -218,7 +238,7 @@ static bool parse_limit(const char *text, size_t *out)
 int rules_report(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"at", 1, NULL, 'a'}, {"limit", 1, NULL, 'l'}, {"help", 0, NULL, 'h'}, {0}};
+	    {"at", 1, NULL, 'a'}, {"limit", 1, NULL, 'l'}, {"alerts", 1, NULL, 'A'}, {"help", 0, NULL, 'h'}, {0}};
 	struct report u = {.now_us = clock_wall_us(), .limit = 20};
 	struct rule_paths files = {0};
 	size_t which = 0;
@@ -231,15 +251,19 @@ int rules_report(int argc, char **argv)
 			return EXIT_USAGE;
 		if (c == 'a' && !clock_parse(optarg, &u.now_us))
 			return rules_usage("report", "--at: \"%s\" is no time such as 2027-03-01T00:00:00Z", optarg);
+		if (c == 'A')
+			rule_paths_add(&u.alerts, optarg);
 		if (c == 'l' && !parse_limit(optarg, &u.limit))
 			return rules_usage("report", "--limit: expected a number, found \"%s\"", optarg);
 	}
 	if (argc - optind < 2)
-		return rules_usage("report", "expected expiry, overlap or cost, and FILE…");
-	while (which < 3 && strcmp(argv[optind], reports[which].name) != 0)
+		return rules_usage("report", "expected expiry, overlap, cost or hits, and FILE…");
+	while (which < REPORTS && strcmp(argv[optind], reports[which].name) != 0)
 		which++;
-	if (which == 3)
+	if (which == REPORTS)
 		return rules_usage("report", "there is no report \"%s\"", argv[optind]);
+	if (strcmp(reports[which].name, "hits") == 0 && !u.alerts.n)
+		return rules_usage("report", "hits: expected --alerts FILE");
 	for (optind++; optind < argc; optind++)
 		rule_paths_add(&files, argv[optind]);
 	struct ruleset *r = rules_load_told(&files, true, &code);
@@ -248,5 +272,6 @@ int rules_report(int argc, char **argv)
 		reports[which].print(&u);
 	ruleset_free(r);
 	free(files.v);
-	return code;
+	free(u.alerts.v);
+	return u.failed ? EXIT_ENVIRONMENT : code;
 }

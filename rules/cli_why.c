@@ -14,7 +14,8 @@
 static const char why_help[] =
     "usage: picket rules why VALUE --rules FILE… [--type TYPE]\n"
     "Says which indicators a value hits, where each stands, what its author and its set say of it,\n"
-    "and what the allow list makes of it.\n"
+    "and what the allow list makes of it. picket why ID… without --rules tells what is behind an alert in Redis,\n"
+    "as picket alerts why does.\n"
     "\n"
     "  -r, --rules FILE   rule file, compiled set or folder; may be given again\n"
     "  -t, --type TYPE    only as this type; without it as every type that the value can be\n"

@@ -1,6 +1,7 @@
 /* picket: everything a person types. The one file that sees both the sensor and
  * the collector; it only chooses who answers. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "collector/cli.h"
@@ -31,10 +32,31 @@ static int rules_main(int argc, char **argv)
 	return cli_rules(argc, argv);
 }
 
+/* A value against rule files, or an alert that is in Redis. */
+static int why_main(int argc, char **argv)
+{
+	bool rules = argc < 2;
+	for (int i = 1; i < argc; i++)
+		rules = rules || strncmp(argv[i], "--r", 3) == 0 || strncmp(argv[i], "-r", 2) == 0 ||
+			strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+	if (rules)
+		return rules_why(argc, argv);
+	char **as_alerts = calloc((size_t)argc + 2, sizeof(*as_alerts));
+	static char alerts[] = "alerts", why[] = "why";
+	if (!as_alerts)
+		return EXIT_ENVIRONMENT;
+	as_alerts[0] = alerts;
+	as_alerts[1] = why;
+	memcpy(as_alerts + 2, argv + 1, (size_t)(argc - 1) * sizeof(*argv));
+	int code = cli_alerts(argc + 1, as_alerts);
+	free(as_alerts);
+	return code;
+}
+
 static const struct command commands[] = {
     {"scan", "match capture files against indicators, without any set-up", scan_main},
     {"rules", "check, compile, sign, publish and compare indicator files", rules_main},
-    {"why", "why a value does or does not hit", rules_why},
+    {"why", "why a value hits or does not, or what is behind an alert", why_main},
     {"allow", "values that are good: add, rm, list", cli_allow},
     {"suppress", "indicators that are not wanted from some hosts: add, rm, list", cli_suppress},
     {"disable", "indicators that are wrong: add, rm, list", cli_disable},

@@ -162,6 +162,15 @@ expect "report expiry" 0 "2100-01-01T00:00:00.000000Z  domain gone.test [s]" "$p
 sed 's/id: s/id: t/' old.yaml >twin.yaml
 expect "report overlap" 0 "domain gone.test [s] is also in t" "$picket" rules report overlap old.yaml twin.yaml
 expect "report cost" 0 "a look-up per flow" "$picket" rules report cost old.yaml
+printf 'set: {id: s, version: 1}\ndomain: [C2.malware.example, never.example]\nallow: [{domain: malware.example, reason: ours}]\n' >hits.yaml
+sed 's/^allow.*//' hits.yaml >hits-all.yaml
+"$picket" scan -q --rules hits-all.yaml and.pcap >hits.jsonl
+echo 'no json' >>hits.jsonl
+expect "report hits" 0 "  domain C2.malware.example [s]" "$picket" rules report hits --alerts hits.jsonl hits.yaml
+expect "report hits: by set" 0 "s                                 2          1          1" "$picket" rules report hits --alerts hits.jsonl hits.yaml
+expect "report hits: what was no alert" 0 "0 of indicators that are not here, 1 lines" "$picket" rules report hits --alerts hits.jsonl hits.yaml
+expect "report hits: no file" 4 "cannot read none.jsonl" "$picket" rules report hits --alerts none.jsonl hits.yaml
+expect "report hits: without alerts" 2 "expected --alerts" "$picket" rules report hits hits.yaml
 expect "report of nothing" 2 "no report" "$picket" rules report x old.yaml
 expect changelog 0 "## s, p, version 1 to 2" "$picket" rules changelog old.yaml new.yaml
 expect "changelog: each change" 0 '* changed ip `93.184.216.34`: severity "medium" -> "high"' "$picket" rules changelog old.yaml new.yaml

@@ -1,0 +1,205 @@
+#include "rules/report_hits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/json.h"
+#include "common/text.h"
+#include "rules/canon.h"
+
+#define LINE_MAX_BYTES (1u << 20) /* of one alert */
+
+struct hits {
+	const struct ruleset *r;
+	int64_t now_us;
+	uint64_t *count;   /* by indicator */
+	uint64_t *allowed; /* by allow entry */
+	uint64_t alerts, other, broken;
+};
+
+static const char *text_at(const struct json *o, const char *path)
+{
+	return json_text(json_at(o, path), NULL);
+}
+
+/* The indicator that an alert names, by its type, value and set: what is renamed is still found. */
+static bool find(const struct hits *h, const struct json *alert, ruleset_ref *ref)
+{
+	const char *type = text_at(alert, "indicator.type"), *value = text_at(alert, "indicator.value"),
+		   *set = text_at(alert, "indicator.set");
+	enum indicator_type t = type ? indicator_type_parse(type, strlen(type)) : INDICATOR_NONE;
+	struct ruleset_hits same = {.n = 0};
+	struct canon c;
+	if (!t || !value || !set || !canon_rule(t, value, strlen(value), &c, NULL))
+		return false;
+	ruleset_covering(h->r, t, &c, &same);
+	for (size_t i = 0; i < same.n; i++) {
+		struct indicator one = ruleset_indicator(h->r, same.ref[i]);
+		if (one.type == t && strcmp(one.value, value) == 0 &&
+		    strcmp(ruleset_set(h->r, same.ref[i]).id, set) == 0) {
+			*ref = same.ref[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The allow entry that would silence it now: one that covers what was seen, unless the
+ * indicator says more than the entry. */
+static void ask_allow(struct hits *h, const struct json *alert)
+{
+	const char *type = text_at(alert, "indicator.type"), *value = text_at(alert, "indicator.value"),
+		   *seen = text_at(alert, "observable.value");
+	enum indicator_type t = type ? indicator_type_parse(type, strlen(type)) : INDICATOR_NONE;
+	struct ruleset_room room, other;
+	struct indicator by_seen, by_rule;
+	struct canon c, rule;
+	if (t == INDICATOR_CIDR)
+		t = INDICATOR_IP;
+	if (!t || !value || !seen || !canon_rule(t, seen, strlen(seen), &c, NULL) ||
+	    !ruleset_allowed(h->r, t, &c, h->now_us, &room, &by_seen))
+		return;
+	enum indicator_type own = indicator_type_parse(type, strlen(type));
+	if (!canon_rule(own, value, strlen(value), &rule, NULL))
+		return;
+	bool covered = ruleset_allowed(h->r, own, &rule, h->now_us, &other, &by_rule);
+	bool equal = covered && by_rule.type == by_seen.type && strcmp(by_rule.value, by_seen.value) == 0;
+	if (covered && equal && strcmp(by_rule.value, value) != 0)
+		return; /* the indicator is more specific */
+	for (size_t i = 0; i < ruleset_allow_count(h->r); i++) {
+		struct indicator entry = ruleset_allow_at(h->r, i, &other);
+		if (entry.type == by_seen.type && strcmp(entry.value, by_seen.value) == 0)
+			h->allowed[i]++;
+	}
+}
+
+static void take_line(struct hits *h, const char *line, size_t n)
+{
+	struct err e;
+	struct json *o = json_read(line, n, LINE_MAX_BYTES, &e);
+	const char *type = o ? text_at(o, "event_type") : NULL;
+	ruleset_ref ref;
+	if (!o) {
+		h->broken++;
+	} else if (type && strcmp(type, "alert") == 0) {
+		h->alerts++;
+		if (find(h, o, &ref))
+			h->count[ref]++;
+		else
+			h->other++;
+		ask_allow(h, o);
+	}
+	json_drop(o);
+}
+
+static bool take_file(struct hits *h, const char *path, struct err *e)
+{
+	bool standard = strcmp(path, "-") == 0;
+	FILE *f = standard ? stdin : fopen(path, "r");
+	char *line = NULL;
+	size_t cap = 0;
+	if (!f)
+		return err_errno(e, "cannot read %s", path);
+	for (ssize_t n; (n = getline(&line, &cap, f)) > 0;)
+		if (n > 1)
+			take_line(h, line, (size_t)n);
+	bool ok = !ferror(f) || err_errno(e, "cannot read %s", path);
+	free(line);
+	if (!standard)
+		fclose(f);
+	return ok;
+}
+
+/* ---- printing ---- */
+
+struct found {
+	uint64_t n;
+	ruleset_ref ref;
+};
+
+static int most_first(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+	if (x->n != y->n)
+		return x->n > y->n ? -1 : 1;
+	return x->ref < y->ref ? -1 : x->ref > y->ref;
+}
+
+static void print_sets(const struct hits *h)
+{
+	size_t sets = ruleset_set_count(h->r);
+	struct {
+		size_t n, hit;
+		uint64_t alerts;
+	} *c = xcalloc(sets + 1, sizeof(*c));
+	for (ruleset_ref k = 0; k < ruleset_count(h->r, INDICATOR_NONE); k++) {
+		const char *id = ruleset_set(h->r, k).id;
+		size_t s = 0;
+		while (s < sets && strcmp(ruleset_set_at(h->r, s).id, id) != 0)
+			s++;
+		c[s].n++;
+		c[s].hit += h->count[k] != 0;
+		c[s].alerts += h->count[k];
+	}
+	printf("%-24s %10s %10s %10s %10s\n", "SET", "INDICATORS", "HIT", "NEVER HIT", "ALERTS");
+	for (size_t s = 0; s < sets; s++)
+		printf("%-24s %10zu %10zu %10zu %10llu\n", ruleset_set_at(h->r, s).id, c[s].n, c[s].hit,
+		       c[s].n - c[s].hit, (unsigned long long)c[s].alerts);
+	free(c);
+}
+
+static void print_found(const struct hits *h, size_t limit)
+{
+	size_t n = ruleset_count(h->r, INDICATOR_NONE), found = 0;
+	struct found *list = xcalloc(n + 1, sizeof(*list));
+	for (ruleset_ref k = 0; k < n; k++)
+		if (h->count[k])
+			list[found++] = (struct found){h->count[k], k};
+	if (found)
+		qsort(list, found, sizeof(*list), most_first);
+	for (size_t i = 0; i < found && i < limit; i++) {
+		struct indicator one = ruleset_indicator(h->r, list[i].ref);
+		char value[300];
+		printf("%10llu  %s %s [%s]\n", (unsigned long long)list[i].n, indicator_type_name(one.type),
+		       text_clean(value, sizeof(value), one.value, strlen(one.value)),
+		       ruleset_set(h->r, list[i].ref).id);
+	}
+	if (found > limit)
+		printf("and %zu more that hit (--limit)\n", found - limit);
+	free(list);
+}
+
+static void print_allowed(const struct hits *h)
+{
+	for (size_t i = 0; i < ruleset_allow_count(h->r); i++) {
+		struct ruleset_room room;
+		struct indicator one = ruleset_allow_at(h->r, i, &room);
+		char value[300], why[300];
+		printf("%10llu  would be silenced by allow %s %s, \"%s\"\n", (unsigned long long)h->allowed[i],
+		       indicator_type_name(one.type), text_clean(value, sizeof(value), one.value, strlen(one.value)),
+		       one.note ? text_clean(why, sizeof(why), one.note, strlen(one.note)) : "no reason given");
+	}
+}
+
+bool report_hits(const struct ruleset *r, const char *const *alerts, size_t n, size_t limit, int64_t now_us,
+		 struct err *e)
+{
+	struct hits h = {.r = r, .now_us = now_us};
+	bool ok = true;
+	h.count = xcalloc(ruleset_count(r, INDICATOR_NONE) + 1, sizeof(*h.count));
+	h.allowed = xcalloc(ruleset_allow_count(r) + 1, sizeof(*h.allowed));
+	for (size_t i = 0; ok && i < n; i++)
+		ok = take_file(&h, alerts[i], e);
+	if (ok) {
+		print_sets(&h);
+		print_found(&h, limit);
+		print_allowed(&h);
+		printf("%llu alerts read, %llu of indicators that are not here, %llu lines that are no JSON\n",
+		       (unsigned long long)h.alerts, (unsigned long long)h.other, (unsigned long long)h.broken);
+	}
+	free(h.count);
+	free(h.allowed);
+	return ok;
+}
