@@ -354,6 +354,19 @@ static void match_prefixes(struct ask *q, const struct addr *a, bool v4, int bel
 	}
 }
 
+bool ruleset_net_filed(const struct ruleset *r, const struct addr *a)
+{
+	bool v4 = addr_is_v4(a);
+	struct addr room;
+	for (int n = v4 ? 32 : 128; (n = next_length(&r->head.net, v4, n)) >= 0;) {
+		struct part p = prefix_part(a, v4, (unsigned)n, &room);
+		uint64_t h = part_hash(r, &p);
+		if (ruleset_bloom(r, h) && ruleset_filed(r, h))
+			return true;
+	}
+	return false;
+}
+
 static void match_address(struct ask *q)
 {
 	struct addr a = addr_v6(q->key);

@@ -14,6 +14,7 @@
 struct ruleset_ahead {
 	uint32_t keys, nets;
 	uint32_t net[AHEAD_NETS];
+	struct addr addr[AHEAD_NETS]; /* whose bits these are */
 	uint64_t key[AHEAD_KEYS];
 };
 

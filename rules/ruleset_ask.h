@@ -28,7 +28,8 @@ static inline bool ruleset_ask_addr(const struct ruleset *r, struct ruleset_ahea
 		return true;
 	if (a->nets == AHEAD_NETS)
 		return false;
-	a->net[a->nets++] = place;
+	a->net[a->nets] = place;
+	a->addr[a->nets++] = *addr;
 	__builtin_prefetch(ruleset_net_byte(r, place));
 	return true;
 }

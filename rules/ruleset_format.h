@@ -338,6 +338,8 @@ void ruleset_seal(struct ruleset *r, uint8_t *map);
 
 /* Whether something is filed under this hash, by its fingerprint. */
 bool ruleset_filed(const struct ruleset *r, uint64_t h);
+/* The same for the prefixes around an address, down to the shortest in use. */
+bool ruleset_net_filed(const struct ruleset *r, const struct addr *a);
 
 /* The run of lines that a ref is in, NULL: none. */
 const struct ruleset_place *ruleset_place_of(const struct ruleset *r, uint32_t ref);
