@@ -630,6 +630,58 @@ static void only_known_keys(void **state)
 	assert_string_equal(ask(&redis, "HGET picket:sensor:a drops.kernel"), "3");
 }
 
+/* Open groups that nothing was heard of for retention.open; what is old by the clock of a
+ * replayed capture only stays. A batch of the sweep is 250: here are more. */
+static void old_groups_are_swept(void **state)
+{
+	enum { OLD = 300 };
+	static struct made m[OLD + 2];
+	static char names[OLD][16], keys[OLD][96];
+	int64_t now_ms = clock_wall_us() / 1000;
+	for (int i = 0; i < OLD; i++) {
+		snprintf(names[i], sizeof(names[i]), "O-%d", i);
+		m[i] = (struct made){.indicator = names[i], .n = 1, .severity = (enum severity)(i % 4)};
+	}
+	m[OLD] = (struct made){.indicator = "fresh", .n = 1, .first_us = now_ms * 1000};
+	m[OLD + 1] = (struct made){.indicator = "replayed", .n = 1}; /* T0, which is long ago */
+	assert_int_equal(flush_as(*state, "a", 0, OLD + 2, m, OLD + 2).result, STORE_OK);
+	for (int i = 0; i < OLD; i++) { /* as if they had come 91 days ago */
+		char command[200], id[33];
+		snprintf(keys[i], sizeof(keys[i]), "%s", key_of(&m[i]));
+		snprintf(id, sizeof(id), "%s", keys[i] + strlen("picket:{p0}:alert:"));
+		snprintf(command, sizeof(command), "HDEL %.90s updated", keys[i]);
+		ask(&redis, command);
+		snprintf(command, sizeof(command), "PFADD %.90s:peers x", keys[i]);
+		ask(&redis, command);
+		snprintf(command, sizeof(command), "ZADD picket:{p0}:open %" PRId64 " %s",
+			 now_ms - (int64_t)91 * 86400000 - i, id);
+		ask(&redis, command);
+	}
+	struct store *s = open_store(); /* begins with a sweep */
+	for (int i = 0; i < 500 && store_stats(s)->swept < OLD; i++) {
+		store_work(s);
+		usleep(2000);
+	}
+	assert_int_equal(store_stats(s)->swept, OLD);
+	assert_string_equal(ask(&redis, "ZCARD picket:{p0}:open"), "2");
+	assert_string_equal(field(&m[OLD], "n"), "1");
+	assert_string_equal(field(&m[OLD + 1], "n"), "1");
+	for (int i = 0; i < OLD; i += 37) {
+		char command[200];
+		snprintf(command, sizeof(command), "EXISTS %.90s %.90s:peers", keys[i], keys[i]);
+		assert_string_equal(ask(&redis, command), "0");
+	}
+	int left = 0;
+	static const char *const lists[] = {"low", "medium", "high", "critical"};
+	for (int i = 0; i < 4; i++) {
+		char command[64];
+		snprintf(command, sizeof(command), "ZCARD picket:{p0}:severity:%s", lists[i]);
+		left += atoi(ask(&redis, command));
+	}
+	assert_int_equal(left, 2);
+	store_free(s);
+}
+
 static void dead_epochs_are_forgotten(void **state)
 {
 	struct made m = {0};
@@ -892,6 +944,7 @@ int main(void)
 					   T(only_known_keys),
 					   T(exercise_apart),
 					   T(dead_epochs_are_forgotten),
+					   T(old_groups_are_swept),
 					   T(every_prefix_of_a_chain),
 					   T(narrow_marks_are_continued),
 					   T(strange_marks_are_refused),
