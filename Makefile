@@ -245,6 +245,7 @@ bench: all $(BENCH)
 	$(Q)tests/bench/bench.sh $(BUILD)
 	$(Q)tests/bench/bench_collector.sh $(BUILD)
 	$(Q)tests/bench/bench_taxii.sh $(BUILD)
+	$(Q)tests/bench/bench_partners.sh $(BUILD)
 
 # That the bench runs and finds what it planted, and the instructions of a packet.
 bench-short: all $(BENCH)

@@ -22,6 +22,7 @@ struct taking {
 		struct buf *texts, *handlings;
 		size_t n;
 	} lane[LANE_COUNT];
+	struct handling_memo *memo; /* most of a batch are handled alike */
 	size_t all, waiting;
 	bool failed;
 };
@@ -64,6 +65,7 @@ static void taking_free(struct taking *t)
 		free(k->texts);
 		free(k->handlings);
 	}
+	handling_memo_free(t->memo);
 	free(t);
 }
 
@@ -131,7 +133,7 @@ static void keep(struct taking *t, struct shared_box *box, struct bytes text)
 		free(box);
 		return;
 	}
-	handling_write(&box->is, &k->handlings[k->n]);
+	handling_write_memo(t->memo, &box->is, &k->handlings[k->n]);
 	o->text = own;
 	o->handling = (struct bytes){k->handlings[k->n].p, k->handlings[k->n].n};
 	t->result.quarantined += box->is.state == SHARED_QUARANTINE;
@@ -227,6 +229,7 @@ bool take_batch(struct taker *taker, const struct policy *from, struct bytes rec
 	t->from = from;
 	t->done = done;
 	t->all = n;
+	t->memo = handling_memo_new();
 	for (size_t i = 0; i < n; i++)
 		take_one(t, cursor_bytes(&c, cursor_u32(&c)), now_us);
 	t->waiting = 1; /* an answer may come before the last call is made */
