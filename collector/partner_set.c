@@ -32,7 +32,7 @@ struct making {
 	struct set_done done;
 	struct diags diags;
 	struct import import;
-	bool ok, collected;
+	bool ok, walked, collected;
 	size_t indicators;
 	uint32_t version;
 	struct err why;
@@ -92,6 +92,7 @@ void set_make(struct set_maker *m, const struct set_order *order, struct set_don
 	k->done = done;
 	k->diags.limit = 1;
 	k->import.d = &k->diags;
+	k->import.in_memory = true;
 	snprintf(k->collection, sizeof(k->collection), "%s", order->collection);
 	snprintf(k->set, sizeof(k->set), "%s", order->set);
 	snprintf(k->exercise, sizeof(k->exercise), "%s", order->exercise);
@@ -156,6 +157,7 @@ static void collect(void *arg, const struct walked *w, const struct shared *s)
 static void collected(void *arg, bool ok)
 {
 	struct making *k = arg;
+	k->walked = true;
 	k->collected = ok;
 	event_base_loopbreak(k->w->base);
 }
@@ -224,7 +226,8 @@ static bool collect_all(struct making *k)
 	if (k->withdraw)
 		return true;
 	walk_collection(k->w->objects, k->collection, 0, (struct walker){wanted, collect, collected, k});
-	run_loop(k->w, false);
+	if (!k->walked) /* a connection that broke while nobody looked fails at once */
+		run_loop(k->w, false);
 	return k->collected || err_set(&k->why, "Redis is away");
 }
 

@@ -99,7 +99,7 @@ void import_inactive(struct import *m)
 /* When it cannot be written, the entries stay in memory. */
 static void spill(struct import *m)
 {
-	if (m->entries.n < IMPORT_SPILL || (!m->spill && !(m->spill = tmpfile())))
+	if (m->in_memory || m->entries.n < IMPORT_SPILL || (!m->spill && !(m->spill = tmpfile())))
 		return;
 	if (fwrite(m->entries.p, 1, m->entries.n, m->spill) == m->entries.n)
 		m->entries.n = 0;

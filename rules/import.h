@@ -24,7 +24,7 @@ struct import {
 	enum indicator_type type; /* of a list; INDICATOR_NONE: by the value's look */
 	struct buf entries, kept;
 	FILE *spill; /* entries that came first: a temporary file, so that a feed of any size takes little memory */
-	bool spill_failed;
+	bool spill_failed, in_memory; /* in_memory: nothing is put into a file */
 	size_t taken, left, inactive, kept_not;
 	char producer[256]; /* the source's word; "" = none */
 	enum tlp tlp;       /* of the source as a whole */

@@ -74,6 +74,15 @@ wait_for 30 tells set_indicators 0 || fail "withdraw: $(told set_indicators) are
 on bravo partner restore alpha --reason test >/dev/null
 wait_for 60 tells set_indicators 3000 || fail "restore: $(told set_indicators) are in the set"
 
+# a connection to Redis that breaks while nothing is to be done holds no set up
+rules spare 1 >"$dir/spare.yaml"
+cli bravo client kill type normal >/dev/null
+wait_for 20 sh -c "[ \"\$(redis-cli -s $dir/alpha/redis.sock hget 'picket:{x}:partner:bravo' link)\" = up ]" || fail "no link"
+on alpha partner publish "$dir/spare.yaml" --priority flash --to bravo >/dev/null || fail "publish"
+wait_for 20 holds .flash 1 || fail "it does not come"
+on bravo partner accept alpha all >/dev/null || fail "accept"
+wait_for 20 tells flash_indicators 1 || fail "it is not made into a set: $(told flash_indicators)"
+
 # 3. ten times its rate: it is counted and waits, flash goes on, in the end all is there
 policy 'mode: auto, rate: 500, burst: 500'
 wait_for 20 sh -c "[ \"\$(redis-cli -s $dir/alpha/redis.sock hget 'picket:{x}:partner:bravo' link)\" = up ]" || fail "no link"
@@ -82,7 +91,7 @@ on alpha partner publish "$dir/fast.yaml" >/dev/null || fail "publish"
 sleep 1
 rules alarm 1 >"$dir/alarm.yaml"
 on alpha partner publish "$dir/alarm.yaml" --priority flash >/dev/null || fail "publish"
-wait_for 4 holds .flash 1 || fail "flash waits for the rate of bulk"
+wait_for 4 holds .flash 2 || fail "flash waits for the rate of bulk"
 n=$(held "")
 [ "$n" -lt 8000 ] || fail "5000 objects at once although the rate is 500 a second"
 wait_for 5 sh -c "[ \"\$(redis-cli -s $dir/bravo/redis.sock hget 'picket:{x}:partner:alpha' limited)\" -gt 0 ]" || fail "it is not counted"
