@@ -109,13 +109,11 @@ void text_hex(char *dst, const void *src, size_t n)
 	*dst = '\0';
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)lower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* 1 + the digit's value; 0: it is none. A set of a million hashes has 64 million of them. */
+static const uint8_t hex_digit[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
 bool text_unhex(void *dst, size_t n, const char *hex, size_t hex_len)
 {
@@ -123,10 +121,10 @@ bool text_unhex(void *dst, size_t n, const char *hex, size_t hex_len)
 	if (hex_len != 2 * n)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		int hi = hex_value(hex[2 * i]), lo = hex_value(hex[2 * i + 1]);
-		if (hi < 0 || lo < 0)
+		unsigned hi = hex_digit[(uint8_t)hex[2 * i]], lo = hex_digit[(uint8_t)hex[2 * i + 1]];
+		if (!hi || !lo)
 			return false;
-		out[i] = (uint8_t)(hi << 4 | lo);
+		out[i] = (uint8_t)((hi - 1) << 4 | (lo - 1));
 	}
 	return true;
 }

@@ -44,6 +44,7 @@ struct index {
 struct strings {
 	struct buf text;
 	struct index index;
+	uint32_t last; /* what was asked for last: neighbours share their file and labels */
 };
 
 struct ruleset_builder {
@@ -120,12 +121,14 @@ static uint32_t intern(struct ruleset_builder *b, struct strings *s, const char 
 {
 	if (!text || !*text)
 		return 0;
+	if (s->last && strcmp((const char *)s->text.p + s->last, text) == 0)
+		return s->last;
 	size_t n = strlen(text);
 	uint64_t h = hash64(&b->key, text, n);
 	uint32_t at = RULESET_NONE, found;
 	while ((found = index_next(&s->index, h, &at)) != RULESET_NONE)
 		if (strcmp((const char *)s->text.p + found, text) == 0)
-			return found;
+			return s->last = found;
 	if (!s->text.n)
 		buf_u8(&s->text, 0);
 	if (s->text.n + n >= STRINGS_MAX)
@@ -133,7 +136,7 @@ static uint32_t intern(struct ruleset_builder *b, struct strings *s, const char 
 	found = (uint32_t)s->text.n;
 	buf_add(&s->text, text, n + 1);
 	index_add(&s->index, h, found);
-	return found;
+	return s->last = found;
 }
 
 uint32_t ruleset_add_set(struct ruleset_builder *b, const struct indicator_set *s)
