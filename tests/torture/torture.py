@@ -1101,7 +1101,9 @@ class Faults:
         self.rng.choice(self.c.redis.owners())("SCRIPT", "FLUSH")
 
     def clock_jump(self):
-        self.rng.choice(self.c.sensors).signal(signal.SIGUSR1)
+        s = self.rng.choice(self.c.sensors)
+        s.wait_phase(RUNNING)  # before that the signal would end it
+        s.signal(signal.SIGUSR1)
 
     def all_killed(self):
         for part in self.c.sensors + self.c.collectors:
