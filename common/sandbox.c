@@ -115,7 +115,8 @@ static void say(const struct sandbox *s, enum sandbox_step files, int abi, enum 
 	if (calls == SANDBOX_ABSENT)
 		log_warnx("this kernel has no seccomp: system calls are not confined");
 	if (files == SANDBOX_ABSENT)
-		log_warnx("this kernel has no Landlock: access to files is not confined beyond their permissions");
+		log_warnx("no Landlock (the kernel has none, or a container keeps it away): access to files is not "
+			  "confined beyond their permissions");
 	log_info("sandbox of the %s: %s, %s, %s, no new privileges", sandbox_names[s->profile],
 		 s->profile == SANDBOX_OPENER ? "CAP_NET_RAW only" : "no capabilities", filter, paths);
 }

@@ -202,7 +202,8 @@ static bool grant_all(int ruleset, const struct sandbox *s, const struct ruleset
 enum sandbox_step sandbox_confine(const struct sandbox *s, int *abi, struct err *e)
 {
 	*abi = landlock_create(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	if (*abi < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
+	/* EPERM is no answer of the kernel to this question: a container's filter of calls gives it. */
+	if (*abi < 0 && (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM))
 		return SANDBOX_ABSENT;
 	if (s->too_many)
 		return err_set(e, "more than %d files and folders are configured", SANDBOX_GRANTS_MAX);

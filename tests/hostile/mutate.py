@@ -11,6 +11,7 @@ kept with its seed.
 import glob
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHARE = 50_000  # changed packets a run
 FILES = 24  # captures a run
-TIMEOUT_S = 300
+CPU_S, TIMEOUT_S = 300, 7200  # of the processor: a busy machine must not look like a hang
 # Every type, so that every parser has work to do.
 RULES = """type,value
 ip,192.0.2.1
@@ -67,7 +68,8 @@ def once(build, rules, path, dpi):
     environment = dict(os.environ, UBSAN_OPTIONS="print_stacktrace=1", ASAN_OPTIONS="detect_leaks=%d" % (dpi == "off"))
     try:
         p = subprocess.run([build + "/picket", "scan", "--json", "--dpi", dpi, "--heuristics", "all", "--rules", rules, path],
-                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=TIMEOUT_S, env=environment)
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=TIMEOUT_S, env=environment,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S)))
     except subprocess.TimeoutExpired:
         return "no end after %d s" % TIMEOUT_S
     text = p.stderr.decode(errors="replace")

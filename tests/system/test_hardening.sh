@@ -46,6 +46,12 @@ case "$build" in
 esac
 
 # ---- the units ----
+# Debian's redis-server.service lets nothing run but redis-server: the drop-in must allow what it runs.
+for tool in dash yes redis-check-aof; do
+	grep -qE "^ExecPaths=.*/usr/bin/$tool( |\$)" deploy/systemd/redis-check-aof.conf || wrong "redis-check-aof.conf runs $tool without ExecPaths"
+done
+# /bin/kill is a package of its own, which a small Debian does not have.
+grep -l '^Exec[A-Za-z]*=/bin/kill' deploy/systemd/*.service && wrong "a unit needs /bin/kill"
 if command -v systemd-analyze >/dev/null; then
 	for unit in deploy/systemd/*.service; do
 		systemd-analyze security --offline=yes --threshold=20 "$unit" >"$dir/score" 2>&1 ||

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <pthread.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -351,6 +352,33 @@ static void test_too_many(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* In a container whose own filter answers EPERM to Landlock (systemd-nspawn, older Docker):
+ * what is left holds, and a line says what does not. */
+static void test_in_a_container(void **state)
+{
+	(void)state;
+	int out[2], status = 0;
+	char said[1024] = "";
+	assert_int_equal(pipe(out), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		scmp_filter_ctx outer = seccomp_init(SCMP_ACT_ALLOW);
+		struct sandbox s = {.profile = SANDBOX_COLLECTOR};
+		struct err e;
+		seccomp_rule_add(outer, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(landlock_create_ruleset), 0);
+		dup2(out[1], STDERR_FILENO);
+		log_open("test", LOG_LEVEL_WARN);
+		_exit(seccomp_load(outer) != 0 || !sandbox_enter(&s, &e) ? 1 : 0);
+	}
+	close(out[1]);
+	waitpid(pid, &status, 0);
+	ssize_t n = read(out[0], said, sizeof(said) - 1);
+	close(out[0]);
+	if (status)
+		fail_msg("status %d: %.*s", status, (int)n, said);
+	assert_non_null(strstr(said, "no Landlock"));
+}
+
 int main(void)
 {
 	log_open("test", LOG_LEVEL_ERROR);
@@ -358,9 +386,9 @@ int main(void)
 	mkdir(in("read"), 0755);
 	mkdir(in("write"), 0755);
 	close(open(in("read/rules.csv"), O_WRONLY | O_CREAT, 0644));
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_named),
-					   cmocka_unit_test(test_opener), cmocka_unit_test(test_status),
-					   cmocka_unit_test(test_too_many)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused),  cmocka_unit_test(test_named),
+					   cmocka_unit_test(test_opener),   cmocka_unit_test(test_status),
+					   cmocka_unit_test(test_too_many), cmocka_unit_test(test_in_a_container)};
 	int r = cmocka_run_group_tests(tests, NULL, NULL);
 	unlink(in("read/rules.csv"));
 	rmdir(in("read"));
