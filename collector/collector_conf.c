@@ -90,6 +90,25 @@ static const char *given(const char *text)
 	return text ? text : "";
 }
 
+struct tls_conf collector_conf_tls(const struct collector_conf *c)
+{
+	return (struct tls_conf){.server = true,
+				 .cert = c->tls.cert,
+				 .key = c->tls.key,
+				 .ca = c->tls.ca,
+				 .crl = *given(c->tls.crl) ? c->tls.crl : NULL,
+				 .own_role = ROLE_COLLECTOR,
+				 .peer_role = ROLE_SENSOR};
+}
+
+void collector_conf_files(const struct collector_conf *c, const char *file, struct diags *d)
+{
+	struct tls_conf tls = collector_conf_tls(c);
+	struct err e;
+	if (tls_given(c) && !tls_check(&tls, &e))
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = file}, "tls", "%s", e.text);
+}
+
 bool collector_conf_finish(struct collector_conf *c, const char *file, struct diags *d)
 {
 	struct diag_place at = {.file = file};

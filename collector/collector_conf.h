@@ -8,6 +8,7 @@
 #include "collector/session.h"
 #include "collector/store.h"
 #include "common/conf.h"
+#include "common/tls.h"
 
 struct collector_conf {
 	char *name;
@@ -33,5 +34,9 @@ extern const size_t collector_keys_n;
 /* What a table cannot say: addresses that need TLS have it, files are named
  * together, the Redis address is one. Findings go to d. */
 bool collector_conf_finish(struct collector_conf *c, const char *file, struct diags *d);
+/* For sensors; borrows from c. */
+struct tls_conf collector_conf_tls(const struct collector_conf *c);
+/* What else would stop a start: reads certificate, key and lists. For -T. */
+void collector_conf_files(const struct collector_conf *c, const char *file, struct diags *d);
 
 #endif

@@ -2,10 +2,11 @@
 
 #include <string.h>
 
+#include "collector/login.h"
+#include "collector/taxii.h"
 #include "collector/taxii_client.h"
 #include "collector/taxii_site.h"
 #include "common/listen.h"
-#include "common/tls.h"
 #include "rules/policy.h"
 
 #define AT(member) offsetof(struct gateway_conf, member)
@@ -146,6 +147,45 @@ static bool is_name(const char *text)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	return strspn(text, allowed) == strlen(text) && strlen(text) <= IDENTITY_PART_MAX;
+}
+
+struct tls_conf gateway_conf_tls(const struct gateway_conf *c)
+{
+	return (struct tls_conf){.server = true,
+				 .web = true,
+				 .cert = c->tls.cert,
+				 .key = c->tls.key,
+				 .ca = *given(c->tls.ca) ? c->tls.ca : NULL,
+				 .crl = *given(c->tls.crl) ? c->tls.crl : NULL,
+				 .own_role = ROLE_COLLECTOR,
+				 .peer_role = ROLE_PARTNER};
+}
+
+struct tls_conf gateway_conf_links_tls(const struct gateway_conf *c)
+{
+	return (struct tls_conf){.server = true,
+				 .cert = c->links_tls.cert,
+				 .key = c->links_tls.key,
+				 .ca = c->links_tls.ca,
+				 .crl = *given(c->links_tls.crl) ? c->links_tls.crl : NULL,
+				 .own_role = ROLE_PARTNER,
+				 .peer_role = ROLE_PARTNER};
+}
+
+void gateway_conf_files(const struct gateway_conf *c, const char *file, struct diags *d)
+{
+	struct diag_place at = {.file = file};
+	struct tls_conf taxii = gateway_conf_tls(c), links = gateway_conf_links_tls(c);
+	uint8_t key[32];
+	struct err e;
+	if (*given(c->tls.cert) && *given(c->tls.key) && !tls_check(&taxii, &e))
+		diag_add(d, DIAG_ERROR, at, "tls", "%s", e.text);
+	if (*given(c->links_tls.cert) && !tls_check(&links, &e))
+		diag_add(d, DIAG_ERROR, at, "links", "%s", e.text);
+	if (*given(c->passwords) && !login_file_check(c->passwords, &e))
+		diag_add(d, DIAG_ERROR, at, "taxii", "%s", e.text);
+	if (*given(c->cursor_key) && !taxii_cursor_key(c->cursor_key, key, &e))
+		diag_add(d, DIAG_ERROR, at, "taxii", "%s", e.text);
 }
 
 bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags *d)

@@ -6,6 +6,7 @@
 
 #include "collector/redis_conf.h"
 #include "common/conf.h"
+#include "common/tls.h"
 
 struct gateway_conf {
 	char *name, *org;
@@ -38,5 +39,10 @@ extern const size_t gateway_keys_n;
 /* What a table cannot say: addresses that need TLS have it, files are named
  * together, the Redis address is one. Findings go to d. */
 bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags *d);
+/* For TAXII, for links; borrow from c. */
+struct tls_conf gateway_conf_tls(const struct gateway_conf *c);
+struct tls_conf gateway_conf_links_tls(const struct gateway_conf *c);
+/* What else would stop a start: reads certificates, keys and passwords. For -T. */
+void gateway_conf_files(const struct gateway_conf *c, const char *file, struct diags *d);
 
 #endif

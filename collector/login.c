@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/log.h"
+#include "common/secret.h"
 
 #define CACHE_SLOTS 1024
 #define TRIES_SLOTS 4096
@@ -258,29 +259,41 @@ static bool read_line(char *line, struct user *u, const char *path, unsigned num
 	return true;
 }
 
-bool login_load(struct login *l, const char *path, struct err *e)
+/* users: room for LOGIN_USERS_MAX. */
+static bool read_users(const char *path, struct user *users, size_t *n, struct err *e)
 {
 	char line[LINE_MAX_];
-	struct user *users = xcalloc(LOGIN_USERS_MAX, sizeof(*users));
-	size_t n = 0;
 	bool good = true;
-	FILE *f = path && *path ? fopen(path, "re") : NULL;
-	if (path && *path && !f) {
-		free(users);
-		return err_errno(e, "cannot read the passwords of %s", path);
-	}
-	for (unsigned number = 1; f && good && fgets(line, sizeof(line), f); number++) {
+	FILE *f = secret_open(path, "the password file", e);
+	if (!f)
+		return false;
+	for (unsigned number = 1; good && fgets(line, sizeof(line), f); number++) {
 		line[strcspn(line, "\r\n")] = '\0';
 		if (!*line || *line == '#')
 			continue;
-		if (n == LOGIN_USERS_MAX)
+		if (*n == LOGIN_USERS_MAX)
 			good = err_set(e, "%s:%u: more than %d names", path, number, LOGIN_USERS_MAX);
 		else
-			good = read_line(line, &users[n++], path, number, e);
+			good = read_line(line, &users[(*n)++], path, number, e);
 	}
-	if (f)
-		fclose(f);
-	if (!good) {
+	fclose(f);
+	return good;
+}
+
+bool login_file_check(const char *path, struct err *e)
+{
+	struct user *users = xcalloc(LOGIN_USERS_MAX, sizeof(*users));
+	size_t n = 0;
+	bool good = read_users(path, users, &n, e);
+	free(users);
+	return good;
+}
+
+bool login_load(struct login *l, const char *path, struct err *e)
+{
+	struct user *users = xcalloc(LOGIN_USERS_MAX, sizeof(*users));
+	size_t n = 0;
+	if (path && *path && !read_users(path, users, &n, e)) {
 		free(users);
 		return false;
 	}

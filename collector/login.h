@@ -34,6 +34,8 @@ struct login_stats {
 
 struct login *login_new(struct event_base *base, int64_t tries, int64_t cache_ms, struct err *e);
 void login_free(struct login *l); /* nobody is called any more */
+/* Whether the file can be loaded. */
+bool login_file_check(const char *path, struct err *e);
 /* The file anew; NULL or "": nobody. False: all stays as it was. */
 bool login_load(struct login *l, const char *path, struct err *e);
 const struct login_stats *login_stats(const struct login *l);

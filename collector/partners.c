@@ -324,13 +324,7 @@ static struct intake *poison_new(const struct gateway_conf *c, struct err *e)
 
 static bool tls_pair(const struct gateway_conf *c, struct partners *p, struct err *e)
 {
-	struct tls_conf t = {.server = true,
-			     .cert = c->links_tls.cert,
-			     .key = c->links_tls.key,
-			     .ca = c->links_tls.ca,
-			     .crl = c->links_tls.crl && *c->links_tls.crl ? c->links_tls.crl : NULL,
-			     .own_role = ROLE_PARTNER,
-			     .peer_role = ROLE_PARTNER};
+	struct tls_conf t = gateway_conf_links_tls(c);
 	if (!t.cert || !*t.cert)
 		return true; /* no links: bundles and TAXII only */
 	p->server = tls_new(&t, e);

@@ -833,14 +833,7 @@ static bool open_metrics(struct server *s, struct err *e)
 
 static bool open_tls(struct server *s, struct err *e)
 {
-	const struct collector_conf *c = s->conf;
-	struct tls_conf tls = {.server = true,
-			       .cert = c->tls.cert,
-			       .key = c->tls.key,
-			       .ca = c->tls.ca,
-			       .crl = c->tls.crl && *c->tls.crl ? c->tls.crl : NULL,
-			       .own_role = ROLE_COLLECTOR,
-			       .peer_role = ROLE_SENSOR};
+	struct tls_conf tls = collector_conf_tls(s->conf);
 	s->tls = tls_new(&tls, e);
 	return s->tls != NULL;
 }

@@ -24,6 +24,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/scratch.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "common/tls_client.h"
 
@@ -156,13 +157,7 @@ void redis_target_tls_as(struct redis_target *t, const struct redis_target *othe
 
 bool redis_target_password(struct redis_target *t, const char *path, struct err *e)
 {
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return err_errno(e, "cannot read the Redis password from %s", path);
-	bool read = fgets(t->password, sizeof(t->password), f) != NULL;
-	fclose(f);
-	t->password[strcspn(t->password, "\r\n")] = 0;
-	return (read && *t->password) || err_set(e, "the Redis password file %s is empty", path);
+	return secret_line(path, "the Redis password file", t->password, sizeof(t->password), e);
 }
 
 /* ---- connecting ---- */

@@ -11,6 +11,7 @@
 #include "common/hash.h"
 #include "common/listen.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "common/tls.h"
 
@@ -211,20 +212,24 @@ void taxii_redis_ready(struct taxii *t)
 		seed_ready(t->seed);
 }
 
-static bool read_key(struct taxii *t, const char *path, struct err *e)
+bool taxii_cursor_key(const char *path, uint8_t key[static 32], struct err *e)
 {
 	char text[1024];
-	if (!path || !*path)
-		return true;
-	FILE *f = fopen(path, "re");
-	size_t n = f ? fread(text, 1, sizeof(text), f) : 0;
-	if (f)
-		fclose(f);
+	FILE *f = secret_open(path, "the secret of cursors", e);
+	if (!f)
+		return false;
+	size_t n = fread(text, 1, sizeof(text), f);
+	fclose(f);
 	if (n < 16)
 		return err_set(e, "%s does not hold a secret of 16 bytes or more (taxii.cursor_key)", path);
-	hash_sha256(t->key, text, n);
-	t->has_key = true;
+	hash_sha256(key, text, n);
 	return true;
+}
+
+static bool read_key(struct taxii *t, const char *path, struct err *e)
+{
+	t->has_key = path && *path;
+	return !t->has_key || taxii_cursor_key(path, t->key, e);
 }
 
 void taxii_uuid(char out[static 37])
@@ -242,15 +247,7 @@ void taxii_uuid(char out[static 37])
 
 static bool open_tls(struct taxii *t, struct err *e)
 {
-	const struct gateway_conf *c = t->is.conf;
-	struct tls_conf tls = {.server = true,
-			       .web = true,
-			       .cert = c->tls.cert,
-			       .key = c->tls.key,
-			       .ca = c->tls.ca && *c->tls.ca ? c->tls.ca : NULL,
-			       .crl = c->tls.crl && *c->tls.crl ? c->tls.crl : NULL,
-			       .own_role = ROLE_COLLECTOR,
-			       .peer_role = ROLE_PARTNER};
+	struct tls_conf tls = gateway_conf_tls(t->is.conf);
 	t->tls = tls_new(&tls, e);
 	return t->tls;
 }

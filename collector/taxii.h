@@ -37,6 +37,9 @@ struct taxii_stats {
 	uint64_t requests, refused, unauthorized, given, taken, turned_away;
 };
 
+/* The key of cursors from the secret in a file (taxii.cursor_key). */
+bool taxii_cursor_key(const char *path, uint8_t key[static 32], struct err *e);
+
 /* NULL: e says why. seed: a data file, or NULL. */
 struct taxii *taxii_new(const struct taxii_parts *parts, const char *seed, struct err *e);
 void taxii_free(struct taxii *t);

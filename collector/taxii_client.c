@@ -14,6 +14,7 @@
 #include "collector/taxii_take.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/text.h"
 
 #define FEEDS_MAX      256
@@ -124,19 +125,29 @@ static bool check(const struct feed_conf *c, const char *file, struct diags *d)
 	return d->count[DIAG_ERROR] == before;
 }
 
-static bool read_password(struct feed *f, struct diags *d)
+static bool read_password(struct feed *f, struct err *e)
 {
-	if (!given(f->conf.password_file))
+	const char *path = given(f->conf.password_file);
+	return !path || secret_line(path, "the password file", f->password, sizeof(f->password), e);
+}
+
+/* libcurl reads the key itself, for each connection: here only whether it is fit. */
+static bool key_fit(const struct feed *f, struct err *e)
+{
+	const char *path = given(f->conf.key);
+	FILE *key = path ? secret_open(path, "the private key", e) : NULL;
+	if (key)
+		fclose(key);
+	return !path || key;
+}
+
+static bool read_secrets(struct feed *f, const char *file, struct diags *d)
+{
+	struct err e;
+	if (read_password(f, &e) && key_fit(f, &e))
 		return true;
-	FILE *file = fopen(f->conf.password_file, "re");
-	bool good = file && fgets(f->password, sizeof(f->password), file);
-	if (file)
-		fclose(file);
-	f->password[strcspn(f->password, "\r\n")] = '\0';
-	if (!good)
-		diag_add(d, DIAG_ERROR, (struct diag_place){.file = f->conf.password_file}, "feed",
-			 "cannot read the password");
-	return good;
+	diag_add(d, DIAG_ERROR, (struct diag_place){.file = file}, "feed", "%s", e.text);
+	return false;
 }
 
 static int is_yaml(const struct dirent *e)
@@ -158,7 +169,7 @@ static size_t load(struct feed *feeds, const char *folder, struct diags *d)
 		snprintf(path, sizeof(path), "%s/%s", folder, files[i]->d_name);
 		snprintf(f->name, sizeof(f->name), "%.*s", (int)strlen(files[i]->d_name) - 5, files[i]->d_name);
 		if (feeds_n + 1 < FEEDS_MAX && conf_load(feed_keys, feed_keys_n, path, &f->conf, d) &&
-		    check(&f->conf, path, d) && read_password(f, d)) {
+		    check(&f->conf, path, d) && read_secrets(f, path, d)) {
 			snprintf(f->into, sizeof(f->into), "%s%s", given(f->conf.into) ? "" : "partner-",
 				 given(f->conf.into) ? f->conf.into : f->conf.partner);
 			feeds_n++;

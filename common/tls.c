@@ -12,6 +12,7 @@
 #include "common/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/text.h"
+#include "common/tls_parts.h"
 
 #define CHAIN_DEPTH_MAX   4          /* leaf and up to four CAs */
 #define CHAIN_BYTES_MAX   (32 << 10) /* certificates that a stranger may send */
@@ -250,23 +253,45 @@ static int judge_again(int ok, X509_STORE_CTX *ctx)
 
 /* ---- the context ---- */
 
-/* The last thing that OpenSSL put on its list, as text. */
-static const char *openssl_reason(void)
+/* The first on OpenSSL's list when it is the system's ("No such file": what follows it
+ * says "system lib"), else the last. */
+const char *tls_reason(void)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_SYSTEM_ERROR(ERR_peek_error()) ? ERR_peek_error() : ERR_peek_last_error();
 	const char *text = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 	ERR_clear_error();
 	return text ? text : "unknown reason";
 }
 
+/* Judged and read through one descriptor, so that what was judged is what is read. */
+static bool load_key(SSL_CTX *ctx, const char *cert, const char *key, struct err *e)
+{
+	static char none[] = ""; /* the password of an encrypted key */
+	FILE *f = secret_open(key, "the private key", e);
+	if (!f)
+		return false;
+	EVP_PKEY *pkey = PEM_read_PrivateKey(f, NULL, NULL, none);
+	fclose(f);
+	bool ok = pkey && SSL_CTX_use_PrivateKey(ctx, pkey) == 1;
+	if (!ok)
+		err_set(e, "cannot load the private key %s for %s: %s", key, cert, tls_reason());
+	EVP_PKEY_free(pkey);
+	return ok;
+}
+
+bool tls_load_self(SSL_CTX *ctx, const char *cert, const char *key, struct err *e)
+{
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		return err_set(e, "cannot load the certificate %s: %s", cert, tls_reason());
+	return load_key(ctx, cert, key, e);
+}
+
 static bool load_self(SSL_CTX *ctx, const struct tls_conf *c, struct identity *self, struct err *e)
 {
 	struct err why;
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, c->cert) != 1)
-		return err_set(e, "cannot load the certificate %s: %s", c->cert, openssl_reason());
-	if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
-		return err_set(e, "cannot load the private key %s for %s: %s", c->key, c->cert, openssl_reason());
+	if (!tls_load_self(ctx, c->cert, c->key, e))
+		return false;
 	bool named = certificate_identity(SSL_CTX_get0_certificate(ctx), self, &why);
 	if (!named && !c->web)
 		return err_set(e, "the certificate %s %s", c->cert, why.text);
@@ -289,13 +314,13 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 		SSL_CTX_set_client_CA_list(ctx,
 					   SSL_load_client_CA_file(c->ca)); /* so that clients know which to show */
 	if (SSL_CTX_load_verify_file(ctx, c->ca) != 1)
-		return err_set(e, "cannot load the %s CA %s: %s", role_names[c->peer_role], c->ca, openssl_reason());
+		return err_set(e, "cannot load the %s CA %s: %s", role_names[c->peer_role], c->ca, tls_reason());
 	if (!c->crl)
 		return true;
 	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
 	X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
 	if (!lookup || X509_load_crl_file(lookup, c->crl, X509_FILETYPE_PEM) < 1)
-		return err_set(e, "cannot load the revocation list %s: %s", c->crl, openssl_reason());
+		return err_set(e, "cannot load the revocation list %s: %s", c->crl, tls_reason());
 	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	return true;
 }
@@ -326,7 +351,7 @@ static SSL_CTX *context_new(const struct tls_conf *c, struct identity *self, str
 {
 	SSL_CTX *ctx = SSL_CTX_new(c->server ? TLS_server_method() : TLS_client_method());
 	if (!ctx) {
-		err_set(e, "OpenSSL gives no TLS context: %s", openssl_reason());
+		err_set(e, "OpenSSL gives no TLS context: %s", tls_reason());
 		return NULL;
 	}
 	context_settings(ctx, c);
@@ -359,6 +384,13 @@ struct tls *tls_new(const struct tls_conf *c, struct err *e)
 	t->conf.ca = c->ca ? xstrdup(c->ca) : NULL;
 	t->conf.crl = c->crl ? xstrdup(c->crl) : NULL;
 	return t;
+}
+
+bool tls_check(const struct tls_conf *c, struct err *e)
+{
+	struct tls *t = tls_new(c, e);
+	tls_free(t);
+	return t != NULL;
 }
 
 void tls_free(struct tls *t)
@@ -418,7 +450,7 @@ struct tls_conn *tls_open(struct tls *t, int fd, struct err *e)
 {
 	SSL *ssl = SSL_new(t->ctx);
 	if (!ssl || SSL_set_fd(ssl, fd) != 1) {
-		err_set(e, "OpenSSL gives no TLS connection: %s", openssl_reason());
+		err_set(e, "OpenSSL gives no TLS connection: %s", tls_reason());
 		SSL_free(ssl);
 		return NULL;
 	}
@@ -430,7 +462,7 @@ struct tls_conn *tls_open_detached(struct tls *t, struct err *e)
 	SSL *ssl = SSL_new(t->ctx);
 	if (ssl)
 		return conn_new(t, ssl);
-	err_set(e, "OpenSSL gives no TLS connection: %s", openssl_reason());
+	err_set(e, "OpenSSL gives no TLS connection: %s", tls_reason());
 	return NULL;
 }
 
@@ -462,22 +494,25 @@ static const struct reason_text reasons[] = {
     {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the peer refused our certificate: is it for the right role?"},
 };
 
-static bool failure_sentence(struct tls_conn *c, struct err *e)
+static void failure_sentence(void *arg, struct err *e)
 {
-	if (c->refused)
-		return err_set(e, "%s", c->verdict.why.text);
+	const struct tls_conn *c = arg;
 	unsigned long code = ERR_peek_error();
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
-		if (!ERR_SYSTEM_ERROR(code) && ERR_GET_REASON(code) == reasons[i].reason) {
-			ERR_clear_error();
-			return err_set(e, "%s", reasons[i].text);
-		}
-	return err_set(e, "TLS failed: %s", openssl_reason());
+	const char *text = NULL;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons) && !text; i++)
+		if (!ERR_SYSTEM_ERROR(code) && ERR_GET_REASON(code) == reasons[i].reason)
+			text = reasons[i].text;
+	if (c->refused)
+		err_set(e, "%s", c->verdict.why.text);
+	else if (text)
+		err_set(e, "%s", text);
+	else
+		err_set(e, "TLS failed: %s", tls_reason());
 }
 
-static enum tls_result result_of(struct tls_conn *c, int rc, struct err *e)
+enum tls_result tls_result_of(const SSL *ssl, int rc, tls_explain *explain, void *arg, struct err *e)
 {
-	switch (SSL_get_error(c->ssl, rc)) {
+	switch (SSL_get_error(ssl, rc)) {
 	case SSL_ERROR_NONE:
 		return TLS_DONE;
 	case SSL_ERROR_WANT_READ:
@@ -491,9 +526,15 @@ static enum tls_result result_of(struct tls_conn *c, int rc, struct err *e)
 		ERR_clear_error();
 		return TLS_FAILED;
 	default:
-		failure_sentence(c, e);
+		explain(arg, e);
+		ERR_clear_error();
 		return TLS_FAILED;
 	}
+}
+
+static enum tls_result result_of(struct tls_conn *c, int rc, struct err *e)
+{
+	return tls_result_of(c->ssl, rc, failure_sentence, c, e);
 }
 
 enum tls_result tls_handshake(struct tls_conn *c, struct err *e)
@@ -528,7 +569,7 @@ bool tls_recheck(struct tls_conn *c, struct tls *t, struct err *e)
 	bool ok = leaf && ctx &&
 		  X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(t->ctx), leaf, SSL_get_peer_cert_chain(c->ssl)) == 1;
 	if (!ok) {
-		err_set(e, "the peer's certificate cannot be checked: %s", leaf ? openssl_reason() : "there is none");
+		err_set(e, "the peer's certificate cannot be checked: %s", leaf ? tls_reason() : "there is none");
 	} else {
 		X509_STORE_CTX_set_default(ctx, t->conf.server ? "ssl_client" : "ssl_server");
 		X509_STORE_CTX_set_depth(ctx, CHAIN_DEPTH_MAX);

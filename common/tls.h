@@ -57,6 +57,9 @@ struct tls_conf {
 	bool web;
 };
 
+/* Whether tls_new() would succeed. */
+bool tls_check(const struct tls_conf *c, struct err *e);
+
 /* Reads and checks all files. NULL: e says which file and why. Strings are copied. */
 struct tls *tls_new(const struct tls_conf *c, struct err *e);
 void tls_free(struct tls *t); /* connections may outlive it */

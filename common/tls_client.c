@@ -9,38 +9,25 @@
 #include "common/addr.h"
 #include "common/buf.h"
 #include "common/text.h"
+#include "common/tls_parts.h"
 
 struct tls_client {
 	SSL *ssl;
 	char name[256];
 };
 
-static const char *reason(void)
-{
-	unsigned long code = ERR_peek_last_error();
-	const char *text = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
-	ERR_clear_error();
-	return text ? text : "unknown reason";
-}
-
 static bool load_trust(SSL_CTX *ctx, const char *ca, struct err *e)
 {
 	if (!*ca && SSL_CTX_set_default_verify_paths(ctx) != 1)
-		return err_set(e, "cannot load the system's CAs: %s", reason());
+		return err_set(e, "cannot load the system's CAs: %s", tls_reason());
 	if (*ca && SSL_CTX_load_verify_file(ctx, ca) != 1)
-		return err_set(e, "cannot load the CA %s: %s", ca, reason());
+		return err_set(e, "cannot load the CA %s: %s", ca, tls_reason());
 	return true;
 }
 
 static bool load_self(SSL_CTX *ctx, const struct tls_client_conf *c, struct err *e)
 {
-	if (!*c->cert)
-		return true;
-	if (SSL_CTX_use_certificate_chain_file(ctx, c->cert) != 1)
-		return err_set(e, "cannot load the certificate %s: %s", c->cert, reason());
-	if (SSL_CTX_use_PrivateKey_file(ctx, c->key, SSL_FILETYPE_PEM) != 1)
-		return err_set(e, "cannot load the private key %s for %s: %s", c->key, c->cert, reason());
-	return true;
+	return !*c->cert || tls_load_self(ctx, c->cert, c->key, e);
 }
 
 static SSL_CTX *context_new(const struct tls_client_conf *c, struct err *e)
@@ -48,7 +35,7 @@ static SSL_CTX *context_new(const struct tls_client_conf *c, struct err *e)
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	ERR_clear_error();
 	if (!ctx) {
-		err_set(e, "OpenSSL gives no TLS context: %s", reason());
+		err_set(e, "OpenSSL gives no TLS context: %s", tls_reason());
 		return NULL;
 	}
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
@@ -90,7 +77,7 @@ struct tls_client *tls_client_open(const struct tls_client_conf *c, int fd, stru
 	SSL *ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx); /* ssl keeps it */
 	if (!ssl || SSL_set_fd(ssl, fd) != 1 || !expect_name(ssl, c->name)) {
-		err_set(e, "OpenSSL gives no TLS connection for \"%s\": %s", c->name, reason());
+		err_set(e, "OpenSSL gives no TLS connection for \"%s\": %s", c->name, tls_reason());
 		SSL_free(ssl);
 		return NULL;
 	}
@@ -101,8 +88,9 @@ struct tls_client *tls_client_open(const struct tls_client_conf *c, int fd, stru
 	return t;
 }
 
-static enum tls_result failed(struct tls_client *t, struct err *e)
+static void failure_sentence(void *arg, struct err *e)
 {
+	const struct tls_client *t = arg;
 	long verdict = SSL_get_verify_result(t->ssl);
 	unsigned long code = ERR_peek_error();
 	if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH)
@@ -114,29 +102,12 @@ static enum tls_result failed(struct tls_client *t, struct err *e)
 	else if (ERR_GET_REASON(code) == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED)
 		err_set(e, "it asks for a certificate of ours");
 	else
-		err_set(e, "TLS failed: %s", reason());
-	ERR_clear_error();
-	return TLS_FAILED;
+		err_set(e, "TLS failed: %s", tls_reason());
 }
 
 static enum tls_result result_of(struct tls_client *t, int rc, struct err *e)
 {
-	switch (SSL_get_error(t->ssl, rc)) {
-	case SSL_ERROR_NONE:
-		return TLS_DONE;
-	case SSL_ERROR_WANT_READ:
-		return TLS_WANT_READ;
-	case SSL_ERROR_WANT_WRITE:
-		return TLS_WANT_WRITE;
-	case SSL_ERROR_ZERO_RETURN:
-		return TLS_CLOSED;
-	case SSL_ERROR_SYSCALL:
-		err_errno(e, "the connection broke");
-		ERR_clear_error();
-		return TLS_FAILED;
-	default:
-		return failed(t, e);
-	}
+	return tls_result_of(t->ssl, rc, failure_sentence, t, e);
 }
 
 enum tls_result tls_client_handshake(struct tls_client *t, struct err *e)

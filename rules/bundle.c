@@ -115,6 +115,17 @@ static bool head_read(struct bundle *b, struct bytes head, struct err *e)
 	return good || err_set(e, "the head of the bundle is not one");
 }
 
+/* `hex` in the one spelling that we write: a byte that changed on the way is seen, even one
+ * that reads the same. */
+static bool signature_read(uint8_t to[static SIGN_SIGNATURE_BYTES], const char *hex)
+{
+	char again[2 * SIGN_SIGNATURE_BYTES + 1];
+	if (!text_unhex(to, SIGN_SIGNATURE_BYTES, hex, 2 * SIGN_SIGNATURE_BYTES))
+		return false;
+	text_hex(again, to, SIGN_SIGNATURE_BYTES);
+	return memcmp(again, hex, 2 * SIGN_SIGNATURE_BYTES) == 0;
+}
+
 static bool signature_holds(struct bundle *b, struct bytes head, struct bytes by,
 			    const uint8_t pub[static SIGN_PUBLIC_BYTES], struct err *e)
 {
@@ -122,7 +133,7 @@ static bool signature_holds(struct bundle *b, struct bytes head, struct bytes by
 	char id[SIGN_KEY_ID_LEN];
 	const size_t id_n = SIGN_KEY_ID_LEN - 1;
 	if (by.n != id_n + 1 + 2 * SIGN_SIGNATURE_BYTES || by.p[id_n] != ' ' ||
-	    !text_unhex(signature, sizeof(signature), (const char *)by.p + id_n + 1, 2 * SIGN_SIGNATURE_BYTES))
+	    !signature_read(signature, (const char *)by.p + id_n + 1))
 		return err_set(e, "the signature of the bundle is not one");
 	memcpy(b->key_id, by.p, id_n);
 	b->key_id[id_n] = '\0';

@@ -77,7 +77,7 @@ struct shared_box {
 
 /* Reads the envelope out of an object's extension; an object without one has
  * the partner as its origin and path. stix becomes the box's, whether it works
- * or not. from: the partner, "" for what is made here. False: not an object,
+ * or not, and the box the caller's to free. from: the partner, "" for what is made here. False: not an object,
  * or an extension that is not ours to believe (too long a path, a bad name). */
 bool shared_box_read(struct shared_box *b, struct json *stix, const char *from, struct err *e);
 /* The envelope as it is stored: a JSON map with from, state, collection and the

@@ -13,9 +13,8 @@
 
 #include "common/buf.h"
 #include "common/hash.h"
+#include "common/secret.h"
 #include "common/text.h"
-
-#define KEY_FILE_MODE 0640
 
 struct sign_key {
 	EVP_PKEY *pkey;
@@ -48,38 +47,16 @@ void sign_key_free(struct sign_key *k)
 
 /* ---- files ---- */
 
-/* A private key that everybody reads signs nothing that can be believed. */
-static bool kept_private(int fd, const char *path, struct err *e)
-{
-	struct stat st;
-	if (fstat(fd, &st) != 0)
-		return err_errno(e, "cannot read the key %s", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, "cannot read the key %s: it is no file", path);
-	if (st.st_mode & 0037)
-		return err_set(e, "the key %s is open to others (mode %03o): chmod 0640 %s, or make a new one", path,
-			       (unsigned)(st.st_mode & 0777), path);
-	return true;
-}
-
 struct sign_key *sign_key_read(const char *path, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-	if (!f) {
-		err_errno(e, "cannot read the key %s", path);
-		if (fd >= 0)
-			close(fd);
+	static char none[] = ""; /* an encrypted key is refused, not asked about on a terminal */
+	FILE *f = secret_open(path, "the key", e);
+	if (!f)
 		return NULL;
-	}
-	EVP_PKEY *pkey = NULL;
-	if (kept_private(fd, path, e)) {
-		static char none[] = ""; /* an encrypted key is refused, not asked about on a terminal */
-		pkey = PEM_read_PrivateKey(f, NULL, NULL, none);
-		if (!pkey)
-			err_set(e, "%s holds no private key in PEM (picket rules keygen makes one)", path);
-	}
+	EVP_PKEY *pkey = PEM_read_PrivateKey(f, NULL, NULL, none);
 	fclose(f);
+	if (!pkey)
+		err_set(e, "%s holds no private key in PEM (picket rules keygen makes one)", path);
 	if (pkey && EVP_PKEY_get_id(pkey) != EVP_PKEY_ED25519) {
 		err_set(e, "the key %s is not an Ed25519 key", path);
 		EVP_PKEY_free(pkey);
@@ -91,11 +68,11 @@ struct sign_key *sign_key_read(const char *path, struct err *e)
 
 bool sign_key_write(const struct sign_key *k, const char *path, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, KEY_FILE_MODE);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, SECRET_FILE_MODE);
 	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (!f)
 		return err_errno(e, "cannot write the key %s", path);
-	bool ok = fchmod(fd, KEY_FILE_MODE) == 0 &&
+	bool ok = fchmod(fd, SECRET_FILE_MODE) == 0 &&
 		  PEM_write_PKCS8PrivateKey(f, k->pkey, NULL, NULL, 0, NULL, NULL) == 1;
 	ok = fflush(f) == 0 && fsync(fd) == 0 && ok;
 	ok = fclose(f) == 0 && ok;

@@ -350,26 +350,28 @@ static void *output_main(void *arg)
 
 /* ---- start and stop ---- */
 
-static bool start_tls(struct output *o, const struct output_conf *c, struct err *e)
+static struct tls *own_tls(const struct output_conf *c, struct err *e)
 {
-	if (!c->tls_cert)
-		return true;
-	if (!c->tls_key || !c->tls_ca)
-		return err_set(e, "the certificate %s needs its private key and the collectors' CA beside it",
-			       c->tls_cert);
 	struct tls_conf t = {.cert = c->tls_cert,
 			     .key = c->tls_key,
 			     .ca = c->tls_ca,
 			     .crl = c->tls_crl,
 			     .own_role = ROLE_SENSOR,
 			     .peer_role = ROLE_COLLECTOR};
-	o->tls = tls_new(&t, e);
-	if (!o->tls)
-		return false;
-	if (strcmp(tls_self(o->tls)->name, o->sensor_id) != 0)
-		return err_set(e, "the certificate %s is for the sensor \"%s\", this one is called \"%s\"", c->tls_cert,
-			       tls_self(o->tls)->name, o->sensor_id);
-	return true;
+	struct tls *tls = tls_new(&t, e);
+	if (!tls || strcmp(tls_self(tls)->name, c->sensor_id) == 0)
+		return tls;
+	err_set(e, "the certificate %s is for the sensor \"%s\", this one is called \"%s\"", c->tls_cert,
+		tls_self(tls)->name, c->sensor_id);
+	tls_free(tls);
+	return NULL;
+}
+
+bool output_check(const struct output_conf *c, struct err *e)
+{
+	struct tls *tls = c->tls_cert ? own_tls(c, e) : NULL;
+	tls_free(tls);
+	return tls || !c->tls_cert;
 }
 
 static bool start_spool(struct output *o, const struct output_conf *c, struct err *e)
@@ -382,7 +384,7 @@ static bool start_spool(struct output *o, const struct output_conf *c, struct er
 			       .horizon_bytes = c->horizon_bytes,
 			       .fsync = (enum spool_fsync)c->fsync};
 	o->spool = spool_open(&s, e);
-	if (!o->spool || !start_tls(o, c, e))
+	if (!o->spool || (c->tls_cert && !(o->tls = own_tls(c, e))))
 		return false;
 	o->coalesce = coalesce_new(FOLD_GROUPS, to_spool, o);
 	struct uplink_conf u = {

@@ -36,6 +36,8 @@ struct output_stats {
 	char collector[128]; /* the current one */
 };
 
+/* Whether certificate and key are there and fit together, the sensor and each other. */
+bool output_check(const struct output_conf *c, struct err *e);
 /* Opens everything and starts the thread. producers: how many workers. */
 struct output *output_start(const struct output_conf *c, unsigned producers, struct err *e);
 /* One record (rules/alert.h) from worker `producer`; copied. Never blocks: false

@@ -108,21 +108,6 @@ static void replace(char **at, const char *word)
 	*at = xstrdup(word);
 }
 
-/* `key=value` of --set. */
-static bool set_key(struct sensor *s, const char *word)
-{
-	const char *eq = strchr(word, '=');
-	if (!eq) {
-		diag_add(&s->d, DIAG_ERROR, (struct diag_place){.file = "--set"}, "usage", "\"%s\": expected KEY=VALUE",
-			 word);
-		return false;
-	}
-	char *key = xstrndup(word, (size_t)(eq - word));
-	bool ok = conf_set(sensor_keys, sensor_keys_n, key, eq + 1, &s->conf, &s->d);
-	free(key);
-	return ok;
-}
-
 /* First round: what decides how the configuration is read. A negative result: go on. */
 static int first_round(struct sensor *s, int argc, char **argv)
 {
@@ -167,7 +152,7 @@ static bool second_round(struct sensor *s, int argc, char **argv)
 		if (opt == 'o')
 			replace(&s->conf.json_path, optarg);
 		if (opt == OPT_SET)
-			ok &= set_key(s, optarg);
+			ok &= conf_set_word(sensor_keys, sensor_keys_n, optarg, &s->conf, &s->d);
 	}
 	struct buf filter = {0};
 	for (int i = optind; i < argc; i++)
@@ -317,10 +302,10 @@ static void plan(struct sensor *s)
 	fill_ports(s->worker.decode.geneve_ports, &c->geneve_ports);
 }
 
-static bool start_output(struct sensor *s, unsigned producers, struct err *e)
+static struct output_conf output_conf_of(const struct sensor *s)
 {
 	const struct sensor_conf *c = &s->conf;
-	struct output_conf o = {
+	return (struct output_conf){
 	    .json_path = c->json_path,
 	    .spool_dir = c->collectors.n ? c->spool_dir : NULL,
 	    .spool_bytes = c->spool_bytes,
@@ -335,7 +320,12 @@ static bool start_output(struct sensor *s, unsigned producers, struct err *e)
 	    .sensor_id = c->id,
 	    .sync = s->supply.sync,
 	};
-	if (!o.json_path && !c->collectors.n)
+}
+
+static bool start_output(struct sensor *s, unsigned producers, struct err *e)
+{
+	struct output_conf o = output_conf_of(s);
+	if (!o.json_path && !o.collectors.n)
 		return err_set(e, "nowhere to send alerts: give -o FILE (- is standard output) or collector.address");
 	s->supply.output = s->output = output_start(&o, producers, e);
 	return s->output != NULL;
@@ -547,6 +537,16 @@ static int sensor_run(struct sensor *s)
 	return code == EXIT_OK && s->armed->partial && s->file ? EXIT_PARTIAL : code;
 }
 
+static int check(const struct sensor *s)
+{
+	struct output_conf o = output_conf_of(s);
+	struct err e;
+	bool fit = output_check(&o, &e);
+	if (!fit)
+		log_errorx("%s", e.text);
+	return fit && !s->armed->partial ? EXIT_OK : EXIT_INVALID;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], DPI_WORKER_ARGUMENT) == 0)
@@ -567,7 +567,7 @@ int main(int argc, char **argv)
 		if (!ok || !s.armed)
 			code = EXIT_INVALID;
 		else if (s.check)
-			code = s.armed->partial ? EXIT_INVALID : EXIT_OK;
+			code = check(&s);
 		else
 			code = sensor_run(&s);
 	}

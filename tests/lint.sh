@@ -50,9 +50,9 @@ door 'xxhash' common/hash.c rules/ruleset*
 door 'libpsl' rules/suffix.c
 door 'isa-l' common/hash.c
 door 'idn2' rules/canon_name.c
-door 'openssl/ssl' common/tls.c common/tls_client.c
+door 'openssl/ssl' common/tls.c common/tls_client.c common/tls_parts.h
 door 'openssl/x509' common/tls.c common/tls_client.c sensor/x509.c
-door 'openssl/' common/hash.c common/tls.c common/tls_client.c sensor/x509.c sensor/file.c sensor/initial.c rules/sign.c
+door 'openssl/' common/hash.c common/tls.c common/tls_parts.h common/tls_client.c sensor/x509.c sensor/file.c sensor/initial.c rules/sign.c
 door 'zlib|brotli|zstd' sensor/inflate.c 'sensor/capture*'
 door 'nghttp2' 'sensor/hpack.*' sensor/inspect_http2.c
 door 'event2/' common/httpd.c collector/gateway.c collector/redis_link.c collector/login.c collector/http_client.c 'collector/taxii*' 'collector/partner*' collector/cli_partner_store.c

@@ -44,6 +44,7 @@ taxii: {user: reader, read: [$id]}
 release: {tlp_max: amber, unaddressed: green}
 YAML
 for u in writer reader; do echo "$u:$(openssl passwd -6 x)"; done >"$dir/passwords"
+chmod 0600 "$dir/passwords"
 
 start_redis "$dir"
 [ -z "$run" ] || chrt -f -p 1 "$REDIS_PID" >/dev/null

@@ -44,8 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	p.release.unaddressed = data[1] % (p.release.tlp_max + 1);
 	p.release.profile = PROFILE_TAXII;
 	struct json *o = json_read(data + 2, n - 2, SHARED_OBJECT_MAX, NULL);
-	if (!o || !shared_box_read(&b, o, data[1] & 0x80 ? "them" : "", NULL)) {
-		json_drop(o);
+	if (!o)
+		return 0;
+	if (!shared_box_read(&b, o, data[1] & 0x80 ? "them" : "", NULL)) {
+		shared_box_free(&b);
 		return 0;
 	}
 	enum gate_verdict v = gate_release_refs(&p, &b.is, 1, &refs, &out, &why);

@@ -5,6 +5,8 @@ set -u
 # shellcheck source=tests/system/help.sh
 . tests/system/help.sh
 deploy/make-test-ca.sh "$dir/tls" test 5 || wrong "make-test-ca.sh fails"
+deploy/make-test-ca.sh "$dir/tls" test 5 collector gateway-1 || wrong "make-test-ca.sh fails"
+deploy/make-test-ca.sh "$dir/tls" test 5 partner partner-1 || wrong "make-test-ca.sh fails"
 mkdir "$dir/rules" && cp deploy/demo/rules.yaml "$dir/rules" && cp -r deploy/collections deploy/partners "$dir"
 
 for p in sensor collector gateway; do

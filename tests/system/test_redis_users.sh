@@ -8,7 +8,7 @@ set -u
 sed 's/#0\{64\}/>secret/' deploy/redis/users.acl >"$dir/users.acl"
 sed '/^#/d' deploy/redis/redis.conf >"$dir/extra.conf"
 start_redis "$dir" --include "$dir/extra.conf" --aclfile "$dir/users.acl" || exit 1
-echo secret >"$dir/password"
+(umask 077 && echo secret >"$dir/password")
 export PICKET_REDIS="unix:$REDIS_SOCKET" PICKET_REDIS_PASSWORD=secret
 
 start collector.log "$build/picket-collector" --set listen.address="unix:$dir/c.sock" --set listen.plaintext=true \

@@ -45,6 +45,7 @@ YAML
 for u in reader writer; do
 	printf '%s:%s\n' $u "$(openssl passwd -6 "secret of $u")"
 done >"$dir/passwords"
+chmod 0600 "$dir/passwords"
 
 redis() {
 	redis-server --port 0 --unixsocket "$dir/redis.sock" --save "" --appendonly yes --appendfsync always --dir "$dir" \
@@ -116,7 +117,7 @@ cat >"$b/partners/pub.yaml" <<-YAML
 	inbound: {mode: auto}
 YAML
 echo "collection: {id: $hidden, title: Own, write: true, store: own}" >"$b/collections/own.yaml"
-echo "secret of writer" >"$b/password"
+(umask 077 && echo "secret of writer" >"$b/password")
 cat >"$b/feeds/in.yaml" <<-YAML
 	feed: {partner: us, url: "https://127.0.0.1:$port/shared/collections/$collection/", every: 1s, limit: 300,
 	  cert: $tls/reader-1.crt, key: $tls/reader-1.key, ca: $tls/collector-ca.crt}

@@ -17,6 +17,7 @@
 #include <openssl/x509v3.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -55,6 +56,7 @@ static void save(struct world *w, struct party *p, const char *name)
 	PEM_write_X509(f, p->cert);
 	fclose(f);
 	f = fopen(p->key_path, "w");
+	fchmod(fileno(f), 0640);
 	PEM_write_PrivateKey(f, p->key, NULL, NULL, 0, NULL, NULL);
 	fclose(f);
 }

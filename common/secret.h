@@ -1,0 +1,27 @@
+/* Files with secrets: private keys, passwords, what signs cursors. A secret that
+ * others may read is none any more, and one that others may write is theirs, so both
+ * are refused before a byte is read, with the command that puts it right.
+ *
+ * Fit is a regular file of root or of the user that runs this, which its group may
+ * read and nobody else may touch: 0640 and stricter. What an access list grants beyond
+ * the mode shows in the mode's group part (acl(5)), and counts so. */
+#ifndef COMMON_SECRET_H
+#define COMMON_SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "common/err.h"
+
+#define SECRET_FILE_MODE 0640 /* what is written with a secret in it */
+
+/* Opens the file at path for reading; what: how errors call it ("the key", "the Redis
+ * password"). The caller closes it. NULL: e says why and what to do. */
+FILE *secret_open(const char *path, const char *what, struct err *e);
+
+/* The file's first line, without its end, into line[n]. False: not readable, not fit,
+ * empty, or longer than n - 2 bytes. */
+bool secret_line(const char *path, const char *what, char *line, size_t n, struct err *e);
+
+#endif
