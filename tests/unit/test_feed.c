@@ -229,6 +229,59 @@ static void dropped_and_without_redis(void **state)
 	event_base_free(w.base);
 }
 
+struct look {
+	bool over;
+	size_t n, released;
+	enum gate_why why;
+};
+
+static void on_why(void *arg, bool ok, const struct shared *o, enum gate_verdict v, const struct gate_reason *why,
+		   const struct json *out)
+{
+	struct look *l = arg;
+	assert_true(ok);
+	if (!o) {
+		l->over = true;
+		return;
+	}
+	l->n++;
+	l->released += v != GATE_DENIED;
+	l->why = why->why;
+	assert_int_equal(out != NULL, v != GATE_DENIED);
+}
+
+/* What the gate would say, and nothing is given: there is no audit to write to. */
+static void a_look_ahead(void **state)
+{
+	(void)state;
+	if (skipped())
+		return;
+	struct world w;
+	static const struct {
+		unsigned n;
+		const char *tlp;
+		size_t found, released;
+		enum gate_why why;
+	} list[] = {{3001, GREEN, 1, 1, GATE_OK}, {3002, RED, 1, 0, GATE_NOT_ADDRESSED}, {3003, NULL, 0, 0, GATE_OK}};
+	open_world(&w);
+	struct feed *f = feed_new(w.objects, NULL, &w.p, &w.p.list[0], "why");
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
+		struct look l = {.why = GATE_OK};
+		char id[64];
+		if (list[i].tlp)
+			put(&w, list[i].n, list[i].tlp, PRIORITY_ROUTINE, "");
+		snprintf(id, sizeof(id), "indicator--%08x-0000-4000-8000-000000000000", list[i].n);
+		feed_why(f, id, (struct feed_why_done){on_why, &l});
+		while (!l.over)
+			event_base_loop(w.base, EVLOOP_ONCE);
+		assert_int_equal(l.n, list[i].found);
+		assert_int_equal(l.released, list[i].released);
+		assert_int_equal(l.why, list[i].why);
+	}
+	feed_free(f);
+	close_world(&w);
+}
+
 static void names_of_collections(void **state)
 {
 	(void)state;
@@ -354,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(in_order_and_through_the_gate),
 	    cmocka_unit_test(dropped_and_without_redis),
+	    cmocka_unit_test(a_look_ahead),
 	    cmocka_unit_test(names_of_collections),
 	    cmocka_unit_test(two_write_one_chain),
 	    cmocka_unit_test(without_redis_nothing_is_recorded),
