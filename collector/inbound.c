@@ -22,7 +22,6 @@ struct id_set {
 struct source {
 	int64_t held, tokens_us[LANE_COUNT]; /* when the bucket was full enough, in its own time */
 	struct id_set revoked;
-	struct intake_source quarantine;
 };
 
 struct inbound {
@@ -252,7 +251,8 @@ static enum indicator_type compared(const struct stix_compare *c, const struct s
 	return c->op == STIX_EQUAL ? t : INDICATOR_NONE;
 }
 
-/* Any comparison that could match half the world makes the whole one suspect. */
+/* Any comparison that could match half the world makes the whole one suspect. How many
+ * there may be is the policy's word (inbound.quota), so the gate counts nothing. */
 static void judge_pattern(struct judging *j)
 {
 	struct stix_pattern *p = &j->in->pattern;
@@ -271,7 +271,7 @@ static void judge_pattern(struct judging *j)
 		if (!path || !(one.type = compared(&p->list[i], path, &value)))
 			continue;
 		one.value = value;
-		if (!intake_check(j->in->gate, &source_of(j->in, j->from)->quarantine, &one, &reason)) {
+		if (!intake_check(j->in->gate, NULL, &one, &reason)) {
 			refuse(j, reason.code, "%s", reason.text);
 			j->box->is.state = SHARED_QUARANTINE;
 			return;

@@ -201,12 +201,37 @@ static void rate(void **state)
 	policies_free(&p);
 }
 
+/* How many there may be is the policy's word, whatever else is asked of each. */
+static void the_quota_is_the_policys(void **state)
+{
+	(void)state;
+	static const struct intake_conf one_only = {.quota = 1};
+	struct policies p;
+	const char *code;
+	struct err e;
+	load(&p, "partner: {id: jp}\ninbound: {mode: auto, quota: 3}\n");
+	struct intake *gate = intake_new(&one_only);
+	assert_true(intake_seal(gate, &e));
+	struct inbound *in = inbound_new(&p, gate);
+	for (int i = 0; i < 3; i++) {
+		assert_true(takes(in, &p, "", &code));
+		assert_string_equal(code, "");
+		inbound_held(in, &p.list[0], 1);
+	}
+	assert_false(takes(in, &p, "", &code));
+	assert_string_equal(code, "quota");
+	inbound_free(in);
+	intake_free(gate);
+	policies_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(cases),
 	    cmocka_unit_test(history),
 	    cmocka_unit_test(rate),
+	    cmocka_unit_test(the_quota_is_the_policys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
