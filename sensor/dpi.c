@@ -15,12 +15,14 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -50,13 +52,13 @@ struct dpi {
 	struct dpi_map map;
 	void *memory;
 	int memory_fd, alive_fd, killers_fd;
-	pid_t supervisor;
-	int why; /* errno of the last start */
+	pid_t supervisor; /* the one that we started; its standby may have taken over */
+	int why;          /* errno of the last start */
 	bool wait, unconfined;
 	bool gone;   /* nobody is left to run nDPI */
 	bool broken; /* wait mode: it did not answer; nothing is waited for any more */
 	uint64_t head, tail, up_tail;
-	uint32_t crashed, stalled, skipped, child_skipped; /* as far as they are in the ledger */
+	uint32_t crashed, stalled, taken_over, skipped, child_skipped; /* as far as they are in the ledger */
 	uint64_t credit; /* answers that may still come: two per packet, one per end */
 	unsigned collects;
 	int64_t respawn_us;
@@ -95,7 +97,7 @@ static bool place_fd(posix_spawn_file_actions_t *a, int fd, int number, int *mov
 	return *moved >= 0 && !posix_spawn_file_actions_adddup2(a, *moved, number);
 }
 
-static bool spawn(struct dpi *d, int alive_read, struct err *e)
+static bool spawn(struct dpi *d, int alive, struct err *e)
 {
 	char name[] = "picket-dpi", argument[] = DPI_WORKER_ARGUMENT, keep[] = DPI_WORKER_KEEP,
 	     unconfined[] = DPI_WORKER_UNCONFINED, nothing[] = "-";
@@ -105,7 +107,7 @@ static bool spawn(struct dpi *d, int alive_read, struct err *e)
 	posix_spawn_file_actions_t a;
 	posix_spawn_file_actions_init(&a);
 	bool ok = place_fd(&a, d->memory_fd, DPI_FD_SHARED, &moved[0]) &&
-		  place_fd(&a, alive_read, DPI_FD_ALIVE, &moved[1]) &&
+		  place_fd(&a, alive, DPI_FD_ALIVE, &moved[1]) &&
 		  (d->killers_fd < 0 || place_fd(&a, d->killers_fd, DPI_FD_KILLERS, &moved[2])) &&
 		  !posix_spawn_file_actions_addclosefrom_np(&a,
 							    d->killers_fd < 0 ? DPI_FD_KILLERS : DPI_FD_KILLERS + 1);
@@ -128,8 +130,8 @@ static bool spawn(struct dpi *d, int alive_read, struct err *e)
 static bool start(struct dpi *d, struct err *e)
 {
 	int alive[2];
-	if (pipe2(alive, O_CLOEXEC))
-		return err_errno(e, "cannot make a pipe to the nDPI process");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, alive))
+		return err_errno(e, "cannot make a socket pair for the nDPI process");
 	bool ok = spawn(d, alive[0], e);
 	close(alive[0]);
 	if (d->alive_fd >= 0)
@@ -194,19 +196,24 @@ struct dpi *dpi_open(const struct dpi_conf *c, struct ledger *ledger, struct err
 	return d;
 }
 
+/* Whether neither supervisor nor standby is left, waiting for it up to ms. */
+static bool alone(const struct dpi *d, int ms)
+{
+	struct pollfd p = {.fd = d->alive_fd, .events = POLLIN};
+	return d->alive_fd < 0 || (poll(&p, 1, ms) > 0 && p.revents & (POLLIN | POLLHUP | POLLERR));
+}
+
 static void stop(struct dpi *d)
 {
-	if (d->alive_fd >= 0)
-		close(d->alive_fd); /* the supervisor sees it and ends both */
-	for (int ms = 0; d->supervisor && ms < CLOSE_MS; ms++) {
-		if (waitpid(d->supervisor, NULL, WNOHANG) != 0)
-			return;
-		nap(1);
+	if (d->alive_fd >= 0) {
+		shutdown(d->alive_fd, SHUT_WR); /* they see it and end, and the child with them */
+		bool gone = alone(d, CLOSE_MS);
+		close(d->alive_fd);
+		if (!gone && d->supervisor)
+			kill(d->supervisor, SIGKILL);
 	}
-	if (d->supervisor) {
-		kill(d->supervisor, SIGKILL);
+	if (d->supervisor)
 		waitpid(d->supervisor, NULL, 0);
-	}
 }
 
 void dpi_close(struct dpi *d)
@@ -489,27 +496,27 @@ static void count_losses(struct dpi *d)
 	struct dpi_control *c = d->map.control;
 	count_up(d, LEDGER_DPI_CRASHED, &c->crashed, &d->crashed);
 	count_up(d, LEDGER_DPI_STALLED, &c->stalled, &d->stalled);
+	count_up(d, LEDGER_DPI_CRASHED, &c->taken_over, &d->taken_over);
 	count_up(d, LEDGER_DPI_SKIPPED, &c->skipped, &d->skipped);
 	count_up(d, LEDGER_DPI_SKIPPED, &d->map.child->skipped, &d->child_skipped);
 }
 
-/* The supervisor is not expected to die, but somebody may kill it. A sensor in its
- * sandbox cannot start another one. */
+/* The supervisor is not expected to die, but somebody may kill it: its standby goes on.
+ * When both are gone, a sensor in its sandbox cannot start others. */
 static void look_after(struct dpi *d)
 {
-	if (d->supervisor && waitpid(d->supervisor, NULL, WNOHANG) != 0) {
+	if (d->supervisor && waitpid(d->supervisor, NULL, WNOHANG) != 0)
 		d->supervisor = 0;
-		ledger_count(d->ledger, LEDGER_DPI_CRASHED);
-	}
-	if (d->supervisor || d->gone || clock_mono_us() - d->respawn_us < RESPAWN_US)
+	if (d->gone || !alone(d, 0) || clock_mono_us() - d->respawn_us < RESPAWN_US)
 		return;
 	struct err e;
+	ledger_count(d->ledger, LEDGER_DPI_CRASHED);
 	d->respawn_us = clock_mono_us();
 	if (start(d, &e))
 		return;
 	if (d->why == EPERM) {
-		log_errorx("the supervisor of nDPI was killed, and this process may start no other: no verdicts of "
-			   "nDPI until a restart");
+		log_errorx("the supervisor of nDPI and its standby were killed, and this process may start no other: "
+			   "no verdicts of nDPI until a restart");
 		d->gone = true;
 		return;
 	}

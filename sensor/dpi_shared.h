@@ -1,6 +1,6 @@
 /* What the capturing process and the nDPI process share: one memory file.
  *
- *   control   written by the supervisor, which never sees a packet: believed
+ *   control   written by the supervisors, which never run nDPI on a packet: believed
  *   parent    written by the capturing process
  *   child     written by the process that runs nDPI: NOT believed. Whoever reads
  *             it checks every number against what it knows itself
@@ -13,8 +13,9 @@
  *
  * Process tree: capturing process -> supervisor (this program, started anew with
  * DPI_WORKER_ARGUMENT, nDPI initialised) -> child (forked from the supervisor,
- * nDPI ready at once). The supervisor watches, restarts, and keeps killers; so a
- * restart costs the capturing process nothing, needs no exec and no fork of a
+ * nDPI ready at once), and -> standby, another fork that waits for the supervisor's
+ * end and is the supervisor then. The supervisor watches, restarts, and keeps killers;
+ * so a restart costs the capturing process nothing, needs no exec and no fork of a
  * process with threads, and works when it has given up the right to do either. */
 #ifndef SENSOR_DPI_SHARED_H
 #define SENSOR_DPI_SHARED_H
@@ -22,11 +23,13 @@
 #include <stdint.h>
 
 #define DPI_FD_SHARED  3 /* in the supervisor: the memory file */
-#define DPI_FD_ALIVE   4 /* a pipe: its end is the capturing process' end */
+#define DPI_FD_ALIVE   4 /* half of a socket pair: each side sees the other's end */
 #define DPI_FD_KILLERS 5 /* the folder for killers, if any */
 
-#define DPI_WORKER_KEEP       "keep"	     /* argument 2: there is a folder for killers */
+#define DPI_WORKER_KEEP       "keep"       /* argument 2: there is a folder for killers */
 #define DPI_WORKER_UNCONFINED "unconfined" /* argument 3 */
+
+#define DPI_QUARANTINE 256u /* flows that killed; the oldest is forgotten */
 
 #define DPI_NAMES_MAX 512
 #define DPI_NAME_LEN  32
@@ -37,6 +40,10 @@ struct dpi_control {
 	uint32_t ready; /* 1: names are there, the child runs; 2: nDPI cannot be started */
 	uint32_t pid;   /* of the child, 0 while there is none */
 	uint32_t crashed, stalled, skipped;
+	uint32_t taken_over; /* supervisors that ended before their time */
+	uint32_t kept;       /* killers kept as captures */
+	uint32_t bad_n;      /* flows that were ever put into bad, which is a ring */
+	uint32_t bad[DPI_QUARANTINE];
 	uint32_t protocols;
 	char protocol[DPI_NAMES_MAX][DPI_NAME_LEN];
 };

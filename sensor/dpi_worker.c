@@ -1,4 +1,4 @@
-/* The nDPI process: a supervisor that never sees a packet, and its child that
+/* The nDPI process: a supervisor that never runs nDPI on a packet, and its child that
  * does (sensor/dpi_shared.h draws how they hang together).
  *
  * The supervisor initialises nDPI once and forks; a child that died is replaced
@@ -6,7 +6,13 @@
  * stood still for STALL_CPU_US of its own processor time, or STALL_WALL_US of
  * anybody's: on a machine that is merely busy, wall time alone would kill the
  * innocent. The record that a dead child had in hand is skipped, its flow is
- * looked at no more, and the packet is kept as a capture.
+ * looked at no more, and the packet is kept as a capture. The next child follows at
+ * once, however many die so: an attacker who found a killer sends it often, and what
+ * waits meanwhile is lost. Patience is for children that die without a packet.
+ *
+ * A supervisor that is killed from outside is followed by its standby, which loses
+ * only nDPI's flows; the record in hand is done again, for it killed nobody. Only who
+ * kills both within the time of a fork leaves a confined sensor without nDPI.
  *
  * The child holds at most STATES_MAX flows; the least recently used one is given
  * up (with a verdict) for a new one. Whatever it writes is checked by its
@@ -40,16 +46,16 @@
 #define STATES_MAX    16384u /* flows in nDPI's hands at once */
 #define CHAINS        32768u /* a power of two */
 #define OTHER_MAX     4u     /* packets of flows that are neither TCP nor UDP */
-#define QUARANTINE    256u   /* flows that killed; the oldest is forgotten */
 #define KILLERS_MAX   64u    /* captures kept per run */
 #define LOOK_MS       100
-#define STALL_CPU_US  2000000
+#define STALL_CPU_US  500000 /* nDPI takes microseconds for a packet */
 #define STALL_WALL_US 4000000
 #define QUICK_US      1000000 /* a child that lived shorter than that */
 #define PATIENCE_MS   500     /* before another try when several died quickly */
 #define QUICK_DEATHS  3
 #define IDLE_MS       100
 #define FULL_MS       1
+#define SETTLE_MS     10          /* until the child of a killed supervisor is gone, too */
 #define ADDRESS_SPACE (1ul << 30) /* a leak or a bomb in nDPI ends at this */
 
 /* ---- the child: flows ---- */
@@ -66,8 +72,7 @@ struct slot {
 struct child {
 	struct dpi_map map;
 	struct inspect_ndpi *ndpi;
-	const uint32_t *bad; /* quarantined flows, as the supervisor knew them when it forked */
-	unsigned bad_n;
+	unsigned bad_n;          /* quarantined flows, as many as there were at the fork */
 	uint32_t used;           /* slots beyond were never taken */
 	uint32_t free;           /* given back, linked by chain; 0 = none */
 	uint32_t oldest, newest; /* slots, 0 = none */
@@ -176,7 +181,7 @@ static uint32_t new_slot(struct child *c, uint32_t flow)
 static bool quarantined(const struct child *c, uint32_t flow)
 {
 	for (unsigned i = 0; i < c->bad_n; i++) {
-		if (c->bad[i] == flow)
+		if (c->map.control->bad[i] == flow)
 			return true;
 	}
 	return false;
@@ -337,13 +342,10 @@ struct supervisor {
 	struct inspect_ndpi *ndpi;
 	int read_fd;
 	bool keep, unconfined;
-	unsigned kept;
-	pid_t child;
+	pid_t child, standby; /* 0 = none */
 	int64_t born_us, moved_us, moved_cpu_us;
 	uint64_t beat;
 	unsigned quick;
-	unsigned bad_n;
-	uint32_t bad[QUARANTINE];
 	sigset_t mask; /* while waiting: SIGCHLD comes through */
 };
 
@@ -355,8 +357,7 @@ __attribute__((noreturn)) static void child_main(struct supervisor *s, pid_t sup
 	    !give_up(c, supervisor, s->unconfined))
 		_exit(EXIT_ENVIRONMENT);
 	c->ndpi = s->ndpi;
-	c->bad = s->bad;
-	c->bad_n = s->bad_n < QUARANTINE ? s->bad_n : QUARANTINE;
+	c->bad_n = c->map.control->bad_n < DPI_QUARANTINE ? c->map.control->bad_n : DPI_QUARANTINE;
 	child_run(c);
 }
 
@@ -382,7 +383,7 @@ static void keep_killer(struct supervisor *s, const struct dpi_record *r, const 
 	char name[64];
 	uint8_t head[40];
 	const uint32_t words[] = {0xa1b2c3d4, 2 | 4u << 16, 0, 0, 65535, 101 /* LINKTYPE_RAW */};
-	if (!s->keep || s->kept >= KILLERS_MAX)
+	if (!s->keep || s->map.control->kept >= KILLERS_MAX)
 		return;
 	for (size_t i = 0; i < 6; i++)
 		put_u32(head + 4 * i, words[i]);
@@ -390,7 +391,7 @@ static void keep_killer(struct supervisor *s, const struct dpi_record *r, const 
 	put_u32(head + 28, (uint32_t)(r->ts_us % 1000000));
 	put_u32(head + 32, r->n);
 	put_u32(head + 36, r->n);
-	snprintf(name, sizeof(name), "ndpi-killer-%lld-%u.pcap", (long long)clock_wall_us(), s->kept++);
+	snprintf(name, sizeof(name), "ndpi-killer-%lld-%u.pcap", (long long)clock_wall_us(), s->map.control->kept++);
 	int fd = openat(DPI_FD_KILLERS, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || write(fd, head, sizeof(head)) != sizeof(head) || write(fd, data, r->n) != (ssize_t)r->n)
 		log_warn("cannot keep a packet that killed nDPI");
@@ -398,30 +399,39 @@ static void keep_killer(struct supervisor *s, const struct dpi_record *r, const 
 		close(fd);
 }
 
-/* What the dead child had in hand is skipped; if its numbers make no sense, all
- * that waits is. */
-static void skip_killer(struct supervisor *s)
+/* The record that the dead child had in hand, and its size. False: there is none. If
+ * its numbers make no sense, all that waits is skipped. */
+static bool in_hand(struct supervisor *s, struct dpi_record *r, uint64_t *size)
 {
 	struct dpi_child *theirs = s->map.child;
-	uint64_t tail = dpi_load(&theirs->tail), head = dpi_load(&s->map.parent->head), size;
-	struct dpi_record r;
+	uint64_t tail = dpi_load(&theirs->tail), head = dpi_load(&s->map.parent->head);
 	dpi_store(&theirs->sleeping, 0);
-	if (head - tail > DPI_DOWN_SIZE ||
-	    (tail != head && (tail % 8 || !read_record(&s->map, tail, head, &r, &size)))) {
+	if (head - tail > DPI_DOWN_SIZE || (tail != head && (tail % 8 || !read_record(&s->map, tail, head, r, size)))) {
 		dpi_store(&s->map.control->skipped, s->map.control->skipped + 1);
 		dpi_store(&theirs->tail, head);
 		dpi_store(&theirs->busy, 0);
-		return;
+		return false;
 	}
-	if (tail == head || !dpi_load(&theirs->busy))
-		return;
+	return tail != head && dpi_load(&theirs->busy);
+}
+
+static bool skip_killer(struct supervisor *s)
+{
+	struct dpi_child *theirs = s->map.child;
+	struct dpi_control *ours = s->map.control;
+	struct dpi_record r;
+	uint64_t size;
+	if (!in_hand(s, &r, &size))
+		return false;
+	uint64_t tail = dpi_load(&theirs->tail);
 	if (r.kind == DPI_PACKET) {
 		keep_killer(s, &r, s->map.down + tail % DPI_DOWN_SIZE + sizeof(r));
-		dpi_store(&s->map.control->skipped, s->map.control->skipped + 1);
+		dpi_store(&ours->skipped, ours->skipped + 1);
 	}
-	s->bad[s->bad_n++ % QUARANTINE] = r.flow;
+	ours->bad[ours->bad_n++ % DPI_QUARANTINE] = r.flow;
 	dpi_store(&theirs->busy, 0);
 	dpi_store(&theirs->tail, tail + size);
+	return true;
 }
 
 static int64_t cpu_us(pid_t pid)
@@ -451,9 +461,9 @@ static void bury(struct supervisor *s, uint32_t *counter)
 {
 	dpi_store(&s->map.control->pid, 0);
 	dpi_store(counter, *counter + 1);
-	skip_killer(s);
+	bool killed = skip_killer(s);
 	s->child = 0;
-	s->quick = clock_mono_us() - s->born_us < QUICK_US ? s->quick + 1 : 0;
+	s->quick = !killed && clock_mono_us() - s->born_us < QUICK_US ? s->quick + 1 : 0;
 	if (s->quick > QUICK_DEATHS)
 		sleep_ms(PATIENCE_MS);
 }
@@ -481,12 +491,64 @@ static void watch(struct supervisor *s)
 	}
 }
 
-static bool parent_lives(const struct supervisor *s)
+/* Waits for a signal, or for as long as a look is due; NULL: for ever. */
+static bool parent_lives(const struct supervisor *s, const struct timespec *look)
 {
 	struct pollfd p = {.fd = DPI_FD_ALIVE, .events = POLLIN};
-	struct timespec t = {.tv_nsec = LOOK_MS * 1000000};
-	return ppoll(&p, 1, &t, &s->mask) <= 0; /* any event is the end of the pipe */
+	return ppoll(&p, 1, look, &s->mask) <= 0; /* any event is the end of the other side */
 }
+
+/* ---- the standby ---- */
+
+/* Until the supervisor that forked us ends. SIGCHLD, which comes then, only wakes. */
+static bool stand_by(struct supervisor *s, pid_t active)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGCHLD))
+		return false;
+	while (getppid() == active) {
+		if (!parent_lives(s, NULL))
+			return false;
+	}
+	return true;
+}
+
+/* Its child was killed with it, but a child that is a moment late must not write
+ * where the next one does. */
+static void take_over(struct supervisor *s)
+{
+	struct dpi_record r;
+	uint64_t size;
+	sleep_ms(SETTLE_MS);
+	log_warnx("the supervisor of nDPI was killed: its standby goes on");
+	dpi_store(&s->map.control->taken_over, s->map.control->taken_over + 1);
+	dpi_store(&s->map.control->pid, 0);
+	in_hand(s, &r, &size);
+	dpi_store(&s->map.child->busy, 0);
+}
+
+/* Returns false in the supervisor, and true in the standby once it is the supervisor. */
+static bool fork_standby(struct supervisor *s)
+{
+	pid_t self = getpid(), pid = fork();
+	if (pid != 0) {
+		s->standby = pid > 0 ? pid : 0; /* tried again at the next look */
+		return false;
+	}
+	s->child = s->standby = 0;
+	if (!stand_by(s, self))
+		_exit(EXIT_OK);
+	take_over(s);
+	return true;
+}
+
+static bool watch_standby(struct supervisor *s)
+{
+	if (s->standby && waitpid(s->standby, NULL, WNOHANG) == s->standby)
+		s->standby = 0;
+	return !s->standby && fork_standby(s);
+}
+
+/* ---- the supervisor's life ---- */
 
 static void on_child(int sig)
 {
@@ -557,6 +619,7 @@ static bool confine(const struct supervisor *s, struct err *e)
 int dpi_worker_main(int argc, char **argv)
 {
 	static struct supervisor s;
+	const struct timespec look = {.tv_nsec = LOOK_MS * 1000000};
 	log_open("picket-dpi", LOG_LEVEL_INFO);
 	if (!attach(&s)) {
 		log_errorx("%s is for Picket's own use: it needs memory handed over by a sensor", DPI_WORKER_ARGUMENT);
@@ -578,8 +641,8 @@ int dpi_worker_main(int argc, char **argv)
 	}
 	publish_names(&s);
 	catch_child(&s);
-	skip_killer(&s); /* a supervisor before this one may have died with work in hand */
-	for (bool first = true; first || parent_lives(&s); first = false) {
+	skip_killer(&s); /* supervisors before this one may have died with work in hand */
+	for (bool now = true; now || parent_lives(&s, &look); now = watch_standby(&s)) {
 		if (s.child)
 			watch(&s);
 		if (!s.child)

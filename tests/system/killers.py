@@ -3,7 +3,8 @@
 
   killers.py make FLOOD.pcap RULES.csv PACKETS [KILLER.pcap...]
       every 1,000th packet is one of the killers in turn (those given and two of
-      the same kind made here); between them SYNs to ever new addresses, and planted:
+      the same kind made here), each time from another source: a flow of its own, so
+      that to have skipped one helps nothing against the next; between them SYNs to ever new addresses, and planted:
       an address indicator (IP header alone), a name (DNS), and a handshake that
       only nDPI names. Each killer's own destination is an indicator, too.
   killers.py send FLOOD.pcap INTERFACE PACKETS_PER_SECOND
@@ -76,13 +77,21 @@ def syn(i):
                struct.pack("!BBH", 172, 16 + (v >> 28), v & 0xFFFF), 80, 2, v)
 
 
+def from_source(p, k):
+    """An IPv4 packet over UDP or TCP again, from the k-th source."""
+    ihl = 4 * (p[14] & 15)
+    head = p[14:24] + b"\0\0" + struct.pack("!BBH", 10, 32 + (k >> 16), k & 0xFFFF) + p[30:14 + ihl]
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    return p[:14] + head + struct.pack("!H", 1024 + k % 60000) + p[16 + ihl:]
+
+
 def flood(count, killers):
     """Yields (what, packet)."""
     for i in range(count):
         where = i % EVERY
         k = i // EVERY
         if where == 0:
-            yield "killer", killers[k % len(killers)]
+            yield "killer", from_source(killers[k % len(killers)], k // len(killers))
         elif where == 300:
             yield "address", syn(i)[:30] + b"\xc6\x33\x64\x07" + syn(i)[34:]
         elif where == 500:
@@ -100,18 +109,22 @@ def flood(count, killers):
 
 def make(path, rules, count, killer_files):
     killers = [p for f in killer_files for p in packets_of(f)] + kin()
-    planted = {}
+    planted, flows = {}, set()
     with open(path, "wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for i, (what, p) in enumerate(flood(count, killers)):
             us = 1700000000000000 + i * 5
             out.write(struct.pack("<IIII", us // 1000000, us % 1000000, len(p), len(p)) + p)
+            if what == "killer":
+                what = None if p[26:38] in flows else socket.inet_ntoa(p[30:34])  # an alert for each flow
+                flows.add(p[26:38])
             planted[what] = planted.get(what, 0) + 1
+    planted.pop(None, None)
     with open(rules, "w") as out:
         out.write("ip,198.51.100.7\ndomain,bad.example\nprotocol,BitTorrent\n")
         for address in sorted({socket.inet_ntoa(p[30:34]) for p in killers}):
             out.write("ip,%s\n" % address)
-    print(" ".join("%s=%d" % x for x in sorted(planted.items())), "killers=%d" % len(killers))
+    print(" ".join("%s=%d" % x for x in sorted(planted.items())))
 
 
 def send(path, interface, rate):

@@ -368,30 +368,104 @@ static char process_state(int pid, int *ppid)
 	return state;
 }
 
-/* The supervisor itself: a new one is started. */
+static int parent_of(int pid)
+{
+	int ppid = 0;
+	assert_int_not_equal(process_state(pid, &ppid), 0);
+	assert_true(ppid > 1 && ppid != getpid());
+	return ppid;
+}
+
+static bool lives(int pid)
+{
+	int ppid;
+	char state = process_state(pid, &ppid);
+	return state && state != 'Z';
+}
+
+/* The other child of the supervisor; waits until there is one. */
+static int standby_of(int supervisor, int child)
+{
+	for (int ms = 0; ms < 5000; ms++, usleep(1000)) {
+		char path[64];
+		int pid;
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", supervisor, supervisor);
+		FILE *f = fopen(path, "r");
+		assert_non_null(f);
+		while (fscanf(f, "%d", &pid) == 1 && (pid == child || !lives(pid)))
+			pid = 0;
+		fclose(f);
+		if (pid > 0)
+			return pid;
+	}
+	fail_msg("no standby within 5 s");
+	return 0;
+}
+
+static void kill_and_await(int pid, int with)
+{
+	kill(pid, SIGKILL);
+	for (int ms = 0; ms < 5000 && (lives(pid) || lives(with)); ms++)
+		usleep(1000);
+	assert_false(lives(pid) || lives(with));
+}
+
+static void one_verdict(struct dpi *d, uint32_t flow)
+{
+	struct said s = {0};
+	give_dns(d, flow);
+	dpi_end(d, flow);
+	collect(d, &s);
+	assert_int_equal(s.finals, 1);
+}
+
+/* The supervisor itself: its standby goes on, again and again, and what waited is not lost. */
 static void test_supervisor_killed(void **state)
 {
 	(void)state;
 	struct ledger g = {0};
 	struct dpi *d = open_or_die(true, NULL, &g);
-	struct said s = {0};
-	int ppid = 0, pid = live_pid(d);
-	assert_int_not_equal(process_state(pid, &ppid), 0);
-	assert_int_not_equal(ppid, getpid());
-	assert_true(ppid > 1);
-	kill(ppid, SIGKILL);
-	char now = 'R';
-	for (int i = 0; i < 5000 && now && now != 'Z'; i++) {
-		usleep(1000);
-		now = process_state(pid, &ppid);
+	for (uint32_t i = 1; i <= 5; i++) {
+		int child = live_pid(d), supervisor = parent_of(child), standby = standby_of(supervisor, child);
+		int64_t start_us = clock_mono_us();
+		kill_and_await(supervisor, child); /* its child goes with it */
+		one_verdict(d, i);
+		printf("supervisor killed: the next verdict after %.1f ms\n",
+		       (double)(clock_mono_us() - start_us) / 1000);
+		assert_true(clock_mono_us() - start_us < 1000000);
+		assert_int_equal(parent_of(live_pid(d)), standby);
+		assert_int_equal(g.v[LEDGER_DPI_CRASHED], i);
 	}
-	assert_true(!now || now == 'Z'); /* the child went with it */
-	give_dns(d, 1);
-	dpi_end(d, 1);
-	collect(d, &s);
-	assert_int_equal(s.finals, 1);
-	assert_true(g.v[LEDGER_DPI_CRASHED] >= 1);
 	dpi_close(d);
+}
+
+/* A standby is replaced; when both are gone, who may still start processes starts others. */
+static void test_standby_killed(void **state)
+{
+	(void)state;
+	struct ledger g = {0};
+	struct dpi *d = open_or_die(true, NULL, &g);
+	int child = live_pid(d), supervisor = parent_of(child);
+	for (int i = 0; i < 3; i++) {
+		int standby = standby_of(supervisor, child);
+		kill_and_await(standby, 0);
+		assert_int_not_equal(standby_of(supervisor, child), standby);
+	}
+	one_verdict(d, 1);
+	assert_int_equal(live_pid(d), child);
+	int standby = standby_of(supervisor, child);
+	kill(supervisor, SIGSTOP); /* so that it makes no other one meanwhile */
+	kill(standby, SIGKILL);
+	kill_and_await(supervisor, child);
+	one_verdict(d, 2);
+	assert_true(g.v[LEDGER_DPI_CRASHED] >= 1);
+	child = live_pid(d);
+	supervisor = parent_of(child);
+	standby = standby_of(supervisor, child);
+	dpi_close(d); /* none of them is left */
+	for (int ms = 0; ms < 2000 && (lives(supervisor) || lives(standby) || lives(child)); ms++)
+		usleep(1000);
+	assert_false(lives(supervisor) || lives(standby) || lives(child));
 }
 
 /* ---- killers ---- */
@@ -551,6 +625,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_killers),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_supervisor_killed),
+	    cmocka_unit_test(test_standby_killed),
 	    cmocka_unit_test(test_quarantine),
 	    cmocka_unit_test(test_open_fails),
 	    cmocka_unit_test(test_same_each_time),

@@ -27,7 +27,22 @@
 #include "sensor/dpi.h"
 #include "sensor/inspect_ndpi.h"
 
-enum deed { NOTHING = 'A', OPEN, SOCKET, EXECVE, PTRACE, FORK, KILL, CODE, LIMITS, SECCOMP, TRAP_OFF, CRASH, DEED_END };
+enum deed {
+	NOTHING = 'A',
+	OPEN,
+	SOCKET,
+	EXECVE,
+	PTRACE,
+	FORK,
+	KILL,
+	CODE,
+	LIMITS,
+	SECCOMP,
+	TRAP_OFF,
+	CRASH,
+	ENDLESS,
+	DEED_END
+};
 
 static const struct {
 	enum deed deed;
@@ -78,6 +93,10 @@ static void do_deed(enum deed d)
 	case CRASH:
 		raise(SIGSEGV); /* a handler of sanitizers must not make it an exit code */
 		abort();
+	case ENDLESS:
+		for (volatile bool ever = true; ever;)
+			;
+		break;
 	case TRAP_OFF:
 		signal(SIGSYS, SIG_IGN);
 		break;
@@ -265,9 +284,15 @@ static size_t kept_in(const char *folder)
 	return n;
 }
 
-/* Live: nothing is waited for. Every 1,000th packet kills; they come from three
- * flows again and again, as a sender who found one would do it. */
-static struct dpi *flood(struct ledger *g)
+struct flood {
+	uint32_t flows; /* the killers come from so many, in turn */
+	enum deed deed;
+	unsigned judged, innocent, kept;
+	int64_t gap_us;
+};
+
+/* Live: nothing is waited for. Every 1,000th packet kills. */
+static struct dpi *flood(struct flood *f, struct ledger *g)
 {
 	struct err e = {""};
 	char folder[] = "/tmp/test_dpi_flood.XXXXXX";
@@ -278,7 +303,7 @@ static struct dpi *flood(struct ledger *g)
 	int64_t last_us = clock_mono_us(), gap_us = 0;
 	for (uint32_t i = 0; i < FLOOD; i++) {
 		bool killer = i % EVERY == EVERY / 2;
-		give_any(d, killer ? 1 + i / EVERY % 3 : 100 + i, killer ? CRASH : NOTHING);
+		give_any(d, killer ? 1 + i / EVERY % f->flows : 100 + i, killer ? f->deed : NOTHING);
 		innocent += !killer;
 		if (i % BURST)
 			continue;
@@ -291,31 +316,70 @@ static struct dpi *flood(struct ledger *g)
 		}
 		usleep(PAUSE_US);
 	}
-	for (int ms = 0; ms < 5000 && judged < innocent; ms++) {
+	for (int ms = 0; ms < 10000 && judged < innocent; ms++) {
 		struct dpi_verdict v[64];
 		judged += (unsigned)dpi_collect(d, v, 64);
 		usleep(1000);
 	}
-	size_t kept = kept_in(folder);
+	f->kept = (unsigned)kept_in(folder);
 	rmdir(folder);
-	printf("%u of %u innocent packets judged, %u killers: %u crashes, %zu kept, %u kept away; at most %.0f ms "
-	       "without a "
-	       "verdict\n",
-	       judged, innocent, FLOOD / EVERY, (unsigned)g->v[LEDGER_DPI_CRASHED], kept,
-	       (unsigned)g->v[LEDGER_DPI_SKIPPED], (double)gap_us / 1000);
-	assert_int_equal(g->v[LEDGER_DPI_CRASHED], 3);
-	assert_int_equal(kept, 3);
+	printf("%u of %u innocent packets judged, %u killers of %u flows: %u crashes, %u stalls, %u kept, %u kept "
+	       "away; at most %.0f ms without a verdict\n",
+	       judged, innocent, FLOOD / EVERY, f->flows, (unsigned)g->v[LEDGER_DPI_CRASHED],
+	       (unsigned)g->v[LEDGER_DPI_STALLED], f->kept, (unsigned)g->v[LEDGER_DPI_SKIPPED], (double)gap_us / 1000);
 	assert_int_equal(g->v[LEDGER_DPI_SKIPPED], FLOOD / EVERY);
 	assert_int_equal(judged, innocent);
 	assert_true(gap_us < 1000000);
 	return d;
 }
 
+/* From few flows again and again; from ever new ones, as a sender who forges sources
+ * would do it; and of a kind that does not crash but loops, whose first packets wait
+ * for the stall to be seen. */
 static void test_flood(void **state)
 {
 	(void)state;
+	struct flood few = {.flows = 3, .deed = CRASH}, many = {.flows = FLOOD / EVERY, .deed = CRASH};
 	struct ledger g = {0};
-	dpi_close(flood(&g));
+	dpi_close(flood(&few, &g));
+	assert_int_equal(g.v[LEDGER_DPI_CRASHED], 3);
+	assert_int_equal(few.kept, 3);
+	g = (struct ledger){0};
+	dpi_close(flood(&many, &g));
+	assert_int_equal(g.v[LEDGER_DPI_CRASHED], FLOOD / EVERY);
+	assert_int_equal(many.kept, FLOOD / EVERY);
+	g = (struct ledger){0};
+	struct flood loops = {.flows = 2, .deed = ENDLESS};
+	dpi_close(flood(&loops, &g));
+	assert_int_equal(g.v[LEDGER_DPI_STALLED], 2);
+}
+
+/* Wait mode (scan): many killers, each in a flow of its own, must not take long. And
+ * a flow whose packet asked for a forbidden call is looked at no more. */
+static struct dpi *many_in_wait_mode(struct ledger *g)
+{
+	enum { KILLERS = 400 };
+	struct err e = {""};
+	struct dpi *d = dpi_open(&(struct dpi_conf){.wait = true}, g, &e);
+	assert_non_null(d);
+	int64_t start_us = clock_mono_us();
+	for (uint32_t i = 0; i < KILLERS; i++) {
+		give(d, 1 + i, i % 2 ? CRASH : SOCKET);
+		give(d, 1 + i, NOTHING); /* the same flow: kept away */
+		give(d, 10001 + i, NOTHING);
+	}
+	assert_int_equal(verdicts(d), KILLERS);
+	assert_int_equal(g->v[LEDGER_DPI_CRASHED], KILLERS);
+	assert_int_equal(g->v[LEDGER_DPI_SKIPPED], 2 * KILLERS);
+	assert_true(clock_mono_us() - start_us < 20000000); /* 2.5 ms each on a quiet machine */
+	return d;
+}
+
+static void test_many_in_wait_mode(void **state)
+{
+	(void)state;
+	struct ledger g = {0};
+	log_of(many_in_wait_mode, &g);
 }
 
 int main(int argc, char **argv)
@@ -323,6 +387,6 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], DPI_WORKER_ARGUMENT) == 0)
 		return dpi_worker_main(argc, argv);
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_deeds), cmocka_unit_test(test_unconfined),
-					   cmocka_unit_test(test_flood)};
+					   cmocka_unit_test(test_flood), cmocka_unit_test(test_many_in_wait_mode)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
