@@ -167,7 +167,7 @@ static void on_receipts(void *arg, const struct reply *r)
 {
 	struct round *q = arg;
 	bool armed = false;
-	for (size_t i = 0; i < reply_count(r); i++) {
+	for (size_t i = 1; i < reply_count(r); i += 2) { /* the values */
 		struct bytes b;
 		armed |= reply_text(reply_at(r, i), &b) && b.n > 6 && memcmp(b.p, "armed ", 6) == 0;
 	}
@@ -189,7 +189,7 @@ static void on_version(void *arg, const struct reply *r)
 		return;
 	}
 	snprintf(key, sizeof(key), PUBLISH_PREFIX "set:%s:receipts:%" PRId64, q->set, version);
-	if (!redis_link_words(q->n->p->redis, 2, (const char *[]){"HVALS", key}, (struct redis_done){on_receipts, q}))
+	if (!redis_link_words(q->n->p->redis, 2, (const char *[]){"HGETALL", key}, (struct redis_done){on_receipts, q}))
 		over(q);
 }
 

@@ -62,7 +62,7 @@ void receipt_watch(struct partner *p, const char *set, uint32_t version, int64_t
 	*w = (struct watch){
 	    .on = true, .version = version, .place = place, .came_us = came_us, .until_us = p->all->now_us + WATCH_US};
 	snprintf(w->set, sizeof(w->set), "%s", set);
-	if (!redis_link_words(p->all->redis, 4, (const char *[]){"ZREVRANGE", "picket:sensors", "0", SENSORS_END},
+	if (!redis_link_words(p->all->redis, 5, (const char *[]){"ZRANGE", "picket:sensors", "0", SENSORS_END, "REV"},
 			      (struct redis_done){on_sensors, p}))
 		return;
 	p->all->commands++;
@@ -92,7 +92,7 @@ static void on_receipts(void *arg, const struct reply *r)
 	size_t armed = 0;
 	p->all->commands--;
 	w->asking = false;
-	for (size_t i = 0; i < reply_count(r); i++) {
+	for (size_t i = 1; i < reply_count(r); i += 2) { /* the values */
 		struct bytes b;
 		armed += reply_text(reply_at(r, i), &b) && b.n > 6 && memcmp(b.p, "armed ", 6) == 0;
 	}
@@ -114,7 +114,7 @@ static void look(struct partner *p)
 		return;
 	w->look_us = p->all->now_us + LOOK_US;
 	snprintf(key, sizeof(key), PUBLISH_PREFIX "set:%s:receipts:%" PRIu32, w->set, w->version);
-	w->asking = redis_link_words(p->all->redis, 2, (const char *[]){"HVALS", key},
+	w->asking = redis_link_words(p->all->redis, 2, (const char *[]){"HGETALL", key},
 				     (struct redis_done){on_receipts, p});
 	p->all->commands += w->asking;
 }
