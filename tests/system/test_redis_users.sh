@@ -44,8 +44,8 @@ cat >"$dir/matrix" <<-TABLE
 	picket:{p0}:hwm              w         -       r         w       -         -
 	picket:{p0}:exercise:open    w         -       r         w       w         -
 	picket:schema                w         -       r         r       -         -
-	picket:sensors               w         -       r         r       r         r
-	picket:sensor:tok-03         w         -       r         r       r         r
+	picket:sensors               w         r       r         r       r         r
+	picket:sensor:tok-03         w         r       r         r       r         r
 	picket:{x}:sets              r         w       -         r       w         w
 	picket:{x}:set:apt           r         w       -         r       w         w
 	picket:{x}:set:apt:content:1 r         w       -         r       w         w
