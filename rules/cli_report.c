@@ -21,8 +21,8 @@ static const char report_help[] =
     "\n"
     "      --at TIME   judge at this time (RFC 3339) instead of now\n"
     "      --limit N   lines of indicators at most (default 20)\n"
-    "      --alerts F  hits: alerts as picket scan and the sensor write them, one JSON object a line; - is standard\n"
-    "                  input; may be given again\n"
+    "      --alerts F  hits: alerts as picket scan and the sensor write them, one JSON object a line, or groups\n"
+    "                  out of Redis, from picket alerts list --json; - is standard input; may be given again\n"
     "\n"
     "Exit code: 0 done, 2 usage, 3 rules invalid, 4 a file cannot be read, 5 some entries did not load.\n";
 

@@ -24,21 +24,41 @@ static const char *text_at(const struct json *o, const char *path)
 	return json_text(json_at(o, path), NULL);
 }
 
-/* The indicator that an alert names, by its type, value and set: what is renamed is still found. */
-static bool find(const struct hits *h, const struct json *alert, ruleset_ref *ref)
+/* What a line tells: an alert as scan and the sensor write them, or a group of them as
+ * picket alerts list --json prints it out of Redis. */
+struct told {
+	const char *type, *value, *set, *seen;
+	uint64_t n;
+};
+
+static bool told_by(const struct json *o, struct told *t)
 {
-	const char *type = text_at(alert, "indicator.type"), *value = text_at(alert, "indicator.value"),
-		   *set = text_at(alert, "indicator.set");
-	enum indicator_type t = type ? indicator_type_parse(type, strlen(type)) : INDICATOR_NONE;
+	const char *event = text_at(o, "event_type");
+	int64_t n = json_int(json_at(o, "n"), -1);
+	if (event && strcmp(event, "alert") == 0)
+		*t = (struct told){text_at(o, "indicator.type"), text_at(o, "indicator.value"),
+				   text_at(o, "indicator.set"), text_at(o, "observable.value"), 1};
+	else if (!event && n >= 0)
+		*t = (struct told){text_at(o, "type"), text_at(o, "value"), text_at(o, "set"), text_at(o, "value"),
+				   (uint64_t)n};
+	else
+		return false;
+	return t->type && t->value && t->set;
+}
+
+/* The indicator that an alert names, by its type, value and set: what is renamed is still found. */
+static bool find(const struct hits *h, const struct told *a, ruleset_ref *ref)
+{
+	enum indicator_type t = indicator_type_parse(a->type, strlen(a->type));
 	struct ruleset_hits same = {.n = 0};
 	struct canon c;
-	if (!t || !value || !set || !canon_rule(t, value, strlen(value), &c, NULL))
+	if (!t || !canon_rule(t, a->value, strlen(a->value), &c, NULL))
 		return false;
 	ruleset_covering(h->r, t, &c, &same);
 	for (size_t i = 0; i < same.n; i++) {
 		struct indicator one = ruleset_indicator(h->r, same.ref[i]);
-		if (one.type == t && strcmp(one.value, value) == 0 &&
-		    strcmp(ruleset_set(h->r, same.ref[i]).id, set) == 0) {
+		if (one.type == t && strcmp(one.value, a->value) == 0 &&
+		    strcmp(ruleset_set(h->r, same.ref[i]).id, a->set) == 0) {
 			*ref = same.ref[i];
 			return true;
 		}
@@ -48,30 +68,26 @@ static bool find(const struct hits *h, const struct json *alert, ruleset_ref *re
 
 /* The allow entry that would silence it now: one that covers what was seen, unless the
  * indicator says more than the entry. */
-static void ask_allow(struct hits *h, const struct json *alert)
+static void ask_allow(struct hits *h, const struct told *a)
 {
-	const char *type = text_at(alert, "indicator.type"), *value = text_at(alert, "indicator.value"),
-		   *seen = text_at(alert, "observable.value");
-	enum indicator_type t = type ? indicator_type_parse(type, strlen(type)) : INDICATOR_NONE;
+	enum indicator_type own = indicator_type_parse(a->type, strlen(a->type));
+	enum indicator_type t = own == INDICATOR_CIDR && a->seen != a->value ? INDICATOR_IP : own;
 	struct ruleset_room room, other;
 	struct indicator by_seen, by_rule;
 	struct canon c, rule;
-	if (t == INDICATOR_CIDR)
-		t = INDICATOR_IP;
-	if (!t || !value || !seen || !canon_rule(t, seen, strlen(seen), &c, NULL) ||
+	if (!t || !a->seen || !canon_rule(t, a->seen, strlen(a->seen), &c, NULL) ||
 	    !ruleset_allowed(h->r, t, &c, h->now_us, &room, &by_seen))
 		return;
-	enum indicator_type own = indicator_type_parse(type, strlen(type));
-	if (!canon_rule(own, value, strlen(value), &rule, NULL))
+	if (!canon_rule(own, a->value, strlen(a->value), &rule, NULL))
 		return;
 	bool covered = ruleset_allowed(h->r, own, &rule, h->now_us, &other, &by_rule);
 	bool equal = covered && by_rule.type == by_seen.type && strcmp(by_rule.value, by_seen.value) == 0;
-	if (covered && equal && strcmp(by_rule.value, value) != 0)
+	if (covered && equal && strcmp(by_rule.value, a->value) != 0)
 		return; /* the indicator is more specific */
 	for (size_t i = 0; i < ruleset_allow_count(h->r); i++) {
 		struct indicator entry = ruleset_allow_at(h->r, i, &other);
 		if (entry.type == by_seen.type && strcmp(entry.value, by_seen.value) == 0)
-			h->allowed[i]++;
+			h->allowed[i] += a->n;
 	}
 }
 
@@ -79,17 +95,17 @@ static void take_line(struct hits *h, const char *line, size_t n)
 {
 	struct err e;
 	struct json *o = json_read(line, n, LINE_MAX_BYTES, &e);
-	const char *type = o ? text_at(o, "event_type") : NULL;
+	struct told a;
 	ruleset_ref ref;
 	if (!o) {
 		h->broken++;
-	} else if (type && strcmp(type, "alert") == 0) {
-		h->alerts++;
-		if (find(h, o, &ref))
-			h->count[ref]++;
+	} else if (told_by(o, &a)) {
+		h->alerts += a.n;
+		if (find(h, &a, &ref))
+			h->count[ref] += a.n;
 		else
-			h->other++;
-		ask_allow(h, o);
+			h->other += a.n;
+		ask_allow(h, &a);
 	}
 	json_drop(o);
 }

@@ -169,6 +169,13 @@ echo 'no json' >>hits.jsonl
 expect "report hits" 0 "  domain C2.malware.example [s]" "$picket" rules report hits --alerts hits.jsonl hits.yaml
 expect "report hits: by set" 0 "s                                 2          1          1" "$picket" rules report hits --alerts hits.jsonl hits.yaml
 expect "report hits: what was no alert" 0 "0 of indicators that are not here, 1 lines" "$picket" rules report hits --alerts hits.jsonl hits.yaml
+cat >groups.jsonl <<'EOG'
+{"id":"1","set":"s","type":"domain","value":"C2.malware.example","n":41,"state":"new"}
+{"id":"2","set":"s","type":"domain","value":"C2.malware.example","n":1,"state":"closed"}
+{"id":"3","set":"gone","type":"domain","value":"other.example","n":7}
+EOG
+expect "report hits: of groups" 0 "        42  domain C2.malware.example [s]" "$picket" rules report hits --alerts groups.jsonl hits.yaml
+expect "report hits: of groups elsewhere" 0 "49 alerts read, 7 of indicators that are not here" "$picket" rules report hits --alerts groups.jsonl hits.yaml
 expect "report hits: no file" 4 "cannot read none.jsonl" "$picket" rules report hits --alerts none.jsonl hits.yaml
 expect "report hits: without alerts" 2 "expected --alerts" "$picket" rules report hits hits.yaml
 expect "report of nothing" 2 "no report" "$picket" rules report x old.yaml
