@@ -114,7 +114,7 @@ static void *sensor_main(void *arg)
 	while (!over) {
 		struct pollfd p = {.fd = o->supply.ready_fd, .events = POLLIN};
 		if (poll(&p, 1, 100) > 0)
-			supply_work(&o->supply, arm, o);
+			supply_work(&o->supply, arm, NULL, o);
 	}
 	output_stop(o->output, 0);
 	supply_close(&o->supply);
