@@ -500,16 +500,18 @@ static bool parent_lives(const struct supervisor *s, const struct timespec *look
 
 /* ---- the standby ---- */
 
-/* Until the supervisor that forked us ends. SIGCHLD, which comes then, only wakes. */
+/* Until the supervisor that forked us ends. SIGCHLD, which comes then, only wakes. The
+ * other side is looked at again: when it ends, so does the supervisor, perhaps first. */
 static bool stand_by(struct supervisor *s, pid_t active)
 {
+	const struct timespec at_once = {0};
 	if (prctl(PR_SET_PDEATHSIG, SIGCHLD))
 		return false;
 	while (getppid() == active) {
 		if (!parent_lives(s, NULL))
 			return false;
 	}
-	return true;
+	return parent_lives(s, &at_once);
 }
 
 /* Its child was killed with it, but a child that is a moment late must not write
