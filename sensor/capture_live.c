@@ -9,8 +9,9 @@
  *   so packets that are to outlive the callback are copied in it: into an arena of
  *   BURST_MAX largest packets, of which only the pages in use are ever touched.
  * - PACKET_FANOUT can be joined only after activation, when every worker's socket
- *   already sees every packet. So: a filter that drops all, join, throw away what
- *   had come, then the real filter.
+ *   already sees every packet. So: a filter that drops all, join, then the real
+ *   filter; what came before is known by its time and thrown away. To empty the ring
+ *   is not enough: the block that the kernel is filling cannot be read yet.
  * - ps_recv includes what was dropped; the counters are 32 bits wide and wrap:
  *   capture_stats() adds up the differences, so it must be called at least once
  *   per 2^32 packets.
@@ -31,6 +32,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 enum {
@@ -40,7 +42,8 @@ enum {
 	RING_MIB = 64,
 	RING_MIB_MAX = 2047, /* pcap_set_buffer_size() takes an int */
 	NAMES_MAX = 16,
-	GROUP_STEP = 131 /* groups of two interfaces differ */
+	GROUP_STEP = 131, /* groups of two interfaces differ */
+	EARLY_MAX_S = 2   /* by then the kernel has handed all over that came before the join */
 };
 
 struct capture_live_handle {
@@ -48,7 +51,8 @@ struct capture_live_handle {
 	char *interface;
 	int fd, link_type, snaplen;
 	int64_t ring_bytes;
-	struct burst *burst; /* being filled */
+	struct burst *burst;               /* being filled */
+	int64_t joined_us, joined_mono_us; /* packets from before are everybody's; 0: all are ours */
 	uint8_t *arena;
 	size_t arena_n, arena_used;
 	struct pcap_stat last; /* as read the last time */
@@ -132,13 +136,6 @@ static bool set_filter(struct capture_live_handle *h, const char *text, struct e
 	return true;
 }
 
-static void throw_away(u_char *user, const struct pcap_pkthdr *head, const u_char *data)
-{
-	(void)user;
-	(void)head;
-	(void)data;
-}
-
 static bool join_fanout(struct capture_live_handle *h, int group, struct err *e)
 {
 	struct bpf_insn drop_all = {.code = BPF_RET | BPF_K, .k = 0};
@@ -152,8 +149,8 @@ static bool join_fanout(struct capture_live_handle *h, int group, struct err *e)
 	if (setsockopt(pcap_fileno(h->pcap), SOL_PACKET, PACKET_FANOUT, &how, sizeof(how)) < 0)
 		return err_errno(e, "cannot share \"%s\" between workers (PACKET_FANOUT group %d)", h->interface,
 				 group);
-	while (pcap_dispatch(h->pcap, -1, throw_away, NULL) > 0)
-		;
+	h->joined_us = clock_wall_us();
+	h->joined_mono_us = clock_mono_us();
 	struct pcap_stat ignored;
 	if (pcap_stats(h->pcap, &ignored) == 0)
 		h->last = ignored;
@@ -192,22 +189,32 @@ void capture_live_close(struct capture_live_handle *h)
 	free(h);
 }
 
+/* Whether all workers have this packet, because it came before they shared the interface.
+ * It ends with the first that came later, and in case the clock was set back after a while. */
+static bool early(struct capture_live_handle *h, int64_t ts_us)
+{
+	if (ts_us < h->joined_us && clock_mono_us() < h->joined_mono_us + EARLY_MAX_S * 1000000)
+		return true;
+	h->joined_us = 0;
+	return false;
+}
+
 static void keep(u_char *user, const struct pcap_pkthdr *head, const u_char *data)
 {
 	struct capture_live_handle *h = (struct capture_live_handle *)(void *)user;
 	struct burst *b = h->burst;
 	uint32_t n = head->caplen;
+	int64_t ts_us = (int64_t)head->ts.tv_sec * 1000000 + head->ts.tv_usec;
+	if (h->joined_us && early(h, ts_us))
+		return;
 	if (b->n == BURST_MAX || n > h->arena_n - h->arena_used)
 		return; /* cannot be: at most BURST_MAX are asked for, each at most snaplen */
 	struct raw_packet *p = &b->packet[b->n++];
 	uint8_t *to = h->arena + h->arena_used;
 	memcpy(to, data, n);
 	h->arena_used += n;
-	*p = (struct raw_packet){.ts_us = (int64_t)head->ts.tv_sec * 1000000 + head->ts.tv_usec,
-				 .data = to,
-				 .n = n,
-				 .wire_n = head->len > n ? head->len : n,
-				 .link_type = h->link_type};
+	*p = (struct raw_packet){
+	    .ts_us = ts_us, .data = to, .n = n, .wire_n = head->len > n ? head->len : n, .link_type = h->link_type};
 }
 
 static enum capture_result failed(const struct capture_live_handle *h, struct err *e)
