@@ -476,6 +476,30 @@ static void token_bucket(void **state)
 	close_owner(&o);
 }
 
+static void byte_bucket(void **state)
+{
+	struct owner o;
+	struct buf b = {0};
+	(void)state;
+	open_owner(&o);
+	put_hello(&b, "a");
+	size_t hello = b.n;
+	put_data(&b, 1, 900, &(struct made){.n = 1});
+	o.limits.bytes_per_s = o.s.byte_tokens = (int64_t)(b.n - hello) / 2;
+	put_data(&b, 901, 900, &(struct made){.n = 1});
+	feed(&o, &b, 2000);
+	assert_int_equal(o.s.stats.records, 900);
+	assert_int_equal(session_wants_input(&o.s), 0);
+	session_tick(&o.s, 2000 + SEC); /* pays for what went beyond, no more */
+	run(&o, 2000 + SEC);
+	assert_int_equal(o.s.stats.records, 900);
+	session_tick(&o.s, 2000 + 2 * SEC);
+	run(&o, 2000 + 2 * SEC);
+	assert_int_equal(o.s.stats.records, 1800);
+	buf_free(&b);
+	close_owner(&o);
+}
+
 static void unreadable_records_are_losses(void **state)
 {
 	struct owner o;
@@ -542,6 +566,7 @@ int main(void)
 					   cmocka_unit_test(strangers),
 					   cmocka_unit_test(times),
 					   cmocka_unit_test(token_bucket),
+					   cmocka_unit_test(byte_bucket),
 					   cmocka_unit_test(unreadable_records_are_losses)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
