@@ -608,6 +608,18 @@ static size_t welcomed(int epoll)
 	return n;
 }
 
+static void hang_up(struct returning *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		tls_close(r[i].conn);
+		if (r[i].conn)
+			close(r[i].fd);
+		tls_free(r[i].tls);
+		buf_free(&r[i].in);
+	}
+	free(r);
+}
+
 static int reconnect(char **argv)
 {
 	size_t n = strtoull(argv[1], NULL, 10), left = n;
@@ -620,6 +632,8 @@ static int reconnect(char **argv)
 	while (left && since(start) < 60)
 		left -= welcomed(epoll);
 	printf("%.2f\n", since(start));
+	hang_up(r, n);
+	close(epoll);
 	return left ? 4 : 0;
 }
 
@@ -643,6 +657,8 @@ static int idle(char **argv)
 	for (size_t i = 0; i < n; i++)
 		disturbed += poll(&(struct pollfd){.fd = r[i].fd, .events = POLLIN}, 1, 0) != 0;
 	printf("%zu\n", disturbed);
+	hang_up(r, n);
+	close(epoll);
 	return here < n ? 4 : 0;
 }
 

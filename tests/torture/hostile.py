@@ -589,10 +589,15 @@ class Test:
         if disturbed := idle.disturbed():
             print(f"  FAILED: {disturbed} of {self.idle_n} idle sensors were not left alone")
             failed += 1
-        if idle.bytes > MEMORY_PER_IDLE_MAX:
+        if self.judges_memory and idle.bytes > MEMORY_PER_IDLE_MAX:
             print(f"  FAILED: an idle sensor takes {idle.bytes / 1024:.1f} KiB of the collector's memory")
             failed += 1
         return failed + self.ending()
+
+    @property
+    def judges_memory(self):
+        """Not of a build with a sanitizer, which keeps what was freed."""
+        return "address" not in os.path.basename(os.path.normpath(self.build))
 
     def ending(self):
         self.good.stop = True
@@ -610,7 +615,7 @@ class Test:
         for value in ("lies.example", "early.example", "stolen.example"):
             if self.count(value):
                 failures.append(f"{value} has come into Redis")
-        if memory["VmHWM"] > MEMORY_MAX + self.idle_n * MEMORY_PER_IDLE_MAX:
+        if self.judges_memory and memory["VmHWM"] > MEMORY_MAX + self.idle_n * MEMORY_PER_IDLE_MAX:
             failures.append(f"the collector has used {memory['VmHWM'] >> 20} MB")
         if len(lines) > LOG_LINES_MAX:
             failures.append(f"the collector's log has {len(lines)} lines")
