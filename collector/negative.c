@@ -55,12 +55,6 @@ void negatives_free(struct negatives *n)
 	free(n);
 }
 
-static void ignore(void *arg, const struct reply *r)
-{
-	(void)arg;
-	(void)r;
-}
-
 static void over(struct round *r)
 {
 	r->n->p->commands--;
@@ -80,8 +74,7 @@ static void tell_all(struct round *r)
 	char field[SHARED_NAME_MAX + 16], row[24];
 	snprintf(field, sizeof(field), "%s:%s", p->policies.list[r->partner].id, LANE_NAME(r->lane));
 	snprintf(row, sizeof(row), "%" PRId64, r->list_n == NEGATIVE_MAX ? r->after : 0);
-	redis_link_words(p->redis, 4, (const char *[]){"HSET", MARK_KEY, field, row},
-			 (struct redis_done){ignore, NULL});
+	redis_link_words(p->redis, 4, (const char *[]){"HSET", MARK_KEY, field, row}, redis_ignored);
 	over(r);
 }
 
@@ -216,8 +209,7 @@ static void put_mark(struct negatives *n, const char *partner, int64_t until_us)
 {
 	char ms[24];
 	snprintf(ms, sizeof(ms), "%" PRId64, until_us / 1000);
-	redis_link_words(n->p->redis, 4, (const char *[]){"HSET", MARK_KEY, partner, ms},
-			 (struct redis_done){ignore, NULL});
+	redis_link_words(n->p->redis, 4, (const char *[]){"HSET", MARK_KEY, partner, ms}, redis_ignored);
 }
 
 static void on_mark(void *arg, const struct reply *r)

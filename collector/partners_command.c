@@ -42,18 +42,12 @@ struct command_walk {
 	enum lane lane;
 };
 
-static void ignore(void *arg, const struct reply *r)
-{
-	(void)arg;
-	(void)r;
-}
-
 static void answer(struct partners *p, const char *entry, const char *text)
 {
 	char key[96];
 	snprintf(key, sizeof(key), PARTNER_ANSWER, entry);
 	const char *words[] = {"SET", key, text, "EX", ANSWER_S};
-	redis_link_words(p->redis, 5, words, (struct redis_done){ignore, NULL});
+	redis_link_words(p->redis, 5, words, redis_ignored);
 }
 
 static void over(struct command *c)

@@ -82,12 +82,6 @@ static void put_stats(struct fields *f, const struct link_stats *s)
 		put_coded(f, "refused", s->got.codes[i].code, s->got.codes[i].n);
 }
 
-static void ignore(void *arg, const struct reply *r)
-{
-	(void)arg;
-	(void)r;
-}
-
 static void tell_one(struct partners *p, struct partner *of)
 {
 	const struct policy *policy = partner_policy(of);
@@ -114,9 +108,9 @@ static void tell_one(struct partners *p, struct partner *of)
 	put_number(f, "flash_ms", (uint64_t)of->sets[LANE_FLASH].took_us / 1000);
 	for (size_t i = 0; i < f->n; i++)
 		len[i] = strlen(f->words[i]);
-	redis_link_send(p->redis, f->n, f->words, len, (struct redis_done){ignore, NULL});
+	redis_link_send(p->redis, f->n, f->words, len, redis_ignored);
 	const char *name[] = {"HSET", PARTNERS_KEY, policy->id, policy->title ? policy->title : ""};
-	redis_link_words(p->redis, 4, name, (struct redis_done){ignore, NULL});
+	redis_link_words(p->redis, 4, name, redis_ignored);
 	if (of->up != (l != NULL))
 		log_info("link with %s is %s", policy->id, l ? "up" : "down");
 	of->up = l != NULL;

@@ -13,12 +13,6 @@
 #define WATCH_US    15000000 /* who has not answered by then is not waited for */
 #define SENSORS_END "4095"   /* the last of them that is counted */
 
-static void ignore(void *arg, const struct reply *r)
-{
-	(void)arg;
-	(void)r;
-}
-
 /* ---- how many should match ---- */
 
 static bool is_true(const struct reply *r)
@@ -140,5 +134,5 @@ void receipt_take(struct partners *p, const struct policy *from, const struct li
 	const char *words[] = {
 	    "HSET",       key, "receipt_place", place, "receipt_matching", matching, "receipt_sensors", sensors,
 	    "receipt_ms", ms};
-	redis_link_words(p->redis, sizeof(words) / sizeof(*words), words, (struct redis_done){ignore, NULL});
+	redis_link_words(p->redis, sizeof(words) / sizeof(*words), words, redis_ignored);
 }

@@ -386,12 +386,6 @@ static void take_entry(struct sightings *s, const struct reply *fields)
 	brake(s, x);
 }
 
-static void ignore(void *arg, const struct reply *r)
-{
-	(void)arg;
-	(void)r;
-}
-
 static void tell_changed(struct sightings *s)
 {
 	for (size_t i = 0; i < s->n; i++)
@@ -417,7 +411,7 @@ static void on_entries(void *arg, const struct reply *r)
 		return;
 	tell_changed(t->s);
 	const char *words[] = {"HSET", STATE_KEY, t->field, t->last};
-	redis_link_words(t->s->p->redis, 4, words, (struct redis_done){ignore, NULL});
+	redis_link_words(t->s->p->redis, 4, words, redis_ignored);
 	t->poll_at_us = 0;
 }
 
@@ -503,8 +497,8 @@ static void count_fp(struct sightings *s, const struct policy *from, const struc
 	snprintf(key, sizeof(key), FP_KEY, about);
 	const char *add[] = {"SADD", key, o->origin}, *expire[] = {"EXPIRE", key, "34560000"}, *card[] = {"SCARD", key};
 	s->p->commands++;
-	redis_link_words(s->p->redis, 3, add, (struct redis_done){ignore, NULL});
-	redis_link_words(s->p->redis, 3, expire, (struct redis_done){ignore, NULL});
+	redis_link_words(s->p->redis, 3, add, redis_ignored);
+	redis_link_words(s->p->redis, 3, expire, redis_ignored);
 	if (redis_link_words(s->p->redis, 2, card, (struct redis_done){on_fp_count, c}))
 		return;
 	s->p->commands--;

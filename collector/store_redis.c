@@ -103,6 +103,14 @@ static bool target_host_port(const char *text, struct redis_target *t, struct er
 	return true;
 }
 
+static void ignore(void *arg, const struct reply *r)
+{
+	(void)arg;
+	(void)r;
+}
+
+const struct redis_done redis_ignored = {ignore, NULL};
+
 bool redis_target_parse(const char *text, struct redis_target *t, struct err *e)
 {
 	if (strncmp(text, "unix:", 5) != 0)

@@ -54,6 +54,8 @@ struct redis_done {
 	void (*call)(void *arg, const struct reply *r);
 	void *arg;
 };
+/* For a command whose answer changes nothing. */
+extern const struct redis_done redis_ignored;
 
 /* Begins to connect and queues AUTH and SELECT when the target asks for them. */
 struct redis *redis_open(const struct redis_target *t, struct err *e);

@@ -12,7 +12,8 @@
  * 0: there is nothing to read in it. May grow with n. */
 size_t dcerpc_head(const uint8_t *p, size_t n, size_t at, size_t length, size_t max);
 
-/* Who logs in with the whole PDUs among these bytes of one write to a pipe. */
-void dcerpc_users(struct inspect *in, const uint8_t *p, size_t n);
+/* Who logs in with the whole PDUs in the content of one write to a pipe: length bytes from
+ * `at` of the message, or as many of them as are there. */
+void dcerpc_users(struct inspect *in, struct cursor message, size_t at, size_t length);
 
 #endif

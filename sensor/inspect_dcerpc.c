@@ -74,9 +74,15 @@ size_t dcerpc_head(const uint8_t *p, size_t n, size_t at, size_t length, size_t 
 	return held(&h) && h.length <= length ? at + h.length : 0;
 }
 
-void dcerpc_users(struct inspect *in, const uint8_t *p, size_t n)
+void dcerpc_users(struct inspect *in, struct cursor message, size_t at, size_t length)
 {
 	struct header h;
+	cursor_skip(&message, at);
+	struct bytes content = cursor_bytes(&message, cursor_left(&message) < length ? cursor_left(&message) : length);
+	if (!cursor_ok(&message))
+		return;
+	const uint8_t *p = content.p;
+	size_t n = content.n;
 	while (n >= HEADER && read_header(p, n, &h) && h.length <= n) {
 		if (held(&h))
 			ntlm_user(in, p + h.length - h.token_n, h.token_n);

@@ -270,22 +270,13 @@ static struct smb_data read_response(struct inspect *in, struct smb_files *f, co
 	return d;
 }
 
-static void pipe_bytes(struct inspect *in, const struct message *m, size_t at, size_t n)
-{
-	struct cursor c = cursor_over(m->all.p, m->all.n);
-	cursor_skip(&c, at);
-	struct bytes b = cursor_bytes(&c, cursor_left(&c) < n ? cursor_left(&c) : n);
-	if (cursor_ok(&c) && b.n)
-		dcerpc_users(in, b.p, b.n);
-}
-
 /* To a pipe, of which DCE/RPC is told by its bytes. */
 static void transaction_request(struct inspect *in, const struct message *m)
 {
 	struct cursor c = words_at(m, 22);
 	size_t n = cursor_u16le(&c), at = cursor_u16le(&c);
 	if (cursor_ok(&c))
-		pipe_bytes(in, m, at, n);
+		dcerpc_users(in, cursor_over(m->all.p, m->all.n), at, n);
 }
 
 static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct message *m)
@@ -298,7 +289,7 @@ static struct smb_data write_request(struct inspect *in, struct smb_files *f, co
 	d.n |= cursor_u16le(&c);
 	d.at = cursor_u16le(&c);
 	if (cursor_ok(&c))
-		pipe_bytes(in, m, d.at, d.n);
+		dcerpc_users(in, cursor_over(m->all.p, m->all.n), d.at, d.n);
 	uint64_t offset = offset_of(m, 14, 24);
 	struct smb_open *o = cursor_ok(&c) ? file_of(in, f, fid, offset == 0) : NULL;
 	if (!o || d.at < WORDS || !d.n)

@@ -160,15 +160,6 @@ static void read_request(struct inspect *in, struct smb_files *f, const struct h
 	smb_request_put(f, h->id, READ, o->serial, offset);
 }
 
-static void pipe_bytes(struct inspect *in, struct cursor whole, size_t at, size_t n)
-{
-	cursor_skip(&whole, at);
-	size_t here = cursor_left(&whole) < n ? cursor_left(&whole) : n;
-	struct bytes b = cursor_bytes(&whole, here);
-	if (cursor_ok(&whole) && b.n)
-		dcerpc_users(in, b.p, b.n);
-}
-
 static void ioctl_request(struct inspect *in, struct cursor c, struct cursor whole)
 {
 	cursor_skip(&c, 4);
@@ -176,7 +167,7 @@ static void ioctl_request(struct inspect *in, struct cursor c, struct cursor who
 	cursor_skip(&c, 16);
 	size_t at = cursor_u32le(&c), n = cursor_u32le(&c);
 	if (cursor_ok(&c) && what == FSCTL_PIPE_TRANSCEIVE)
-		pipe_bytes(in, whole, at, n);
+		dcerpc_users(in, whole, at, n);
 }
 
 static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c,
@@ -186,7 +177,7 @@ static struct smb_data write_request(struct inspect *in, struct smb_files *f, co
 	struct smb_data d = {.direction = SMB_WRITE};
 	d.at = cursor_u16le(&c);
 	d.n = cursor_u32le(&c);
-	pipe_bytes(in, whole, d.at, d.n);
+	dcerpc_users(in, whole, d.at, d.n);
 	uint64_t offset = cursor_u64le(&c);
 	struct smb_open *o = file_of(in, f, h, &c, offset == 0);
 	if (!o || d.at < WRITE_REQUEST || !d.n)
