@@ -21,9 +21,14 @@
 #define BLOOM_BITS  12u /* per key: 0.5 % of misses go on to the table */
 #define TABLE_FILL  85u /* per cent */
 
+/* Where the body of a record stands in the builder's records. */
+struct body {
+	uint32_t at, n;
+};
+
 struct entry {
 	uint64_t h;
-	uint32_t body, body_n; /* in records */
+	struct body body;
 	uint32_t meta;
 	uint32_t next; /* next entry with the same key, RULESET_NONE = last */
 	uint32_t file, line;
@@ -227,7 +232,7 @@ void ruleset_builder_free(struct ruleset_builder *b)
 
 static void record_of(const struct ruleset_builder *b, const struct entry *e, struct ruleset_record *rec)
 {
-	struct cursor c = cursor_over(b->records.p + e->body, e->body_n);
+	struct cursor c = cursor_over(b->records.p + e->body.at, e->body.n);
 	ruleset_record_body(&c, rec);
 	rec->meta = e->meta;
 }
@@ -251,7 +256,7 @@ static struct entry *find_head(struct ruleset_builder *b, uint64_t h, const stru
 		struct entry *e = &b->entries[found & 1].list[found >> 1];
 		if ((found & 1) != (allow != INDICATOR_NONE) || e->h != h)
 			continue;
-		if (allow && b->records.p[e->body] != allow)
+		if (allow && b->records.p[e->body.at] != allow)
 			continue;
 		struct lookup_key other = entry_key(b, e, allow != INDICATOR_NONE, room);
 		if (lookup_same(k, &other))
@@ -271,12 +276,11 @@ static struct entry *append(struct entries *list)
 	return e;
 }
 
-static void put_body(struct ruleset_builder *b, struct entry *e, enum indicator_type t, const char *value,
-		     const char *id)
+static struct body put_body(struct ruleset_builder *b, enum indicator_type t, const char *value, const char *id)
 {
-	e->body = (uint32_t)b->records.n;
+	uint32_t at = (uint32_t)b->records.n;
 	ruleset_record_put(&b->records, t, b->canon.key, b->canon.n, value, id);
-	e->body_n = (uint32_t)b->records.n - e->body;
+	return (struct body){at, (uint32_t)b->records.n - at};
 }
 
 static bool same_indicator(const struct ruleset_builder *b, const struct entry *e, const struct ruleset_meta *m,
@@ -336,12 +340,17 @@ enum added ruleset_add(struct ruleset_builder *b, uint32_t set, const struct ind
 		err_set(e, "the rule set's texts are larger than 1 GiB");
 		return ADDED_INVALID;
 	}
+	/* Written before anyone knows whether it is needed: meanwhile the index's line arrives. */
+	struct body body = put_body(b, i->type, i->value, i->id && *i->id ? i->id : NULL);
 	struct entry *head = find_head(b, h, &k, INDICATOR_NONE), *last = NULL;
 	uint32_t length = 0;
 	struct entry *same = find_same(b, head, &m, i->type, i->value, &last, &length);
-	if (same && i->severity <= (enum severity)meta_at(b, same->meta)->severity)
+	if (same && i->severity <= (enum severity)meta_at(b, same->meta)->severity) {
+		b->records.n = body.at;
 		return ADDED_DUPLICATE;
+	}
 	if (length >= RULESET_SAME_MAX) {
+		b->records.n = body.at;
 		err_set(e, "more than %u indicators share this value", RULESET_SAME_MAX);
 		return ADDED_INVALID;
 	}
@@ -349,7 +358,7 @@ enum added ruleset_add(struct ruleset_builder *b, uint32_t set, const struct ind
 	if (!same && last)
 		last->next = number;
 	struct entry *into = same ? same : append(&b->entries[0]);
-	put_body(b, into, i->type, i->value, i->id && *i->id ? i->id : NULL);
+	into->body = body;
 	into->meta = meta_number(b, &m);
 	into->file = file;
 	into->line = i->line;
@@ -389,7 +398,7 @@ bool ruleset_allow(struct ruleset_builder *b, enum indicator_type t, const char 
 	}
 	uint32_t number = b->entries[1].n;
 	struct entry *into = append(&b->entries[1]);
-	put_body(b, into, t, value, NULL);
+	into->body = put_body(b, t, value, NULL);
 	into->h = h;
 	into->head = true;
 	into->meta = meta_number(b, &m);
@@ -486,7 +495,7 @@ static void count_all(struct layout *l)
 		const struct entry *e = entry_number(b, i);
 		struct ruleset_record rec;
 		bool v4, allow = i >= b->entries[0].n;
-		l->record_bytes += ruleset_varint(v, e->meta) + e->body_n;
+		l->record_bytes += ruleset_varint(v, e->meta) + e->body.n;
 		record_of(b, e, &rec);
 		struct bytes key = ruleset_record_key(&rec, room);
 		uint32_t ignored = 0;
@@ -581,9 +590,9 @@ static void fill_records(const struct layout *l)
 		const struct entry *e = entry_number(b, i);
 		offsets[i] = (uint32_t)(p - start);
 		p += ruleset_varint(p, e->meta);
-		memcpy(p, b->records.p + e->body, e->body_n);
-		p += e->body_n;
-		uint8_t type = b->records.p[e->body];
+		memcpy(p, b->records.p + e->body.at, e->body.n);
+		p += e->body.n;
+		uint8_t type = b->records.p[e->body.at];
 		if (i < l->head.count && type_is_pattern(type))
 			*patterns++ = i;
 	}
@@ -631,7 +640,7 @@ static void fill_filters(const struct layout *l)
 	uint8_t room[RULESET_KEY_ROOM];
 	for (uint32_t i = 0; i < l->head.count && l->head.by_type[INDICATOR_CIDR]; i++) {
 		struct ruleset_record rec;
-		if (b->records.p[entry_number(b, i)->body] != INDICATOR_CIDR)
+		if (b->records.p[entry_number(b, i)->body.at] != INDICATOR_CIDR)
 			continue;
 		record_of(b, entry_number(b, i), &rec);
 		struct bytes key = ruleset_record_key(&rec, room);
