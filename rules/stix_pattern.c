@@ -1,5 +1,6 @@
-/* A recursive descent over the bytes; AND binds tighter than OR. What is read is kept
- * as it stands, in postfix: nothing is multiplied out, so a pattern cannot explode. */
+/* A recursive descent over a text that the grammar has judged well-formed; AND binds
+ * tighter than OR. What is read is kept as it stands, in postfix: nothing is
+ * multiplied out, so a pattern cannot explode. */
 #include "rules/stix_pattern.h"
 
 #include <stdlib.h>
@@ -11,16 +12,13 @@ struct parse {
 	struct stix_pattern *out;
 	const char *p, *end;
 	unsigned depth;
-	enum stix_result result;
-	const char *why;
+	const char *why; /* it is beyond what is read; NULL: not so far */
 };
 
-static bool stop(struct parse *s, enum stix_result r, const char *why)
+static bool stop(struct parse *s, const char *why)
 {
-	if (s->result == STIX_READ || (r == STIX_BAD && s->result == STIX_BEYOND)) {
-		s->result = r;
+	if (!s->why)
 		s->why = why;
-	}
 	return false;
 }
 
@@ -65,7 +63,7 @@ static bool string(struct parse *s, size_t *at, size_t *n)
 		buf_u8(b, (uint8_t)*s->p);
 	}
 	if (s->p == s->end)
-		return stop(s, STIX_BAD, "a string that does not end");
+		return false;
 	s->p++;
 	*n = b->n - *at;
 	buf_u8(b, 0);
@@ -85,18 +83,18 @@ static bool literal(struct parse *s, size_t *at, size_t *n)
 {
 	blanks(s);
 	if (s->p == s->end)
-		return stop(s, STIX_BAD, "it ends where a value should stand");
+		return false;
 	if (*s->p == '\'')
 		return string(s, at, n);
 	const char *from = s->p;
 	while (s->p < s->end && (word_byte(*s->p) || strchr("+.", *s->p)))
 		s->p++;
 	if (s->p < s->end && *s->p == '\'' && s->p == from + 1 && strchr("hbt", *from)) {
-		stop(s, STIX_BEYOND, "a binary or time literal");
+		stop(s, "a binary or time literal");
 		return string(s, at, n);
 	}
 	if (!bare_literal(from, (size_t)(s->p - from)))
-		return stop(s, STIX_BAD, "no value behind the operator");
+		return false;
 	*at = s->out->text.n;
 	*n = (size_t)(s->p - from);
 	buf_add(&s->out->text, from, *n);
@@ -114,13 +112,13 @@ static bool path(struct parse *s, size_t *at)
 				s->p++;
 			while (s->p < s->end && *s->p != '\'');
 			if (s->p == s->end)
-				return stop(s, STIX_BAD, "a path that does not end");
+				return false;
 		}
 		s->p++;
 	}
 	size_t n = (size_t)(s->p - from);
 	if (!n || !memchr(from, ':', n))
-		return stop(s, STIX_BAD, "no object path where one should stand");
+		return false;
 	*at = s->out->text.n;
 	buf_add(&s->out->text, from, n);
 	buf_u8(&s->out->text, 0);
@@ -161,7 +159,7 @@ static bool operator(struct parse *s, struct stix_compare *c, bool *in)
 			*in = words[i].op == STIX_EQUAL;
 			return true;
 		}
-	return sign(s, c) || stop(s, STIX_BAD, "no operator behind the path");
+	return sign(s, c);
 }
 
 static void emit(struct parse *s, uint16_t code)
@@ -178,7 +176,7 @@ static bool add(struct parse *s, struct stix_compare c)
 {
 	struct stix_pattern *out = s->out;
 	if (out->n == STIX_COMPARES_MAX)
-		return stop(s, STIX_BEYOND, "more comparisons than are taken");
+		return stop(s, "more comparisons than are taken");
 	if (out->n == out->cap) {
 		out->cap = out->cap ? 2 * out->cap : 16;
 		out->list = xrealloc(out->list, out->cap * sizeof(*out->list));
@@ -187,7 +185,7 @@ static bool add(struct parse *s, struct stix_compare c)
 	out->list[out->n++] = c;
 	out->flat = out->flat && !c.negated && c.op <= STIX_SUBSET;
 	if (c.op == STIX_OTHER)
-		stop(s, STIX_BEYOND, "a comparison other than equality, order, LIKE, MATCHES, ISSUBSET, IN");
+		stop(s, "a comparison other than equality, order, LIKE, MATCHES, ISSUBSET, IN");
 	return true;
 }
 
@@ -195,7 +193,7 @@ static bool add(struct parse *s, struct stix_compare c)
 static bool in_list(struct parse *s, struct stix_compare c, size_t *alternatives)
 {
 	if (!take(s, '('))
-		return stop(s, STIX_BAD, "no list behind IN");
+		return false;
 	do {
 		if (!literal(s, &c.value, &c.value_n) || !add(s, c))
 			return false;
@@ -205,7 +203,7 @@ static bool in_list(struct parse *s, struct stix_compare c, size_t *alternatives
 		++*alternatives;
 	} while (take(s, ','));
 	s->out->groups--;
-	return take(s, ')') || stop(s, STIX_BAD, "a list that does not end");
+	return take(s, ')');
 }
 
 static bool comparison(struct parse *s, size_t group, size_t *alternatives)
@@ -213,7 +211,7 @@ static bool comparison(struct parse *s, size_t group, size_t *alternatives)
 	struct stix_compare c = {.group = group};
 	bool in;
 	if (take_word(s, "EXISTS")) {
-		stop(s, STIX_BEYOND, "EXISTS");
+		stop(s, "EXISTS");
 		return path(s, &c.path);
 	}
 	if (!path(s, &c.path) || !operator(s, &c, &in))
@@ -231,13 +229,13 @@ static bool primary(struct parse *s, size_t group, size_t *n)
 {
 	*n = 0;
 	if (take_word(s, "NOT"))
-		return stop(s, STIX_BEYOND, "NOT");
+		return stop(s, "NOT");
 	if (!take(s, '('))
 		return comparison(s, group, n);
 	if (++s->depth > STIX_DEPTH_MAX)
-		return stop(s, STIX_BEYOND, "nested more deeply than is taken");
+		return stop(s, "nested more deeply than is taken");
 	s->out->groups--; /* the parenthesis opens its own */
-	bool ok = alternatives(s, n) && (take(s, ')') || stop(s, STIX_BAD, "a parenthesis that does not close"));
+	bool ok = alternatives(s, n) && take(s, ')');
 	s->depth--;
 	return ok;
 }
@@ -276,28 +274,20 @@ enum stix_result stix_pattern_read(struct stix_pattern *p, const char *text, siz
 	size_t count;
 	p->text.n = p->n = p->groups = p->code_n = 0;
 	p->flat = true;
+	*why = "longer than is taken";
 	if (n > STIX_PATTERN_MAX)
-		stop(&s, STIX_BEYOND, "longer than is taken");
-	else if (take(&s, '('))
-		stop(&s, STIX_BEYOND, "several observations or a qualifier");
-	else if (!take(&s, '['))
-		stop(&s, STIX_BAD, "it does not begin with [");
-	else if (alternatives(&s, &count)) {
-		if (!take(&s, ']'))
-			stop(&s, STIX_BAD, "its [ is not closed");
-		blanks(&s);
-		if (s.p < s.end)
-			stop(&s, STIX_BEYOND, "several observations or a qualifier");
+		return STIX_BEYOND;
+	enum stix_verdict verdict = stix_grammar(text, n, why, NULL);
+	if (verdict != STIX_WELL_FORMED)
+		return verdict == STIX_TOO_DEEP ? STIX_BEYOND : STIX_BAD;
+	bool whole = take(&s, '[') && alternatives(&s, &count) && take(&s, ']');
+	blanks(&s);
+	if (whole && s.p == s.end && !s.why) {
+		*why = NULL;
+		return STIX_READ;
 	}
-	/* What was not read may be more than we take, or no pattern at all. */
-	const char *malformed = NULL;
-	if (s.result != STIX_READ && n <= STIX_PATTERN_MAX) {
-		bool bad = stix_grammar(text, n, &malformed, NULL) == STIX_MALFORMED;
-		s.why = bad ? malformed : s.why;
-		s.result = bad ? STIX_BAD : STIX_BEYOND;
-	}
-	*why = s.why;
-	return s.result;
+	*why = s.why ? s.why : "several observations or a qualifier";
+	return STIX_BEYOND;
 }
 
 void stix_pattern_free(struct stix_pattern *p)
