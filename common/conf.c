@@ -587,21 +587,10 @@ static void dump_text(const char *text, FILE *to)
 		fputs(text, to);
 		return;
 	}
-	size_t n = strlen(text), cap = 3 * n + 1;
-	char *valid = xmalloc(cap);
-	n = text_utf8(valid, cap, text, n);
-	fputc('"', to);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)valid[i];
-		if (c == '"' || c == '\\')
-			fprintf(to, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			fprintf(to, "\\x%02x", c);
-		else
-			fputc(c, to);
-	}
-	fputc('"', to);
-	free(valid);
+	struct buf quoted = {0};
+	text_quote(&quoted, text, strlen(text));
+	fwrite(quoted.p, 1, quoted.n, to);
+	buf_free(&quoted);
 }
 
 static void dump_list(const struct conf_list *list, FILE *to)

@@ -11,7 +11,9 @@ struct err {
 };
 
 /* Sets the text (truncated to fit) and returns false, so that a failure is
- * `return err_set(e, "...")`. A NULL e is allowed: the caller does not care. */
+ * `return err_set(e, "...")`. A NULL e is allowed: the caller does not care.
+ * Sentences quote what came from outside: the text is cleaned here (text_clean), one
+ * line that any log or terminal may show. */
 bool err_set(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same, followed by ": " and strerror(errno). Keeps errno. */

@@ -122,20 +122,20 @@ struct json *json_below(struct json *map, const char *key)
 	return (struct json *)(void *)json_object_get(in(map), key);
 }
 
-/* jansson escapes C0 only. DEL and C1 stand in strings only and are never split
+/* jansson escapes C0 only. Other controls stand in strings only and are never split
  * between two calls, because a call holds whole characters. */
 static int write_chunk(const char *p, size_t n, void *owner)
 {
 	struct buf *out = owner;
 	size_t from = 0;
 	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)p[i], next = i + 1 < n ? (unsigned char)p[i + 1] : 0;
-		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
-		if (c != 0x7f && !c1)
+		unsigned code;
+		size_t len = (signed char)p[i] > 0x20 && p[i] != 0x7f ? 0 : text_control(p + i, n - i, &code);
+		if (!len || code < 0x20)
 			continue;
 		buf_add(out, p + from, i - from);
-		buf_printf(out, "\\u00%02x", c1 ? next : c);
-		i += c1;
+		buf_printf(out, "\\u%04x", code);
+		i += len - 1;
 		from = i + 1;
 	}
 	buf_add(out, p + from, n - from);

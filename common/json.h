@@ -3,7 +3,7 @@
  *
  * What is written is one line of compact JSON, keys in the order in which they
  * were put, valid UTF-8, with every control character escaped (C0 by JSON's
- * rules; DEL and C1 too, because terminals obey them). */
+ * rules; the others of text_control() too, because terminals obey them). */
 #ifndef COMMON_JSON_H
 #define COMMON_JSON_H
 

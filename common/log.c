@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/text.h"
 
 static struct {
 	const char *name;
@@ -41,8 +42,9 @@ static void log_line(enum log_level level, const char *fmt, va_list ap, int erro
 {
 	if (!log_enabled(level))
 		return;
-	char text[1024], line[1200], prefix[8] = "";
-	vsnprintf(text, sizeof(text), fmt, ap);
+	char raw[1024], text[1024], line[1200], prefix[8] = "";
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	text_clean(text, sizeof(text), raw, strlen(raw));
 	if (logger.journal)
 		snprintf(prefix, sizeof(prefix), "<%d>", level_priority[level]);
 	int n = snprintf(line, sizeof(line), "%s%s: %s%s%s%s\n", prefix, logger.name, level_words[level], text,

@@ -1,7 +1,8 @@
 /* What a daemon says to its operator, on standard error, one line each:
  * "warning: cannot reach collector at 192.0.2.1:8460: connection refused".
  * Under systemd (JOURNAL_STREAM set) lines carry the <N> priority prefix.
- * Text that came from outside must pass through text_clean() first. */
+ * Text that came from outside is cleaned here (text_clean): a line stays one line, and
+ * no control character reaches a terminal. */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
 

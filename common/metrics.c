@@ -147,22 +147,17 @@ bool metric_name_valid(const char *name)
 	return *name && strchr(first, *name) && !name[strspn(name, others)];
 }
 
-/* A backslash and a line break are escaped, in labels the quote too ("Text format
- * details" of Prometheus' exposition formats). */
+/* Cleaned, because people read it with curl; then a backslash is escaped, in labels the
+ * quote too ("Text format details" of Prometheus' exposition formats). */
 static void put_escaped(struct buf *out, const char *text, bool quoted)
 {
-	char clean[3 * LABEL_MAX];
+	char clean[4 * LABEL_MAX];
 	size_t n = strlen(text);
-	n = text_utf8(clean, sizeof(clean), text, n < LABEL_MAX ? n : LABEL_MAX);
-	for (size_t i = 0; i < n; i++) {
-		if (clean[i] == '\n')
-			buf_add(out, "\\n", 2);
-		else if (clean[i] == '\\')
-			buf_add(out, "\\\\", 2);
-		else if (clean[i] == '"' && quoted)
-			buf_add(out, "\\\"", 2);
-		else
-			buf_add(out, &clean[i], 1);
+	text_clean(clean, sizeof(clean), text, n < LABEL_MAX ? n : LABEL_MAX);
+	for (const char *c = clean; *c; c++) {
+		if (*c == '\\' || (*c == '"' && quoted))
+			buf_u8(out, '\\');
+		buf_u8(out, (uint8_t)*c);
 	}
 }
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/buf.h"
+
 /* Length of the well-formed UTF-8 sequence at p, 0 if there is none (Unicode
  * table 3-7: no overlong forms, no surrogates, nothing above U+10FFFF). */
 static size_t utf8_length(const uint8_t *p, size_t n)
@@ -23,9 +25,10 @@ static size_t utf8_length(const uint8_t *p, size_t n)
 	return want;
 }
 
+static const char replacement[3] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
+
 size_t text_utf8(char *dst, size_t cap, const void *src, size_t n)
 {
-	static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
 	const uint8_t *p = src;
 	size_t used = 0;
 	for (size_t i = 0; i < n;) {
@@ -41,12 +44,18 @@ size_t text_utf8(char *dst, size_t cap, const void *src, size_t n)
 	return used;
 }
 
-/* C0, DEL, and C1 as UTF-8 spells it (c2 80 .. c2 9f). */
-static size_t control_length(const uint8_t *p, size_t len)
+size_t text_control(const void *src, size_t n, unsigned *code)
 {
-	if (p[0] < 0x20 || p[0] == 0x7f)
-		return 1;
-	return len == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? 2 : 0;
+	const uint8_t *p = src;
+	size_t len = n ? utf8_length(p, n) : 0;
+	unsigned c = len == 1   ? p[0]
+		     : len == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
+		     : len == 3 ? (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu)
+				: ' ';
+	bool control = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||
+		       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfffe || c == 0xffff;
+	*code = c;
+	return control ? len : 0;
 }
 
 char *text_clean(char *dst, size_t cap, const void *src, size_t n)
@@ -54,13 +63,13 @@ char *text_clean(char *dst, size_t cap, const void *src, size_t n)
 	const uint8_t *p = src;
 	size_t used = 0;
 	for (size_t i = 0; i < n;) {
-		size_t len = utf8_length(p + i, n - i);
 		char out[8];
-		size_t size = len;
-		if (!len || control_length(p + i, len)) {
-			uint8_t shown = len == 2 ? p[i + 1] : p[i];
-			size = (size_t)snprintf(out, sizeof(out), "\\x%02x", shown);
+		unsigned code;
+		size_t len = utf8_length(p + i, n - i), size = len;
+		if (!len || text_control(p + i, len, &code)) {
+			code = len ? code : p[i];
 			len = len ? len : 1;
+			size = (size_t)snprintf(out, sizeof(out), code < 0x100 ? "\\x%02x" : "\\u%04x", code);
 		} else {
 			memcpy(out, p + i, len);
 		}
@@ -73,6 +82,34 @@ char *text_clean(char *dst, size_t cap, const void *src, size_t n)
 	if (cap)
 		dst[used] = '\0';
 	return dst;
+}
+
+const char *text_shown(const char *s)
+{
+	static __thread char rooms[9][1024];
+	static __thread unsigned next;
+	char *room = rooms[next++ % 9];
+	return text_clean(room, sizeof(rooms[0]), s ? s : "", s ? strlen(s) : 0);
+}
+
+void text_quote(struct buf *out, const void *src, size_t n)
+{
+	const uint8_t *p = src;
+	buf_u8(out, '"');
+	for (size_t i = 0, len; i < n; i += len) {
+		unsigned code;
+		len = utf8_length(p + i, n - i);
+		if (!len)
+			buf_add(out, replacement, sizeof(replacement));
+		else if (text_control(p + i, len, &code))
+			buf_printf(out, "\\u%04x", code);
+		else if (p[i] == '"' || p[i] == '\\')
+			buf_printf(out, "\\%c", p[i]);
+		else
+			buf_add(out, p + i, len);
+		len = len ? len : 1;
+	}
+	buf_u8(out, '"');
 }
 
 static unsigned char lower(unsigned char c)

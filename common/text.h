@@ -6,15 +6,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
+
 /* Copies at most cap bytes of valid UTF-8 into dst; every byte that is not
  * part of a well-formed sequence becomes U+FFFD. Control characters stay (JSON
  * escapes them). Never cuts a sequence. Returns the length written; dst is not
  * terminated. */
 size_t text_utf8(char *dst, size_t cap, const void *src, size_t n);
 
-/* For terminals and logs: as text_utf8, but control characters (C0, DEL, C1)
- * become \xNN, and the result is terminated. Returns dst. cap counts the NUL. */
+/* The length of the character at p[0..n) when what shows text would obey it instead of
+ * showing it: C0, DEL and C1; line and paragraph separators (U+2028, U+2029); what turns
+ * the direction of writing, so that a line reads as something else (U+061C, U+200E,
+ * U+200F, U+202A-202E, U+2066-2069: Bidi_Control of the Unicode character database);
+ * U+FFFE and U+FFFF, which XML refuses. 0: it is none of them, or no UTF-8. *code is the
+ * character. */
+size_t text_control(const void *p, size_t n, unsigned *code);
+
+/* For terminals and logs: as text_utf8, but bytes that are no UTF-8 and controls
+ * (text_control) up to U+00FF become \xNN, other controls \uNNNN, and the result is
+ * terminated. What is clean stays as it is. Returns dst. cap counts the NUL. */
 char *text_clean(char *dst, size_t cap, const void *src, size_t n);
+
+/* The same of a string, in a room of the thread that eight further calls leave alone:
+ * for what a printf() shows. At most 1,023 bytes; NULL is "". */
+const char *text_shown(const char *s);
+
+/* The same bytes in double quotes as YAML and JSON both read them: valid UTF-8, with
+ * quotes, backslashes and controls (text_control) escaped. Appended to out. */
+void text_quote(struct buf *out, const void *src, size_t n);
 
 /* Lower-cases ASCII in place of n bytes from src into dst (may be the same). */
 void text_lower(char *dst, const void *src, size_t n);

@@ -311,7 +311,7 @@ static void test_metrics(void **state)
 	say(fd, "GET /metrics HTTP/1.0\r\n\r\n");
 	const char *got = hear(fd, 2000, &ended), *text = strstr(got, "\r\n\r\n");
 	assert_non_null(strstr(got, "Content-Type: text/plain; version=0.0.4"));
-	assert_string_equal(text + 4, "# HELP a_total Counts \\\\ and\\nmore.\n"
+	assert_string_equal(text + 4, "# HELP a_total Counts \\\\ and\\\\x0amore.\n"
 				      "# TYPE a_total counter\n"
 				      "a_total 18446744073709551615\n"
 				      "# HELP b_seconds Time.\n"
@@ -319,7 +319,7 @@ static void test_metrics(void **state)
 				      "b_seconds -1.500000\n"
 				      "# HELP c Labels.\n"
 				      "# TYPE c gauge\n"
-				      "c{x=\"a\\\"b\\\\c\\nd\",y=\"\xef\xbf\xbd\xc3\xa4\"} -7\n");
+				      "c{x=\"a\\\"b\\\\c\\\\x0ad\",y=\"\\\\xff\xc3\xa4\"} -7\n");
 	close(fd);
 	fd = dial();
 	say(fd, "GET / HTTP/1.0\r\n\r\n");
