@@ -1,8 +1,11 @@
 #include "rules/export.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/clock.h"
+#include "common/text.h"
 #include "rules/canon.h"
 #include "rules/import.h"
 
@@ -19,11 +22,6 @@ void export_leave(struct export *x, const char *why)
 	x->left[i].n++;
 }
 
-static const char *or_empty(const char *s)
-{
-	return s ? s : "";
-}
-
 static const char *time_text(int64_t us, char room[static CLOCK_TEXT_LEN])
 {
 	if (!us)
@@ -34,19 +32,46 @@ static const char *time_text(int64_t us, char room[static CLOCK_TEXT_LEN])
 
 /* ---- CSV (RFC 4180), as our reader takes it ---- */
 
-static void cell(struct export *x, const char *text, const char *after)
+/* Spreadsheets run a cell that begins with one of these as a formula. An apostrophe in
+ * front makes it text (OWASP, "CSV Injection"); rulefile_csv.c takes it off again. */
+static bool looks_like_formula(const char *text)
 {
-	if (!text[strcspn(text, ",\"\r\n#")] && text[0] != ' ') {
-		fprintf(x->out, "%s%s", text, after);
-		return;
-	}
-	fputc('"', x->out);
-	for (; *text; text++) {
+	return text[strspn(text, "'")] && strchr("=+-@", text[strspn(text, "'")]);
+}
+
+/* Cleaned, but for blanks and line ends, which stand between quotes. */
+static void cell_text(struct export *x, const char *text)
+{
+	char *clean = xmalloc(4 * strlen(text) + 1);
+	while (*text) {
+		size_t n = strcspn(text, "\"\n\t");
+		fputs(text_clean(clean, 4 * n + 1, text, n), x->out);
+		text += n;
 		if (*text == '"')
 			fputc('"', x->out);
-		fputc(*text, x->out);
+		if (*text)
+			fputc(*text++, x->out);
 	}
-	fprintf(x->out, "\"%s", after);
+	free(clean);
+}
+
+static void cell(struct export *x, const char *text, const char *after)
+{
+	text = text ? text : "";
+	const char *quote = text[strcspn(text, ",\"\n\t#")] || text[0] == ' ' ? "\"" : "";
+	fprintf(x->out, "%s%s", quote, looks_like_formula(text) ? "'" : "");
+	cell_text(x, text);
+	fprintf(x->out, "%s%s", quote, after);
+}
+
+/* Whether the value would not come back as it is: this format has no escapes. */
+static bool csv_changes(const char *value)
+{
+	unsigned code;
+	for (size_t n = strlen(value); n; value++, n--)
+		if (text_control(value, n, &code) && !strchr("\n\t", *value))
+			return true;
+	return false;
 }
 
 void export_csv(struct export *x)
@@ -57,17 +82,21 @@ void export_csv(struct export *x)
 	for (ruleset_ref k = 0; k < ruleset_count(x->r, INDICATOR_NONE); k++) {
 		struct ruleset_room room;
 		struct indicator i = ruleset_indicator_in(x->r, k, &room);
+		if (csv_changes(i.value)) {
+			export_leave(x, "control characters in the value, which this format cannot escape");
+			continue;
+		}
 		cell(x, indicator_type_name(i.type), ",");
 		cell(x, i.value, ",");
 		cell(x, i.id, ",");
 		fprintf(x->out, "%s,%u,%s,%s,%s,", severity_names[i.severity], i.confidence,
 			i.tlp ? tlp_names[i.tlp] : "", i.match == MATCH_PREFIX ? "prefix" : "", fold_names[i.fold]);
-		cell(x, or_empty(i.labels), ",");
-		cell(x, or_empty(i.where), ",");
+		cell(x, i.labels, ",");
+		cell(x, i.where, ",");
 		cell(x, time_text(i.valid_from_us, from), ",");
 		cell(x, time_text(i.valid_until_us, until), ",");
-		cell(x, or_empty(i.ref), ",");
-		cell(x, or_empty(i.note), "\n");
+		cell(x, i.ref, ",");
+		cell(x, i.note, "\n");
 		x->written++;
 	}
 	for (size_t k = 0; k < ruleset_allow_count(x->r); k++)
@@ -80,26 +109,23 @@ static void yaml_text(struct export *x, const char *name, const char *text)
 {
 	if (!text || !*text)
 		return;
-	fprintf(x->out, ", %s: \"", name);
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			fprintf(x->out, "\\x%02x", (unsigned char)*text);
-		else
-			fprintf(x->out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-	fputc('"', x->out);
+	struct buf quoted = {0};
+	text_quote(&quoted, text, strlen(text));
+	fprintf(x->out, ", %s: %.*s", name, (int)quoted.n, (const char *)quoted.p);
+	buf_free(&quoted);
 }
 
 static void yaml_head(struct export *x)
 {
 	struct indicator_set s = ruleset_set_at(x->r, 0);
 	char until[CLOCK_TEXT_LEN];
-	fprintf(x->out, "set: {id: \"%s\", version: %u", s.id, s.version);
+	fprintf(x->out, "set: {version: %u", s.version);
+	yaml_text(x, "id", s.id);
 	yaml_text(x, "title", s.title);
 	yaml_text(x, "producer", s.producer);
 	if (s.tlp)
 		fprintf(x->out, ", tlp: %s", tlp_names[s.tlp]);
-	if (s.releasable_to)
-		fprintf(x->out, ", releasable_to: [%s]", s.releasable_to);
+	yaml_text(x, "releasable_to", s.releasable_to);
 	yaml_text(x, "exercise", s.exercise);
 	if (s.valid_until_us)
 		fprintf(x->out, ", valid_until: %s", time_text(s.valid_until_us, until));
@@ -170,12 +196,23 @@ static const char *const zeek_types[INDICATOR_TYPE_COUNT] = {
     [INDICATOR_FILE_SHA256] = "Intel::FILE_HASH",
 };
 
+/* Zeek's reader takes \xNN for the byte (util::get_unescaped_string), a lone "-" for none,
+ * and a line that begins with '#' for a comment. */
 static void zeek_cell(struct export *x, const char *text, char after)
 {
+	unsigned code;
 	if (!text || !*text)
-		text = "-";
-	for (; *text; text++)
-		fputc((unsigned char)*text < ' ' ? ' ' : *text, x->out);
+		fputc('-', x->out);
+	else if (strcmp(text, "-") == 0 || *text == '#')
+		fprintf(x->out, "\\x%02x", (unsigned char)*text++);
+	for (size_t n = text ? strlen(text) : 0, control = 0; n; text++, n--) {
+		control = control ? control : text_control(text, n, &code);
+		if (control || *text == '\\')
+			fprintf(x->out, "\\x%02x", (unsigned char)*text);
+		else
+			fputc(*text, x->out);
+		control -= control > 0;
+	}
 	fputc(after, x->out);
 }
 
@@ -196,8 +233,7 @@ void export_zeek(struct export *x)
 		const char *why = !zeek_types[i.type]       ? "types that Zeek's intel framework has not"
 				  : i.where                 ? "limited to a place (where), which Zeek would ignore"
 				  : i.match == MATCH_PREFIX ? "match: prefix; Zeek compares whole URLs"
-				  : i.value[strcspn(i.value, "\t\r\n")] ? "tabs or line ends in the value"
-									: NULL;
+							    : NULL;
 		if (why) {
 			export_leave(x, why);
 			continue;

@@ -12,23 +12,6 @@
 
 /* ---- writing entries: YAML flow maps with JSON's quoting, which YAML shares ---- */
 
-static void put_quoted(struct buf *b, const char *text, size_t n)
-{
-	char valid[CANON_MAX * 3];
-	size_t k = text_utf8(valid, sizeof(valid), text, n);
-	buf_u8(b, '"');
-	for (size_t i = 0; i < k; i++) {
-		unsigned char c = (unsigned char)valid[i];
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c < ' ' || c == 0x7f)
-			buf_printf(b, "\\x%02x", c);
-		else
-			buf_u8(b, c);
-	}
-	buf_u8(b, '"');
-}
-
 static void put_field(struct buf *b, const char *name, const char *text, size_t max)
 {
 	if (!text || !*text)
@@ -37,7 +20,7 @@ static void put_field(struct buf *b, const char *name, const char *text, size_t 
 	while (n && n == max && ((unsigned char)text[n] & 0xc0) == 0x80)
 		n--; /* never cut a character */
 	buf_printf(b, ", %s: ", name);
-	put_quoted(b, text, n);
+	text_quote(b, text, n);
 }
 
 static void put_time(struct buf *b, const char *name, int64_t us)
@@ -52,7 +35,7 @@ static void put_time(struct buf *b, const char *name, int64_t us)
 void import_entry_put(struct buf *b, const struct import_item *i, const char *value, size_t n)
 {
 	buf_printf(b, "  - {%s: ", indicator_type_name(i->type));
-	put_quoted(b, value, n);
+	text_quote(b, value, n);
 	put_field(b, "id", i->id, 128);
 	if (i->severity >= 0)
 		buf_printf(b, ", severity: %s", severity_names[i->severity]);

@@ -214,14 +214,27 @@ static void take_header(struct zeek *z, struct bytes line)
 		text_clean(z->name[i], sizeof(z->name[i]), z->cell[i].p, z->cell[i].n);
 }
 
+/* Zeek writes what its format cannot hold as \xNN. A NUL stays as it is written. */
+static void unescaped(struct bytes b, char *into, size_t n)
+{
+	size_t used = 0;
+	for (size_t i = 0; i < b.n && used + 1 < n; i++) {
+		uint8_t c = b.p[i];
+		if (c == '\\' && b.n - i >= 4 && b.p[i + 1] == 'x' && text_unhex(&c, 1, (const char *)b.p + i + 2, 2) &&
+		    c)
+			i += 3;
+		into[used++] = (char)(c ? c : b.p[i]);
+	}
+	into[used] = '\0';
+}
+
 /* The named cell, "" when it is not there or "-". into has room for n bytes. */
 static const char *cell(const struct zeek *z, const char *name, char *into, size_t n)
 {
 	into[0] = '\0';
 	for (size_t i = 0; i < z->names && i < z->cells; i++)
 		if (strcmp(z->name[i], name) == 0 && !(z->cell[i].n == 1 && z->cell[i].p[0] == '-'))
-			snprintf(into, n, "%.*s", (int)(z->cell[i].n < n ? z->cell[i].n : n - 1),
-				 (const char *)z->cell[i].p);
+			unescaped(z->cell[i], into, n);
 	return into;
 }
 

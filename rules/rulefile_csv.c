@@ -32,6 +32,7 @@ struct csv {
 	const char *column[CELLS_MAX]; /* field names; NULL = not known */
 	size_t columns;
 	bool told_extra;
+	bool spreadsheet; /* an apostrophe in front of a formula is no part of the cell */
 };
 
 /* ---- bytes to records ---- */
@@ -177,11 +178,21 @@ static const char *text_of(const struct csv *c, const struct cell *cell)
 	return (const char *)c->text_of_cells.p + cell->at;
 }
 
+/* rules/export.c and others put an apostrophe in front of what a spreadsheet would run as
+ * a formula (= + - @); our writer also where apostrophes stand there already, so taking
+ * one off gives what was there. */
+static size_t apostrophe(const struct csv *c, const struct cell *cell)
+{
+	const char *p = text_of(c, cell);
+	size_t n = c->spreadsheet ? strspn(p, "'") : 0;
+	return n && p[n] && strchr("=+-@", p[n]) ? 1 : 0;
+}
+
 /* The cell without the blanks around it. */
 static const char *trimmed(const struct csv *c, const struct cell *cell, size_t *n)
 {
-	const char *p = text_of(c, cell);
-	*n = cell->n;
+	const char *p = text_of(c, cell) + apostrophe(c, cell);
+	*n = cell->n - apostrophe(c, cell);
 	while (*n && (*p == ' ' || *p == '\t')) {
 		p++;
 		(*n)--;
@@ -272,8 +283,8 @@ static enum indicator_type row_type(struct csv *c, struct entry *e, const struct
 
 static void row_value(struct csv *c, struct entry *e, enum indicator_type t, const struct cell *cell)
 {
-	size_t n = cell->n;
-	const char *p = text_of(c, cell);
+	size_t n = cell->n - apostrophe(c, cell);
+	const char *p = text_of(c, cell) + apostrophe(c, cell);
 	if (!entry_free_text(t)) {
 		p = trimmed(c, cell, &n);
 		c->text_of_cells.p[(size_t)((const uint8_t *)p - c->text_of_cells.p) + n] = '\0';
@@ -339,16 +350,8 @@ static struct csv csv_over(struct rule_source *s, const char *text, size_t n)
 	return c;
 }
 
-void rulefile_csv_read(struct rule_source *s, const char *text, size_t n)
+static void read_rows(struct csv c)
 {
-	source_add_set(s, &(struct indicator_set){0});
-	rulefile_csv_rows(s, text, n, 0);
-}
-
-void rulefile_csv_rows(struct rule_source *s, const char *text, size_t n, unsigned lines_before)
-{
-	struct csv c = csv_over(s, text, n);
-	c.line += lines_before;
 	bool more = next_record(&c), has_header = more && header(&c);
 	if (has_header && !read_header(&c))
 		more = false;
@@ -362,6 +365,21 @@ void rulefile_csv_rows(struct rule_source *s, const char *text, size_t n, unsign
 	for (; more; more = next_record(&c))
 		row(&c, has_header);
 	buf_free(&c.text_of_cells);
+}
+
+void rulefile_csv_read(struct rule_source *s, const char *text, size_t n)
+{
+	struct csv c = csv_over(s, text, n);
+	c.spreadsheet = true;
+	source_add_set(s, &(struct indicator_set){0});
+	read_rows(c);
+}
+
+void rulefile_csv_rows(struct rule_source *s, const char *text, size_t n, unsigned lines_before)
+{
+	struct csv c = csv_over(s, text, n);
+	c.line += lines_before;
+	read_rows(c);
 }
 
 bool rulefile_csv_looks(const char *text, size_t n)

@@ -4,29 +4,15 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/text.h"
 #include "rules/set_lines.h"
-
-static void quoted(struct buf *b, const char *text)
-{
-	buf_u8(b, '"');
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c < ' ' || c == 0x7f)
-			buf_printf(b, "\\x%02x", c);
-		else
-			buf_u8(b, c);
-	}
-	buf_u8(b, '"');
-}
 
 static void field(struct buf *b, const char *name, const char *text)
 {
 	if (!text || !*text)
 		return;
 	buf_printf(b, ", %s: ", name);
-	quoted(b, text);
+	text_quote(b, text, strlen(text));
 }
 
 static void time_field(struct buf *b, const char *name, int64_t us)
@@ -68,9 +54,10 @@ static void write_override(struct buf *b, const struct override *o)
 {
 	char address[ADDR_TEXT_LEN];
 	if (o->id)
-		buf_printf(b, "  - {id: "), quoted(b, o->id);
+		buf_printf(b, "  - {id: "), text_quote(b, o->id, strlen(o->id));
 	else
-		buf_printf(b, "  - {type: %s, value: ", indicator_type_name(o->type)), quoted(b, o->value);
+		buf_printf(b, "  - {type: %s, value: ", indicator_type_name(o->type)),
+		    text_quote(b, o->value, strlen(o->value));
 	if (o->has_source)
 		buf_printf(b, ", source: \"%s/%u\"", addr_format(&o->source.addr, address), o->source.length);
 	field(b, "reason", o->reason);

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "common/json.h"
+#include "common/text.h"
 #include "rules/export.h"
 #include "rules/import.h"
 #include "rules/rulefile.h"
+#include "tests/unit/hostile_text.h"
 
 typedef void export_fn(struct export *x);
 
@@ -112,7 +114,7 @@ static void test_zeek(void **state)
 		  "Bad.example\tIntel::DOMAIN\tp\t-\t-\nbücher.example\tIntel::DOMAIN\tp\t-\t-\n"
 		  "h.example\tIntel::DOMAIN\tp\t-\t-\n198.51.100.7\tIntel::ADDR\tp\t-\t-\n"
 		  "2001:DB8::7\tIntel::ADDR\tp\t-\t-\n203.0.113.0/24\tIntel::SUBNET\tp\t-\t-\n"
-		  "2001:db8::/32\tIntel::SUBNET\tp\t-\t-\nEvil, '1.0' \\ x\tIntel::SOFTWARE\tp\t-\t-\n"
+		  "2001:db8::/32\tIntel::SUBNET\tp\t-\t-\nEvil, '1.0' \\x5c x\tIntel::SOFTWARE\tp\t-\t-\n"
 		  " lead\tIntel::SOFTWARE\tp\t-\t-\n"
 		  "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\tIntel::FILE_HASH\tp\t-\t-\n");
 	assert_int_equal(left, 7);
@@ -173,10 +175,101 @@ static void test_stix(void **state)
 	ruleset_free(r);
 }
 
+static void put(struct buf *b, const char *name, const char *text)
+{
+	buf_printf(b, ", %s: ", name);
+	text_quote(b, text, strlen(text));
+}
+
+/* An indicator for each hostile text that a rule file takes, with the text in all its fields. */
+static struct ruleset *hostile_rules(void)
+{
+	char text[4096];
+	struct buf b = {0};
+	struct diags d = {0};
+	bool partial;
+	buf_printf(&b, "set: {id: x, version: 1, tlp: amber");
+	put(&b, "title", hostile_text[2]);
+	put(&b, "producer", "p");
+	put(&b, "releasable_to", "a], tlp: clear, title: [b");
+	buf_printf(&b, "}\nindicators:\n");
+	for (unsigned i = 0; i < 300; i++) {
+		hostile_make(i, text);
+		text[200] = '\0';
+		buf_printf(&b, " - {severity: high");
+		put(&b, i % 3 ? i % 3 == 1 ? "filename" : "username" : "user_agent", text);
+		put(&b, "note", text);
+		put(&b, "labels", text);
+		put(&b, "ref", text);
+		buf_printf(&b, "}\n");
+	}
+	char path[] = "/tmp/test_export.XXXXXX.yaml";
+	const char *name = path;
+	int fd = mkstemps(path, 5);
+	assert_true(fd >= 0 && write(fd, b.p, b.n) == (ssize_t)b.n);
+	close(fd);
+	struct ruleset *r = rulefile_load(&name, 1, false, &d, &partial);
+	unlink(path);
+	assert_non_null(r);
+	for (size_t i = 0; i < d.n; i++)
+		assert_true(hostile_escaped(d.list[i].text, strlen(d.list[i].text), false));
+	diag_free(&d);
+	buf_free(&b);
+	assert_true(ruleset_count(r, INDICATOR_NONE) > 150);
+	return r;
+}
+
+static bool has_value(const struct ruleset *r, const struct indicator *wanted)
+{
+	for (ruleset_ref k = 0; k < ruleset_count(r, INDICATOR_NONE); k++) {
+		struct ruleset_room room;
+		struct indicator i = ruleset_indicator_in(r, k, &room);
+		if (i.type == wanted->type && strcmp(i.value, wanted->value) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whatever is written can be shown, and what comes in again is what was there. */
+static void test_hostile(void **state)
+{
+	(void)state;
+	static export_fn *const formats[] = {export_yaml, export_csv, export_zeek, export_stix};
+	static const char *const endings[] = {".yaml", ".csv", NULL, NULL};
+	struct ruleset *r = hostile_rules();
+	for (size_t f = 0; f < 4; f++) {
+		size_t left;
+		char *text = exported(r, formats[f], INDICATOR_NONE, &left);
+		assert_true(hostile_escaped(text, strlen(text), true));
+		if (endings[f]) {
+			struct ruleset *again = load(text, strlen(text), endings[f]);
+			assert_int_equal(ruleset_count(r, INDICATOR_NONE) - left, ruleset_count(again, INDICATOR_NONE));
+			for (ruleset_ref k = 0; k < ruleset_count(again, INDICATOR_NONE); k++) {
+				struct indicator i = ruleset_indicator(again, k);
+				assert_true(has_value(r, &i));
+			}
+			if (f == 0)
+				assert_int_equal(ruleset_set_at(again, 0).tlp, TLP_AMBER);
+			ruleset_free(again);
+		}
+		if (formats[f] == export_zeek) {
+			struct diags d = {0};
+			struct import m = {.d = &d, .file = "f"};
+			import_zeek(&m, (struct bytes){.p = (const uint8_t *)text, .n = strlen(text)});
+			assert_int_equal(m.left, 0);
+			assert_int_equal(m.taken, ruleset_count(r, INDICATOR_NONE) - left);
+			import_end(&m);
+			diag_free(&d);
+		}
+		free(text);
+	}
+	ruleset_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_yaml), cmocka_unit_test(test_csv),
 					   cmocka_unit_test(test_zeek), cmocka_unit_test(test_suricata),
-					   cmocka_unit_test(test_stix)};
+					   cmocka_unit_test(test_stix), cmocka_unit_test(test_hostile)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
