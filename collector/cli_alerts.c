@@ -16,6 +16,7 @@
 #include "collector/store.h"
 #include "collector/store_script.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/frame.h"
 #include "common/text.h"
@@ -195,7 +196,7 @@ static bool list_one(struct alerts *a, struct bytes raw)
 	bool hash = reply_text(t, &text) && strcmp(text_clean(type, sizeof(type), text.p, text.n), "hash") == 0;
 	reply_free(t);
 	if (!hash) {
-		fprintf(stderr, "picket alerts: %s is not a hash: it is left out\n", key);
+		complain("picket alerts: %s is not a hash: it is left out", key);
 		return true;
 	}
 	struct reply *r = cli_ask(&a->cli, "HGETALL", key, NULL);
@@ -272,6 +273,12 @@ static bool list_open(struct alerts *a)
 	return good;
 }
 
+static bool looks_like_id(const uint8_t *p)
+{
+	uint8_t id[ID_LEN / 2];
+	return text_unhex(id, sizeof(id), (const char *)p, ID_LEN);
+}
+
 /* Closed groups stand in no index: the keys of a partition are walked. each() gets
  * the part of the key after "alert:"; false ends the walk. */
 static bool walk_partition(struct alerts *a, unsigned partition, const char *name,
@@ -289,7 +296,8 @@ static bool walk_partition(struct alerts *a, unsigned partition, const char *nam
 		bool good = reply_text(reply_at(page, 0), &next);
 		for (size_t i = 0; good && i < reply_count(keys); i++) {
 			struct bytes key;
-			if (reply_text(reply_at(keys, i), &key) && key.n == prefix + ID_LEN)
+			if (reply_text(reply_at(keys, i), &key) && key.n == prefix + ID_LEN &&
+			    looks_like_id(key.p + prefix))
 				good = each(a, (struct bytes){key.p + prefix, ID_LEN}, arg);
 		}
 		if (good)
@@ -332,9 +340,9 @@ static int list(struct alerts *a)
 	else
 		good = list_open(a);
 	if (good && !a->shown && !a->cli.json)
-		fprintf(stderr, "picket alerts: none\n");
+		complain("picket alerts: none");
 	else if (good && full(a) && !a->cli.json)
-		fprintf(stderr, "picket alerts: %ld shown, there may be more (--limit)\n", a->shown);
+		complain("picket alerts: %ld shown, there may be more (--limit)", a->shown);
 	return good ? EXIT_OK : EXIT_ENVIRONMENT;
 }
 
@@ -373,11 +381,11 @@ static bool resolve(struct alerts *a, const char *word, char id[static ID_LEN + 
 	}
 	memcpy(id, f.id, sizeof(f.id));
 	if (f.n != 1)
-		fprintf(stderr, "picket alerts: %s \"%s\"\n",
-			!hex  ? "an ID has 4 to 32 hexadecimal digits, not"
-			: f.n ? "more than one alert begins with"
-			      : "there is no alert",
-			word);
+		complain("picket alerts: %s \"%s\"",
+			 !hex  ? "an ID has 4 to 32 hexadecimal digits, not"
+			 : f.n ? "more than one alert begins with"
+			       : "there is no alert",
+			 word);
 	return f.n == 1;
 }
 
@@ -436,7 +444,7 @@ static int each_of(struct alerts *a,
 		if (!r)
 			return EXIT_ENVIRONMENT;
 		if (!reply_count(r)) {
-			fprintf(stderr, "picket alerts: there is no alert \"%s\"\n", id);
+			complain("picket alerts: there is no alert \"%s\"", id);
 			code = EXIT_FINDINGS;
 		} else {
 			tell(a, id, key, r);
@@ -634,10 +642,10 @@ static int decide(struct alerts *a, const char *state)
 			continue;
 		}
 		code = EXIT_FINDINGS;
-		fprintf(stderr, "picket alerts: %s: %s\n", id,
-			strcmp(text, "unknown") == 0   ? "there is no such alert"
-			: strcmp(text, "already") == 0 ? "it is in this state already"
-						       : "only a new alert can be acknowledged (reopen it first)");
+		complain("picket alerts: %s: %s", id,
+			 strcmp(text, "unknown") == 0   ? "there is no such alert"
+			 : strcmp(text, "already") == 0 ? "it is in this state already"
+							: "only a new alert can be acknowledged (reopen it first)");
 	}
 	return code;
 }
@@ -722,8 +730,8 @@ static int parse(struct alerts *a, int argc, char **argv)
 		if (take_option(a, c))
 			continue;
 		if (c != '?')
-			fprintf(stderr, "picket alerts: \"%s\" is no value for --%s\n", optarg ? optarg : "",
-				c == 'n' ? "n" : longs[which].name);
+			complain("picket alerts: \"%s\" is no value for --%s", optarg ? optarg : "",
+				 c == 'n' ? "n" : longs[which].name);
 		fputs("picket alerts: see --help\n", stderr);
 		return EXIT_USAGE + 1;
 	}

@@ -17,6 +17,7 @@
 #include "collector/partner_walk.h"
 #include "collector/partners.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/text.h"
 #include "rules/bundle.h"
@@ -66,7 +67,7 @@ static const char *const place_fields[LANE_COUNT] = {[LANE_BULK] = "out:bulk", [
 
 static int said(const char *what, const char *why, int code)
 {
-	fprintf(stderr, "picket bundle: %s%s%s\n", what, *what ? ": " : "", why);
+	complain("picket bundle: %s%s%s", what, *what ? ": " : "", why);
 	return code;
 }
 
@@ -192,7 +193,7 @@ static bool write_file(const char *path, const struct buf *file)
 	bool good = fd >= 0 && at == file->n && fsync(fd) == 0;
 	good = fd >= 0 && close(fd) == 0 && good && rename(tmp, path) == 0;
 	if (!good)
-		fprintf(stderr, "picket bundle: cannot write %s: %s\n", path, strerror(errno));
+		complain("picket bundle: cannot write %s: %s", path, strerror(errno));
 	return good;
 }
 

@@ -20,6 +20,7 @@
 #include "collector/publish.h"
 #include "collector/push.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/text.h"
 
@@ -70,7 +71,7 @@ static const char *name_of(const struct exercise *x)
 
 static int refuse(const struct exercise *x, int code, const char *why)
 {
-	fprintf(stderr, "picket exercise: \"%s\" %s\n", name_of(x), why);
+	complain("picket exercise: \"%s\" %s", name_of(x), why);
 	return code;
 }
 
@@ -115,10 +116,9 @@ static int start(struct exercise *x)
 	struct reply *r;
 	int64_t until_us, n = 0;
 	if (!cli_until(x->until, &until_us) || until_us - clock_wall_us() > UNTIL_MAX_US) {
-		fprintf(stderr,
-			"picket exercise: --until: expected 8h, 7d or 2026-12-01T17:00:00Z, at most 400 days; found "
-			"\"%s\"\n",
-			x->until);
+		complain("picket exercise: --until: expected 8h, 7d or 2026-12-01T17:00:00Z, at most 400 days; found "
+			 "\"%s\"",
+			 x->until);
 		return EXIT_USAGE;
 	}
 	if (!read_record(x, &r))
@@ -339,12 +339,12 @@ static bool option(struct exercise *x, int c)
 	if (c == OPT_TIMEOUT) {
 		x->order.timeout_ms = (int64_t)strtoul(optarg, &end, 10) * 1000;
 		if (*optarg < '0' || *optarg > '9' || *end || x->order.timeout_ms > 3600000) {
-			fprintf(stderr, "picket exercise: --timeout: expected seconds, found \"%s\"\n", optarg);
+			complain("picket exercise: --timeout: expected seconds, found \"%s\"", optarg);
 			return false;
 		}
 	}
 	if (strlen(x->title) > TITLE_MAX) {
-		fprintf(stderr, "picket exercise: --title: expected at most %d bytes of text\n", TITLE_MAX);
+		complain("picket exercise: --title: expected at most %d bytes of text", TITLE_MAX);
 		return false;
 	}
 	return c != '?';
@@ -379,13 +379,12 @@ static const struct {
 static int run(struct exercise *x, size_t verb)
 {
 	if (verbs[verb].named != (x->words_n > 0) || (!verbs[verb].files && x->words_n > 1)) {
-		fprintf(stderr, "picket exercise: expected %s%s; see --help\n", verbs[verb].name,
-			verbs[verb].named ? " NAME" : "");
+		complain("picket exercise: expected %s%s; see --help", verbs[verb].name,
+			 verbs[verb].named ? " NAME" : "");
 		return EXIT_USAGE;
 	}
 	if (verbs[verb].named && !manifest_id_valid(name_of(x), strlen(name_of(x)))) {
-		fprintf(stderr, "picket exercise: an exercise is called by 1 to %d of A-Z a-z 0-9 . _ -\n",
-			MANIFEST_SET_MAX);
+		complain("picket exercise: an exercise is called by 1 to %d of A-Z a-z 0-9 . _ -", MANIFEST_SET_MAX);
 		return EXIT_USAGE;
 	}
 	if (!cli_open(&x->cli))

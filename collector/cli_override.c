@@ -13,6 +13,7 @@
 #include "collector/publish.h"
 #include "common/addr.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/frame.h"
 #include "common/text.h"
@@ -71,13 +72,13 @@ enum { OPT_REASON = 256, OPT_EXPIRES, OPT_PERMANENT, OPT_SOURCE, OPT_SET };
 
 static int fail(const struct deciding *d, int code)
 {
-	fprintf(stderr, "picket %s: %s\n", d->verb->name, d->e.text);
+	complain("picket %s: %s", d->verb->name, d->e.text);
 	return code;
 }
 
 static int usage_error(struct deciding *d, const char *why)
 {
-	fprintf(stderr, "picket %s: %s; see --help\n", d->verb->name, why);
+	complain("picket %s: %s; see --help", d->verb->name, why);
 	return EXIT_USAGE;
 }
 
@@ -334,8 +335,8 @@ static void print_entry(struct deciding *d, const struct reply *sensors, const c
 		snprintf(clean[2], sizeof(clean[2]), "%" PRId64 " hidden", hidden);
 	else
 		clean[2][0] = '\0';
-	printf("%-12s %-32s %-18s %-27s %-12s %s%s\n", type, clean[0], *source ? source : "-", until, clean[2],
-	       clean[1], over ? " (ended)" : "");
+	printf("%-12s %-32s %-18s %-27s %-12s %s%s\n", text_shown(type), clean[0], *source ? source : "-", until,
+	       clean[2], clean[1], over ? " (ended)" : "");
 }
 
 static int list(struct deciding *d)

@@ -12,6 +12,7 @@
 
 #include "collector/partners.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/text.h"
 
@@ -55,8 +56,8 @@ static bool exists(struct partner_cli *c, const char *id)
 	bool ok = r && reply_number(r, &there) && there;
 	c->code = r ? EXIT_FINDINGS : EXIT_ENVIRONMENT;
 	if (r && !ok)
-		fprintf(stderr, "picket partner: there is no partner \"%s\"; picket partner list has all\n",
-			text_clean(clean, sizeof(clean), id, strlen(id)));
+		complain("picket partner: there is no partner \"%s\"; picket partner list has all",
+			 text_clean(clean, sizeof(clean), id, strlen(id)));
 	reply_free(r);
 	return ok;
 }
@@ -312,8 +313,8 @@ int cli_partner(int argc, char **argv)
 	c.words = argv + optind;
 	c.words_n = argc - optind;
 	if (s == subs + SUBS || c.words_n < s->words_min || c.words_n > s->words_max) {
-		fprintf(stderr, "picket partner: %s; see --help\n",
-			s == subs + SUBS ? "there is no such subcommand" : "wrong number of words");
+		complain("picket partner: %s; see --help",
+			 s == subs + SUBS ? "there is no such subcommand" : "wrong number of words");
 		return EXIT_USAGE;
 	}
 	if (s->redis && !cli_open(&c.cli))

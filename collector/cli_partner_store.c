@@ -13,6 +13,7 @@
 #include "collector/partner_walk.h"
 #include "collector/partners.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/log.h"
 #include "common/text.h"
@@ -59,8 +60,7 @@ bool partner_store_open(struct partner_cli *c)
 	partner_store_run(c);
 	if (redis_link_ready(c->link))
 		return true;
-	fprintf(stderr, "picket partner: %s (--redis or PICKET_REDIS says where it is)\n",
-		redis_link_trouble(c->link, &unfit));
+	complain("picket partner: %s (--redis or PICKET_REDIS says where it is)", redis_link_trouble(c->link, &unfit));
 	partner_store_close(c);
 	return false;
 }
@@ -82,8 +82,7 @@ bool partner_policies(struct partner_cli *c, struct policies *p, const char *id,
 	if (good && *which)
 		return true;
 	if (good)
-		fprintf(stderr, "picket partner: no policy in %s is for \"%s\"\n",
-			c->policies ? c->policies : POLICIES_DIR, id);
+		complain("picket partner: no policy in %s is for \"%s\"", c->policies ? c->policies : POLICIES_DIR, id);
 	policies_free(p);
 	c->code = good ? EXIT_FINDINGS : EXIT_INVALID;
 	return false;
@@ -117,7 +116,7 @@ static void review_object(void *arg, const struct walked *w, const struct shared
 		printf("{\"state\":\"%s\",\"object\":%.*s}\n", shared_state_names[s->state], (int)line.n,
 		       (char *)line.p);
 	} else {
-		printf("%-10s %s  from %s  %s\n", shared_state_names[s->state], w->id,
+		printf("%-10s %s  from %s  %s\n", shared_state_names[s->state], text_shown(w->id),
 		       text_clean(origin, sizeof(origin), s->origin, strlen(s->origin)),
 		       text_clean(what, sizeof(what), text, strlen(text)));
 	}
@@ -172,7 +171,7 @@ static void on_why(void *arg, bool ok, const struct shared *o, enum gate_verdict
 		return;
 	}
 	w->n++;
-	printf("%s (%s, %s): %s for %s\n", shared_id(o->stix), *o->from ? o->from : "made here",
+	printf("%s (%s, %s): %s for %s\n", text_shown(shared_id(o->stix)), *o->from ? text_shown(o->from) : "made here",
 	       shared_state_names[o->state], gate_verdict_names[v], w->to->id);
 	if (v == GATE_DENIED)
 		printf("  %s: %s\n", gate_why_names[why->why],
@@ -213,7 +212,7 @@ int partner_why(struct partner_cli *c)
 	char name[OBJECTS_COLLECTION_MAX + 1];
 	c->code = EXIT_OK;
 	if (!shared_id_valid(c->words[1])) {
-		fprintf(stderr, "picket partner: \"%s\" is not the id of a STIX object\n", c->words[1]);
+		complain("picket partner: \"%s\" is not the id of a STIX object", c->words[1]);
 		return EXIT_USAGE;
 	}
 	if (!partner_policies(c, &p, c->words[0], &w.to))
@@ -234,7 +233,7 @@ int partner_why(struct partner_cli *c)
 	partner_store_close(c);
 	policies_free(&p);
 	if (!w.n && c->code == EXIT_OK) {
-		fprintf(stderr, "picket partner: no object %s is here\n", c->words[1]);
+		complain("picket partner: no object %s is here", c->words[1]);
 		return EXIT_FINDINGS;
 	}
 	return c->code;
@@ -311,7 +310,7 @@ static void publish_object(struct publishing *p, struct json *stix)
 	struct shared s = p->like;
 	struct object *o = &p->batch[p->n];
 	if (!shared_box_read(&box, stix, "", &e)) {
-		fprintf(stderr, "picket partner: an object is left out: %s\n", e.text);
+		complain("picket partner: an object is left out: %s", e.text);
 		p->refused++;
 		shared_box_free(&box);
 		return;
@@ -329,7 +328,7 @@ static void publish_object(struct publishing *p, struct json *stix)
 		o->handling = (struct bytes){p->handlings[p->n].p, p->handlings[p->n].n};
 		p->n++;
 	} else {
-		fprintf(stderr, "picket partner: %s\n", e.text);
+		complain("picket partner: %s", e.text);
 		p->refused++;
 		buf_free(&p->texts[p->n]);
 		buf_free(&p->handlings[p->n]);
@@ -357,7 +356,7 @@ static void publish_text(struct publishing *p, struct bytes text)
 		json_drop(o);
 	}
 	if (it.bad)
-		fprintf(stderr, "picket partner: the bundle is cut short; what comes before is published\n");
+		complain("picket partner: the bundle is cut short; what comes before is published");
 	p->refused += it.bad;
 }
 
@@ -421,7 +420,7 @@ static bool publish_file(struct publishing *p, const char *file)
 	struct buf text = {0};
 	struct json_items it;
 	if (!read_file(file, &text)) {
-		fprintf(stderr, "picket partner: cannot read %s\n", file);
+		complain("picket partner: cannot read %s", file);
 		p->c->code = EXIT_ENVIRONMENT;
 		return false;
 	}
@@ -443,9 +442,9 @@ static bool choices(struct publishing *p)
 	while (c->priority && priority_names[i] && strcmp(priority_names[i], c->priority) != 0)
 		i++;
 	if (c->priority && i == PRIORITY_COUNT)
-		fprintf(stderr, "picket partner: --priority: routine, priority, immediate or flash\n");
+		complain("picket partner: --priority: routine, priority, immediate or flash");
 	else if (c->exercise && !shared_name_valid(c->exercise))
-		fprintf(stderr, "picket partner: --exercise: 1 to %d of A-Z a-z 0-9 . _ -\n", SHARED_NAME_MAX);
+		complain("picket partner: --exercise: 1 to %d of A-Z a-z 0-9 . _ -", SHARED_NAME_MAX);
 	else {
 		p->like = (struct shared){
 		    .collection = "", .origin = "", .from = "", .exercise = c->exercise ? c->exercise : ""};
@@ -455,7 +454,7 @@ static bool choices(struct publishing *p)
 			set_addressees(p, c->to);
 		for (size_t k = 0; k < p->like.rel_n; k++)
 			if (!shared_name_valid(p->names[k])) {
-				fprintf(stderr, "picket partner: --to: \"%s\" is not a name\n", p->names[k]);
+				complain("picket partner: --to: \"%s\" is not a name", p->names[k]);
 				return false;
 			}
 		return true;
@@ -648,7 +647,7 @@ int partner_revoke(struct partner_cli *c)
 		}
 		if (there)
 			continue;
-		fprintf(stderr, "picket partner: %s was not published here\n", c->words[i]);
+		complain("picket partner: %s was not published here", c->words[i]);
 		c->code = c->code ? c->code : EXIT_FINDINGS;
 	}
 	wait_for(p, 0);

@@ -13,6 +13,7 @@
 #include "collector/publish.h"
 #include "collector/push.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "rules/cli_rules.h"
 #include "rules/rulefile_file.h"
@@ -113,7 +114,7 @@ static int parse(struct push *p, int argc, char **argv)
 		if (c == '?')
 			return EXIT_USAGE;
 		if (!option(p, c)) {
-			fprintf(stderr, "picket %s: %s; see --help\n", p->cli.command, p->e.text);
+			complain("picket %s: %s; see --help", p->cli.command, p->e.text);
 			return EXIT_USAGE;
 		}
 	}
@@ -124,13 +125,13 @@ static int parse(struct push *p, int argc, char **argv)
 
 static int said(const struct push *p, int code)
 {
-	fprintf(stderr, "picket %s: %s\n", p->cli.command, p->e.text);
+	complain("picket %s: %s", p->cli.command, p->e.text);
 	return code;
 }
 
 static int usage_error(const struct push *p, const char *why)
 {
-	fprintf(stderr, "picket %s: %s; see --help\n", p->cli.command, why);
+	complain("picket %s: %s; see --help", p->cli.command, why);
 	return EXIT_USAGE;
 }
 

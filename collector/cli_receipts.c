@@ -109,7 +109,7 @@ static void print_missing(const struct sensors *s)
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->v[i].armed || told++ >= MISSING_MAX)
 			continue;
-		printf("  %s: %s\n", s->v[i].id, s->v[i].refused ? s->v[i].why : "no answer yet");
+		printf("  %s: %s\n", text_shown(s->v[i].id), s->v[i].refused ? s->v[i].why : "no answer yet");
 	}
 	if (told > MISSING_MAX)
 		printf("  and %zu more\n", told - MISSING_MAX);

@@ -9,6 +9,7 @@
 #include "collector/cli.h"
 #include "collector/collector_conf.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/text.h"
 
 bool cli_redis_option(struct cli *c, int option, const char *value)
@@ -88,8 +89,7 @@ bool cli_open(struct cli *c)
 	if (conf && (c->redis = redis_ask_open(conf, &e)))
 		return true;
 	if (conf)
-		fprintf(stderr, "picket %s: %s (--redis, PICKET_REDIS or --config says where it is)\n", c->command,
-			e.text);
+		complain("picket %s: %s (--redis, PICKET_REDIS or --config says where it is)", c->command, e.text);
 	cli_close(c);
 	return false;
 }
@@ -133,13 +133,13 @@ struct reply *cli_ask_words(struct cli *c, size_t n, const char **words)
 	char clean[300];
 	struct reply *r = redis_ask(c->redis, n < CLI_WORDS_MAX ? n : CLI_WORDS_MAX, words, NULL, &e);
 	if (!r) {
-		fprintf(stderr, "picket %s: %s\n", c->command, e.text);
+		complain("picket %s: %s", c->command, e.text);
 		return NULL;
 	}
 	if (!reply_error(r, &text))
 		return r;
-	fprintf(stderr, "picket %s: Redis refuses %s: %s\n", c->command, words[0],
-		text_clean(clean, sizeof(clean), text.p, text.n));
+	complain("picket %s: Redis refuses %s: %s", c->command, words[0],
+		 text_clean(clean, sizeof(clean), text.p, text.n));
 	reply_free(r);
 	return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "collector/cli.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/frame.h"
 #include "common/text.h"
@@ -179,7 +180,7 @@ static int show(struct cli *c, char **ids, int n)
 		if (!r)
 			return EXIT_ENVIRONMENT;
 		if (!reply_count(r)) {
-			fprintf(stderr, "picket sensors: there is no sensor \"%s\"\n", ids[i]);
+			complain("picket sensors: there is no sensor \"%s\"", ids[i]);
 			code = EXIT_FINDINGS;
 		} else if (c->json) {
 			cli_print_json(r, ids[i]);

@@ -8,6 +8,7 @@
 #include "collector/cli.h"
 #include "collector/publish.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/frame.h"
 #include "common/json.h"
@@ -99,7 +100,7 @@ static void print_row(struct cli *c, const struct row *row, bool each)
 		return;
 	count(r, &armed, &refused);
 	if (!publish_read(c->redis, row->set, row->version, &p, &e))
-		fprintf(stderr, "picket rules status: %s\n", e.text);
+		complain("picket rules status: %s", e.text);
 	else if (c->json)
 		print_row_json(row, &p, armed, refused);
 	else
@@ -138,8 +139,8 @@ static int list(struct cli *c, const char *only)
 		print_row(c, &rows[i], only != NULL);
 	free(rows);
 	if (!n)
-		fprintf(stderr, "picket rules status: %s%s\n",
-			only ? "no such set is published: " : "nothing is published", only ? only : "");
+		complain("picket rules status: %s%s", only ? "no such set is published: " : "nothing is published",
+			 only ? only : "");
 	return n || !only ? EXIT_OK : EXIT_FINDINGS;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "common/buf.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/log.h"
 
@@ -24,7 +25,7 @@ struct daemon {
 
 static _Noreturn void usage_error(const struct daemon_program *p, const char *why, const char *word)
 {
-	fprintf(stderr, "%s: %s%s: see --help\n", p->name, why, word);
+	complain("%s: %s%s: see --help", p->name, why, word);
 	exit(EXIT_USAGE);
 }
 

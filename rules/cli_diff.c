@@ -80,6 +80,41 @@ static void add_sets(struct diff_run *u, const struct ruleset *r)
 
 /* ---- telling ---- */
 
+static void print_json(const struct json *o)
+{
+	struct buf line = {0};
+	json_write(o, &line);
+	printf("%.*s\n", (int)line.n, (const char *)line.p);
+	buf_free(&line);
+}
+
+/* Cleaned text between two runs of backticks longer than any in it (CommonMark, "Code
+ * spans"): nothing in it is markup. */
+static void markdown_code(const char *text)
+{
+	int fence = 1;
+	for (const char *p = text; *p; p += strspn(p, "`"), p += strcspn(p, "`")) {
+		int run = (int)strspn(p, "`");
+		fence = run >= fence ? run + 1 : fence;
+	}
+	const char *blank = *text == '`' || (*text && text[strlen(text) - 1] == '`') ? " " : "";
+	for (int i = 0; i < fence; i++)
+		putchar('`');
+	printf("%s%s%s", blank, text, blank);
+	for (int i = 0; i < fence; i++)
+		putchar('`');
+}
+
+/* Any text as text: what CommonMark or HTML would take for markup has a backslash. */
+static void markdown_text(const char *text)
+{
+	for (text = text_shown(text); *text; text++) {
+		if (strchr("\\`*_[]<>&~|#!", *text))
+			putchar('\\');
+		putchar(*text);
+	}
+}
+
 static void tell(struct diff_run *u, enum change c, const struct indicator *i, const char *set, const char *what)
 {
 	char value[512], id[160], detail[1024];
@@ -91,22 +126,21 @@ static void tell(struct diff_run *u, enum change c, const struct indicator *i, c
 		return;
 	if (u->json) {
 		struct json *o = json_map();
-		struct buf line = {0};
 		json_put_text(o, "change", change_names[c]);
 		json_put_text(o, "set", set);
 		json_put_text(o, "type", indicator_type_name(i->type));
 		json_put_text(o, "value", i->value);
 		json_put_text(o, "what", *what ? what : NULL);
-		json_write(o, &line);
-		printf("%.*s\n", (int)line.n, (const char *)line.p);
-		buf_free(&line);
+		print_json(o);
 		json_drop(o);
 		return;
 	}
 	if (u->markdown) {
-		printf("* %s %s `%s`%s%s\n", change_names[c], indicator_type_name(i->type),
-		       text_clean(value, sizeof(value), i->value, strlen(i->value)), *what ? ": " : "",
-		       text_clean(detail, sizeof(detail), what, strlen(what)));
+		printf("* %s %s ", change_names[c], indicator_type_name(i->type));
+		markdown_code(text_clean(value, sizeof(value), i->value, strlen(i->value)));
+		printf("%s", *what ? ": " : "");
+		markdown_text(what);
+		putchar('\n');
 		return;
 	}
 	printf("%c %s %s [%s]%s%s\n", change_marks[c], indicator_type_name(i->type),
@@ -119,12 +153,17 @@ static void tell_sets(const struct diff_run *u)
 {
 	for (size_t k = 0; k < u->sets_n; k++) {
 		const size_t *n = u->sets[k].n;
-		char id[160];
-		text_clean(id, sizeof(id), u->sets[k].id, strlen(u->sets[k].id));
-		printf(u->json ? "{\"set\":\"%s\"" : "%s:", id);
+		struct json *o = json_map();
+		json_put_text(o, "set", u->sets[k].id);
 		for (int c = 0; c < CHANGE_COUNT; c++)
-			printf(u->json ? ",\"%s\":%zu" : " %s %zu", change_names[c], n[c]);
-		puts(u->json ? "}" : "");
+			json_put_int(o, change_names[c], (int64_t)n[c]);
+		if (u->json)
+			print_json(o);
+		else
+			printf("%s:", text_shown(u->sets[k].id));
+		for (int c = 0; c < CHANGE_COUNT && !u->json; c++)
+			printf(" %s %zu%s", change_names[c], n[c], c + 1 == CHANGE_COUNT ? "\n" : "");
+		json_drop(o);
 	}
 }
 
@@ -289,9 +328,11 @@ static void tell_heading(const struct diff_run *u, const struct set_change *s)
 {
 	struct indicator_set was = head_in(u->old, s->id), is = head_in(u->new, s->id);
 	const char *producer = is.producer ? is.producer : was.producer ? was.producer : "no producer named";
-	char id[160], by[300];
-	printf("## %s, %s, ", text_clean(id, sizeof(id), s->id, strlen(s->id)),
-	       text_clean(by, sizeof(by), producer, strlen(producer)));
+	printf("## ");
+	markdown_text(s->id);
+	printf(", ");
+	markdown_text(producer);
+	printf(", ");
 	if (!was.id)
 		printf("new, version %u\n\n", is.version);
 	else if (!is.id)

@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "rules/cli_rules.h"
 #include "rules/export.h"
@@ -34,9 +35,9 @@ static const struct {
 
 static void tell(const struct export *x)
 {
-	fprintf(stderr, "%zu indicators written, %zu entries left out\n", x->written, x->left_n);
+	complain("%zu indicators written, %zu entries left out", x->written, x->left_n);
 	for (size_t i = 0; i < x->reasons; i++)
-		fprintf(stderr, "  %zu: %s\n", x->left[i].n, x->left[i].why);
+		complain("  %zu: %s", x->left[i].n, x->left[i].why);
 }
 
 /* To a temporary name, then in place. */
@@ -54,8 +55,8 @@ static int write_out(struct export *x, export_fn *write, const char *output)
 		ok = (!file || fclose(x->out) == 0) && ok;
 	}
 	if (!x->out || !ok || (file && rename(tmp, output) != 0)) {
-		fprintf(stderr, "picket rules export: cannot write %s: %s\n", file ? output : "to standard output",
-			strerror(errno));
+		complain("picket rules export: cannot write %s: %s", file ? output : "to standard output",
+			 strerror(errno));
 		if (file && x->out)
 			unlink(tmp);
 		ok = false;

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/complain.h"
 #include "common/exits.h"
+#include "common/text.h"
 #include "rules/cli_rules.h"
 #include "rules/rulefile.h"
 #include "rules/rulefile_file.h"
@@ -108,7 +110,7 @@ static bool write_beside(const char *path, const char *name, const struct buf *b
 
 static int say(const char *path, const char *why, int code)
 {
-	fprintf(stderr, "picket rules fmt: %s: %s\n", path, why);
+	complain("picket rules fmt: %s: %s", path, why);
 	return code;
 }
 
@@ -151,7 +153,7 @@ static int fmt_one(const char *path, bool check)
 	buf_printf(&name, "%s.new.%s", path, yaml ? "yaml" : "csv");
 	buf_u8(&name, 0);
 	if (differs && check) {
-		puts(path);
+		puts(text_shown(path));
 		code = EXIT_FINDINGS;
 	} else if (differs) {
 		code = replace(path, (const char *)name.p, &now);

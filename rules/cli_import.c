@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/text.h"
 #include "rules/cli_rules.h"
@@ -186,18 +187,18 @@ static int run(struct import_run *u)
 	int code = EXIT_OK;
 	for (size_t i = 0; i < u->files.n; i++)
 		if (!read_one(u, u->files.v[i], &e)) {
-			fprintf(stderr, "picket rules import: %s\n", e.text);
+			complain("picket rules import: %s", e.text);
 			code = EXIT_ENVIRONMENT;
 		}
 	if (!u->quiet)
 		diag_print(&u->d, stderr);
 	if (code == EXIT_OK && u->m.taken && !write_file(u, &e)) {
-		fprintf(stderr, "picket rules import: %s\n", e.text);
+		complain("picket rules import: %s", e.text);
 		code = EXIT_ENVIRONMENT;
 	}
 	if (!u->quiet)
-		fprintf(stderr, "%zu indicators written, %zu cannot be matched, %zu not meant for matching\n",
-			u->m.taken, u->m.left, u->m.inactive);
+		complain("%zu indicators written, %zu cannot be matched, %zu not meant for matching", u->m.taken,
+			 u->m.left, u->m.inactive);
 	return code != EXIT_OK ? code : !u->m.taken ? EXIT_INVALID : u->m.left ? EXIT_PARTIAL : EXIT_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/json.h"
 #include "common/text.h"
@@ -200,7 +201,7 @@ static int run(struct lint_run *u)
 	struct err e = {""};
 	bool partial, found = false;
 	if (!benign_seal(u->benign, &e)) {
-		fprintf(stderr, "picket rules lint: %s\n", e.text);
+		complain("picket rules lint: %s", e.text);
 		return EXIT_ENVIRONMENT;
 	}
 	if (u->against) {
@@ -249,7 +250,7 @@ static int option(struct lint_run *u, int c)
 	struct err e = {""};
 	unsigned long n = 0;
 	if (c == 'w' && !benign_add_warninglist(u->benign, optarg, &u->d, &e)) {
-		fprintf(stderr, "picket rules lint: %s\n", e.text);
+		complain("picket rules lint: %s", e.text);
 		return EXIT_ENVIRONMENT;
 	}
 	if (c == 'o' && !benign_add_own(u->benign, optarg, &e))

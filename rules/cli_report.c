@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/text.h"
 #include "rules/canon.h"
@@ -117,7 +118,7 @@ static void report_expiry(struct report *u)
 		printf(" %10s", ends[e].name);
 	putchar('\n');
 	for (size_t s = 0; s < sets; s++) {
-		printf("%-24s", ruleset_set_at(u->r, s).id);
+		printf("%-24s", text_shown(ruleset_set_at(u->r, s).id));
 		for (size_t e = 0; e < ENDS; e++)
 			printf(" %10zu", count[s][e]);
 		putchar('\n');
@@ -175,14 +176,14 @@ static void report_overlap(struct report *u)
 		if (told++ >= u->limit)
 			continue;
 		print_indicator(u->r, k);
-		printf(" %s %s\n", same ? "is also in" : "is covered by", ruleset_set_at(u->r, which).id);
+		printf(" %s %s\n", same ? "is also in" : "is covered by", text_shown(ruleset_set_at(u->r, which).id));
 	}
 	if (told > u->limit)
 		printf("and %zu more (--limit)\n", told - u->limit);
 	printf("%-24s %10s %12s %12s %9s\n", "SET", "INDICATORS", "ALSO ELSE", "COVERED", "OWN");
 	for (size_t s = 0; s < sets; s++)
-		printf("%-24s %10zu %12zu %12zu %8.1f%%\n", ruleset_set_at(u->r, s).id, count[s].n, count[s].same,
-		       count[s].covered,
+		printf("%-24s %10zu %12zu %12zu %8.1f%%\n", text_shown(ruleset_set_at(u->r, s).id), count[s].n,
+		       count[s].same, count[s].covered,
 		       count[s].n ? 100.0 * (double)(count[s].n - count[s].same - count[s].covered) / (double)count[s].n
 				  : 0.0);
 	free(count);
@@ -215,7 +216,7 @@ static void report_found(struct report *u)
 	struct err e;
 	if (report_hits(u->r, u->alerts.v, u->alerts.n, u->limit, u->now_us, &e))
 		return;
-	fprintf(stderr, "picket rules report: %s\n", e.text);
+	complain("picket rules report: %s", e.text);
 	u->failed = true;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "rules/rulefile.h"
 
@@ -45,12 +46,12 @@ struct ruleset *rules_load_all(const struct rule_paths *p, bool allow_empty, str
 
 int rules_usage(const char *command, const char *why, ...)
 {
+	char text[1024];
 	va_list ap;
-	fprintf(stderr, "picket rules %s: ", command);
 	va_start(ap, why);
-	vfprintf(stderr, why, ap);
+	vsnprintf(text, sizeof(text), why, ap);
 	va_end(ap);
-	fprintf(stderr, "; see picket rules %s --help\n", command);
+	complain("picket rules %s: %s; see picket rules %s --help", command, text, command);
 	return EXIT_USAGE;
 }
 
@@ -90,7 +91,7 @@ static int verify(const char *path, bool quiet)
 	struct err e = {""};
 	struct ruleset *r = ruleset_open(path, true, &e);
 	if (!r) {
-		fprintf(stderr, "picket rules compile: %s\n", e.text);
+		complain("picket rules compile: %s", e.text);
 		FILE *f = fopen(path, "rb");
 		if (!f)
 			return EXIT_ENVIRONMENT;
@@ -111,7 +112,7 @@ static int compile(const struct rule_paths *p, const char *output, bool allow_em
 	if (!r)
 		return code;
 	if (!ruleset_write(r, output, &e)) {
-		fprintf(stderr, "picket rules compile: %s\n", e.text);
+		complain("picket rules compile: %s", e.text);
 		code = EXIT_ENVIRONMENT;
 	} else if (!quiet) {
 		print_set(r);
@@ -191,6 +192,6 @@ int cli_rules(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);
-	fprintf(stderr, "picket rules: there is no command \"%s\"; see picket rules --help\n", argv[1]);
+	complain("picket rules: there is no command \"%s\"; see picket rules --help", argv[1]);
 	return EXIT_USAGE;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/hash.h"
 #include "common/text.h"
@@ -45,7 +46,7 @@ static int print_entry(const struct sign_key *k, const char *id, const struct ru
 	char hex[2 * SIGN_PUBLIC_BYTES + 1];
 	struct err e;
 	if (!sign_key_public(k, pub, &e)) {
-		fprintf(stderr, "picket rules keygen: %s\n", e.text);
+		complain("picket rules keygen: %s", e.text);
 		return EXIT_ENVIRONMENT;
 	}
 	text_hex(hex, pub, sizeof(pub));
@@ -61,7 +62,7 @@ static int keygen(const char *path, const char *id, const struct rule_paths *sco
 	struct err e;
 	struct sign_key *k = show ? sign_key_read(path, &e) : sign_key_new(&e);
 	if (!k || (!show && !sign_key_write(k, path, &e))) {
-		fprintf(stderr, "picket rules keygen: %s\n", e.text);
+		complain("picket rules keygen: %s", e.text);
 		sign_key_free(k);
 		return EXIT_ENVIRONMENT;
 	}
@@ -163,7 +164,7 @@ static bool write_file(const char *path, const struct buf *b, struct err *e)
 
 static int failed(const char *command, const struct err *e, int code)
 {
-	fprintf(stderr, "picket rules %s: %s\n", command, e->text);
+	complain("picket rules %s: %s", command, e->text);
 	return code;
 }
 
@@ -266,11 +267,11 @@ static int verify_one(const char *path, const struct trust *t, bool quiet)
 	} else if (!signed_set_read(text.p, text.n, &s, &e) || !signed_set_whole(&s.m, s.content, &e) ||
 		   !set_lines_count(s.content, &rows, &e) ||
 		   (t && !trust_believes(t, s.manifest, &s.m, &s.by, clock_wall_us(), &who, &e))) {
-		fprintf(stderr, "picket rules verify: %s: %s\n", path, e.text);
+		complain("picket rules verify: %s: %s", path, e.text);
 		code = EXIT_INVALID;
 	} else if (rows != s.m.count) {
-		fprintf(stderr, "picket rules verify: %s: it has %zu indicators, its manifest says %" PRIu64 "\n", path,
-			rows, s.m.count);
+		complain("picket rules verify: %s: it has %zu indicators, its manifest says %" PRIu64 "", path, rows,
+			 s.m.count);
 		code = EXIT_INVALID;
 	} else if (!quiet) {
 		rules_print_manifest(&s.m, s.by.key_id);

@@ -70,8 +70,9 @@ static void tell_allowed(const struct why *w, const struct indicator *i)
 	}
 	bool equal = canon_rule(entry.type, entry.value, strlen(entry.value), &other, NULL) && other.n == c.n &&
 		     memcmp(other.key, c.key, c.n) == 0;
-	printf("  %-11s %s %s, \"%s\", %s%s: %s\n", "allow list", indicator_type_name(entry.type), entry.value,
-	       entry.note ? entry.note : "no reason given", entry.valid_until_us ? "until " : "no end",
+	printf("  %-11s %s %s, \"%s\", %s%s: %s\n", "allow list", indicator_type_name(entry.type),
+	       text_shown(entry.value), entry.note ? text_shown(entry.note) : "no reason given",
+	       entry.valid_until_us ? "until " : "no end",
 	       entry.valid_until_us ? time_text(entry.valid_until_us, end) : "",
 	       equal ? "silenced" : "the indicator is more specific and alerts");
 }

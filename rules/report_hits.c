@@ -161,7 +161,7 @@ static void print_sets(const struct hits *h)
 	}
 	printf("%-24s %10s %10s %10s %10s\n", "SET", "INDICATORS", "HIT", "NEVER HIT", "ALERTS");
 	for (size_t s = 0; s < sets; s++)
-		printf("%-24s %10zu %10zu %10zu %10llu\n", ruleset_set_at(h->r, s).id, c[s].n, c[s].hit,
+		printf("%-24s %10zu %10zu %10zu %10llu\n", text_shown(ruleset_set_at(h->r, s).id), c[s].n, c[s].hit,
 		       c[s].n - c[s].hit, (unsigned long long)c[s].alerts);
 	free(c);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/cli.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/log.h"
 #include "rules/cli_rules.h"
@@ -98,6 +99,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);
-	fprintf(stderr, "picket: there is no command \"%s\"; see picket --help\n", argv[1]);
+	complain("picket: there is no command \"%s\"; see picket --help", argv[1]);
 	return EXIT_USAGE;
 }

@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/complain.h"
 #include "common/exits.h"
 #include "common/log.h"
 #include "common/sandbox.h"
@@ -127,8 +128,8 @@ static void show_progress(struct scan *s, struct worker *w, const char *path)
 	s->shown_us = now_us;
 	struct ledger l;
 	worker_ledger(w, &l);
-	fprintf(stderr, "\r%s: %llu packets, %llu alerts\033[K", path, (unsigned long long)l.v[LEDGER_RECEIVED],
-		(unsigned long long)s->alerts);
+	fprintf(stderr, "\r%s: %llu packets, %llu alerts\033[K", text_shown(path),
+		(unsigned long long)l.v[LEDGER_RECEIVED], (unsigned long long)s->alerts);
 }
 
 /* A scan reads what it is told to and writes to standard output: whoever takes it
@@ -139,7 +140,7 @@ static void confine(void)
 	struct err e;
 	sandbox_write_beside(&box, "/dev/null");
 	if (!sandbox_enter(&box, &e))
-		fprintf(stderr, "picket scan: goes on without its sandbox: %s\n", e.text);
+		complain("picket scan: goes on without its sandbox: %s", e.text);
 }
 
 static void scan_file(struct scan *s, const char *path)
@@ -152,7 +153,7 @@ static void scan_file(struct scan *s, const char *path)
 	conf.tap.engine = c ? heuristics_new(&heuristics, s->armed, &e) : NULL;
 	struct worker *w = conf.tap.engine ? worker_new(&conf, c, s->armed, &e) : NULL;
 	if (!w) {
-		fprintf(stderr, "picket scan: %s\n", e.text);
+		complain("picket scan: %s", e.text);
 		heuristics_free(conf.tap.engine);
 		s->failed = true;
 		return;
@@ -164,7 +165,7 @@ static void scan_file(struct scan *s, const char *path)
 	if (s->progress && s->shown_us)
 		fputs("\r\033[K", stderr);
 	if (e.text[0])
-		fprintf(stderr, "picket scan: %s\n", e.text);
+		complain("picket scan: %s", e.text);
 	struct ledger l;
 	worker_ledger(w, &l);
 	ledger_sum(&s->total, &l);
@@ -215,10 +216,11 @@ static int choose(const char *option, const char *word, const char *const *list)
 	for (int i = 0; list[i]; i++)
 		if (strcmp(word, list[i]) == 0)
 			return i;
-	fprintf(stderr, "picket scan: %s \"%s\": expected", option, word);
+	struct buf known = {0};
 	for (int i = 0; list[i]; i++)
-		fprintf(stderr, "%s %s", i ? "," : "", list[i]);
-	fputc('\n', stderr);
+		buf_printf(&known, "%s %s", i ? "," : "", list[i]);
+	complain("picket scan: %s \"%s\": expected%s", option, word, (const char *)known.p);
+	buf_free(&known);
 	return -1;
 }
 
@@ -227,7 +229,7 @@ static bool number(const char *option, const char *word, long long max, long lon
 	char *end;
 	long long v = strtoll(word, &end, 10);
 	if (end == word || *end || v < 1 || v > max) {
-		fprintf(stderr, "picket scan: %s \"%s\": expected a number from 1 to %lld\n", option, word, max);
+		complain("picket scan: %s \"%s\": expected a number from 1 to %lld", option, word, max);
 		return false;
 	}
 	*out = v;
@@ -241,7 +243,7 @@ static bool add_home(struct scan *s, const char *word)
 		s->home_n++;
 		return true;
 	}
-	fprintf(stderr, "picket scan: --home \"%s\" is not a network such as 192.0.2.0/24\n", word);
+	complain("picket scan: --home \"%s\" is not a network such as 192.0.2.0/24", word);
 	return false;
 }
 
@@ -329,9 +331,9 @@ static int read_options(struct scan *s, int argc, char **argv)
 			return EXIT_USAGE;
 	}
 	if (!s->rules_n || optind == argc) {
-		fprintf(stderr, "picket scan: %s; see picket scan --help\n",
-			s->rules_n ? "name at least one capture file, or - for standard input"
-				   : "name the indicators with --rules FILE");
+		complain("picket scan: %s; see picket scan --help",
+			 s->rules_n ? "name at least one capture file, or - for standard input"
+				    : "name the indicators with --rules FILE");
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;
@@ -369,7 +371,7 @@ static int scan_run(struct scan *s, int argc, char **argv)
 	if (s->verbose) {
 		char text[1024];
 		armed_describe(armed, text, sizeof(text));
-		fprintf(stderr, "picket scan: %s\n", text);
+		complain("picket scan: %s", text);
 	}
 	confine();
 	for (int i = optind; i < argc; i++)

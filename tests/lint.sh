@@ -65,6 +65,12 @@ for f in $(grep -lE '^[a-z].*[ *](init_|ac_|cache_|bt_|quic_|is_)[a-z_]+\(' comm
 	fail "$f declares a name that begins like our libraries' own (init_ ac_ cache_ bt_ quic_ is_)"
 done
 
+# Commands speak to people through one door, which cleans; scan's progress cleans by itself.
+found=$(grep -nE 'fprintf\(stderr|perror\(' common/*.c rules/*.c sensor/*.c collector/*.c |
+	grep -vE '^common/(complain|log)\.c:|^sensor/scan\.c:[0-9]*:.*packets' || true)
+[ -z "$found" ] || fail "standard error past complain():
+$found"
+
 # Headers compile alone.
 if command -v cc >/dev/null; then
 	flags=$(pkg-config --cflags libpcap libndpi hiredis jansson libxxhash 2>/dev/null || true)
