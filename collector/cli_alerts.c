@@ -137,7 +137,8 @@ static const char *short_state(const char *state)
 static void print_row(struct alerts *a, const char *id, const struct reply *r)
 {
 	char severity[16], state[24], last[40], type[16], value[128], asset[ADDR_TEXT_LEN], src[ADDR_TEXT_LEN],
-	    dest[ADDR_TEXT_LEN], exercise[64];
+	    dest[ADDR_TEXT_LEN], exercise[64], brief[13];
+	int64_t last_us;
 	print_head(a);
 	a->shown++;
 	if (a->cli.json) {
@@ -146,7 +147,8 @@ static void print_row(struct alerts *a, const char *id, const struct reply *r)
 	}
 	cli_text(r, "severity", severity, sizeof(severity));
 	cli_text(r, "state", state, sizeof(state));
-	cli_text(r, "last_seen", last, sizeof(last));
+	if (!clock_parse(cli_text(r, "last_seen", last, sizeof(last)), &last_us))
+		snprintf(last, sizeof(last), "-");
 	cli_text(r, "src", src, sizeof(src));
 	cli_text(r, "dest", dest, sizeof(dest));
 	if (strlen(last) > 16) {
@@ -154,12 +156,12 @@ static void print_row(struct alerts *a, const char *id, const struct reply *r)
 		last[16] = 0;
 	}
 	asset_of(r, asset, sizeof(asset));
-	printf("%s%-8s%s %-7s %8" PRId64 "  %-16s %-12s %-*s %-15s %-15s %2d  %.12s%s%s\n",
+	printf("%s%-8s%s %-7s %8" PRId64 "  %-16s %-12s %-*s %-15s %-15s %2d  %s%s%s\n",
 	       cli_severity_colour(&a->cli, severity), severity, cli_plain(&a->cli), short_state(state),
 	       cli_number(r, "n"), last, cli_text(r, "type", type, sizeof(type)), a->width,
 	       cli_text(r, "value", value, sizeof(value)), asset, strcmp(asset, src) == 0 ? dest : src,
-	       count_sensors(r), id, *cli_text(r, "exercise", exercise, sizeof(exercise)) ? "  EXERCISE " : "",
-	       exercise);
+	       count_sensors(r), text_clean(brief, sizeof(brief), id, strlen(id)),
+	       *cli_text(r, "exercise", exercise, sizeof(exercise)) ? "  EXERCISE " : "", exercise);
 }
 
 static bool full(const struct alerts *a)
@@ -484,8 +486,8 @@ static void print_transition(struct alerts *a, const struct reply *entry, char l
 {
 	const struct reply *f = reply_at(entry, 1);
 	struct bytes entry_id;
-	char op[16], reason[48], severity[16], id[40], value[128], asset[ADDR_TEXT_LEN], sensor[FRAME_ID_MAX + 1],
-	    when[40];
+	char op[16], reason[48], severity[16], id[13], value[128], asset[ADDR_TEXT_LEN], sensor[FRAME_ID_MAX + 1],
+	    when[20];
 	if (!reply_text(reply_at(entry, 0), &entry_id) || entry_id.n >= 64)
 		return;
 	text_clean(last, 64, entry_id.p, entry_id.n);
@@ -494,7 +496,7 @@ static void print_transition(struct alerts *a, const struct reply *entry, char l
 	} else {
 		cli_text(f, "severity", severity, sizeof(severity));
 		cli_text(f, "reason", reason, sizeof(reason));
-		printf("%.19s %-9s %s%-8s%s %8" PRId64 "  %s  %s  sensor %s  %.12s%s%s\n",
+		printf("%s %-9s %s%-8s%s %8" PRId64 "  %s  %s  sensor %s  %s%s%s\n",
 		       cli_text(f, "last_seen", when, sizeof(when)), cli_text(f, "op", op, sizeof(op)),
 		       cli_severity_colour(&a->cli, severity), severity, cli_plain(&a->cli), cli_number(f, "n"),
 		       cli_text(f, "value", value, sizeof(value)), cli_text(f, "endpoint", asset, sizeof(asset)),

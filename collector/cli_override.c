@@ -316,27 +316,18 @@ static int64_t hidden_of(struct cli *c, const struct reply *sensors, const char 
 	return sum;
 }
 
-static void print_entry(struct deciding *d, const struct reply *sensors, const char *type, const char *value,
-			const char *source, const char *reason, int64_t expires_us)
+/* field: what sensors call what it hid; NULL = they do not say. */
+static void print_entry(struct deciding *d, const struct reply *sensors, const char *field, const char *type,
+			const char *value, const char *source, const char *reason, int64_t expires_us)
 {
-	char field[200], until[CLOCK_TEXT_LEN] = "permanent", clean[3][400];
-	int64_t hidden = -1;
+	char until[CLOCK_TEXT_LEN] = "permanent", hidden[40] = "";
 	if (expires_us)
 		clock_format(expires_us, until);
 	bool over = expires_us && expires_us <= clock_wall_us();
-	if (strcmp(d->verb->name, "allow") != 0) {
-		snprintf(field, sizeof(field), "hidden.%s %s %.80s%s%s", d->verb->name, type, value, *source ? " " : "",
-			 source);
-		hidden = hidden_of(&d->cli, sensors, field);
-	}
-	text_clean(clean[0], sizeof(clean[0]), value, strlen(value));
-	text_clean(clean[1], sizeof(clean[1]), reason ? reason : "", reason ? strlen(reason) : 0);
-	if (hidden >= 0)
-		snprintf(clean[2], sizeof(clean[2]), "%" PRId64 " hidden", hidden);
-	else
-		clean[2][0] = '\0';
-	printf("%-12s %-32s %-18s %-27s %-12s %s%s\n", text_shown(type), clean[0], *source ? source : "-", until,
-	       clean[2], clean[1], over ? " (ended)" : "");
+	if (field)
+		snprintf(hidden, sizeof(hidden), "%" PRId64 " hidden", hidden_of(&d->cli, sensors, field));
+	printf("%-12s %-32s %-18s %-27s %-12s %s%s\n", type, text_shown(value), *source ? source : "-", until, hidden,
+	       text_shown(reason), over ? " (ended)" : "");
 }
 
 static int list(struct deciding *d)
@@ -347,18 +338,18 @@ static int list(struct deciding *d)
 	for (size_t i = 0; strcmp(d->verb->name, "allow") == 0 && i < ruleset_allow_count(d->rules); i++) {
 		struct ruleset_room room;
 		struct indicator a = ruleset_allow_at(d->rules, i, &room);
-		print_entry(d, sensors, indicator_type_name(a.type), a.value, "", a.note, a.valid_until_us);
+		print_entry(d, sensors, NULL, indicator_type_name(a.type), a.value, "", a.note, a.valid_until_us);
 	}
 	for (size_t i = 0; i < d->overrides.n; i++) {
 		const struct override *o = &d->overrides.v[i];
-		char source[ADDR_TEXT_LEN + 8] = "", address[ADDR_TEXT_LEN];
+		char field[OVERRIDE_KEY_MAX], source[ADDR_TEXT_LEN + 8] = "", address[ADDR_TEXT_LEN];
 		if (strcmp(override_names[o->verb], d->verb->name) != 0)
 			continue;
 		if (o->has_source)
 			snprintf(source, sizeof(source), "%s/%u", addr_format(&o->source.addr, address),
 				 o->source.length);
-		print_entry(d, sensors, o->id ? "id" : indicator_type_name(o->type), o->id ? o->id : o->value, source,
-			    o->reason, o->expires_us);
+		print_entry(d, sensors, override_status_key(o, field), o->id ? "id" : indicator_type_name(o->type),
+			    o->id ? o->id : o->value, source, o->reason, o->expires_us);
 	}
 	reply_free(sensors);
 	return EXIT_OK;

@@ -49,7 +49,7 @@ static const char *skew_text(const struct reply *r, char *into, size_t cap)
 
 static void print_row(struct cli *c, const char *id, const struct reply *r)
 {
-	char seen[40], age[24], connected[8], version[24], digest[80], state[16], capture[16], skew[24],
+	char seen[40], age[24], connected[8], version[24], digest[13], state[16], capture[16], skew[24],
 	    collector[FRAME_ID_MAX + 1];
 	int64_t us = 0;
 	if (c->json) {
@@ -58,14 +58,14 @@ static void print_row(struct cli *c, const char *id, const struct reply *r)
 	}
 	bool known = clock_parse(cli_text(r, "seen", seen, sizeof(seen)), &us);
 	cli_text(r, "connected", connected, sizeof(connected));
-	printf(
-	    "%-20s %-9s %-10s %-10s %-9s %12" PRId64 " %9" PRId64 " %8" PRId64 " %8" PRId64 " %9s  %-8s %-12.12s  %s\n",
-	    id, strcmp(connected, "true") == 0 ? "connected" : "away",
-	    known ? cli_age(clock_wall_us() - us, age, sizeof(age)) : "never",
-	    cli_text(r, "version", version, sizeof(version)), cli_text(r, "capture", capture, sizeof(capture)),
-	    cli_number(r, "packets.received"), drops(r), cli_number(r, "spool_waiting"), lost(r),
-	    skew_text(r, skew, sizeof(skew)), cli_text(r, "set_state", state, sizeof(state)),
-	    cli_text(r, "set_digest", digest, sizeof(digest)), cli_text(r, "collector", collector, sizeof(collector)));
+	printf("%-20s %-9s %-10s %-10s %-9s %12" PRId64 " %9" PRId64 " %8" PRId64 " %8" PRId64 " %9s  %-8s %-12s  %s\n",
+	       id, strcmp(connected, "true") == 0 ? "connected" : "away",
+	       known ? cli_age(clock_wall_us() - us, age, sizeof(age)) : "never",
+	       cli_text(r, "version", version, sizeof(version)), cli_text(r, "capture", capture, sizeof(capture)),
+	       cli_number(r, "packets.received"), drops(r), cli_number(r, "spool_waiting"), lost(r),
+	       skew_text(r, skew, sizeof(skew)), cli_text(r, "set_state", state, sizeof(state)),
+	       cli_text(r, "set_digest", digest, sizeof(digest)),
+	       cli_text(r, "collector", collector, sizeof(collector)));
 }
 
 static int list(struct cli *c)
@@ -165,7 +165,7 @@ static int64_t sum_of_ends(const struct reply *r)
 static void print_sensor(const char *id, const struct reply *r)
 {
 	int64_t received = cli_number(r, "packets.received"), ended = sum_of_ends(r);
-	printf("%s\n", id);
+	printf("%s\n", text_shown(id));
 	for (size_t i = 0; i <= SECTIONS; i++)
 		print_section(r, i);
 	if (received != ended)

@@ -68,9 +68,24 @@ void json_drop(struct json *v)
 	json_decref(in(v));
 }
 
+#define KEY_MAX 512
+
+static bool is_ascii(const char *text)
+{
+	while (*text > 0)
+		text++;
+	return !*text;
+}
+
+/* jansson refuses a key that is no UTF-8, which must not look like a lack of memory. */
 void json_put(struct json *to, const char *key, struct json *v)
 {
-	int failed = key ? json_object_set_new(in(to), key, in(v)) : json_array_append_new(in(to), in(v));
+	char valid[KEY_MAX];
+	if (key && !is_ascii(key)) {
+		valid[text_utf8(valid, sizeof(valid) - 1, key, strlen(key))] = '\0';
+		key = valid;
+	}
+	int failed = key ? json_object_set_new_nocheck(in(to), key, in(v)) : json_array_append_new(in(to), in(v));
 	if (failed)
 		log_fatal(EXIT_ENVIRONMENT, "out of memory while JSON was built");
 }

@@ -33,8 +33,9 @@ struct json *json_map(void);
 struct json *json_list(void);
 void json_drop(struct json *v); /* a root; NULL is fine */
 
-/* Into a map (key) or at the end of a list (key NULL). Keys are ours, valid
- * UTF-8; a key that is there already is replaced in its place. */
+/* Into a map (key) or at the end of a list (key NULL). A key that is not ASCII is put as
+ * text_utf8() makes it, at most 511 bytes; one that is there already is replaced in its
+ * place. */
 void json_put(struct json *in, const char *key, struct json *v);        /* takes v */
 void json_put_text(struct json *in, const char *key, const char *text); /* NULL: nothing is put */
 /* Any bytes as text: at most max bytes of it as text_utf8() makes them. */

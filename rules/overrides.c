@@ -1,8 +1,11 @@
 #include "rules/overrides.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/buf.h"
+#include "common/text.h"
 
 const char *const override_names[OVERRIDE_VERB_COUNT + 1] = {"suppress", "disable", NULL};
 
@@ -31,4 +34,16 @@ void overrides_free(struct overrides *o)
 		override_free(&o->v[i]);
 	free(o->v);
 	*o = (struct overrides){0};
+}
+
+const char *override_status_key(const struct override *o, char into[static OVERRIDE_KEY_MAX])
+{
+	const char *text = o->id ? o->id : o->value;
+	char value[81], source[ADDR_TEXT_LEN + 8] = "", address[ADDR_TEXT_LEN];
+	value[text_utf8(value, sizeof(value) - 1, text, strlen(text))] = '\0'; /* whole characters */
+	if (o->has_source)
+		snprintf(source, sizeof(source), " %s/%u", addr_format(&o->source.addr, address), o->source.length);
+	snprintf(into, OVERRIDE_KEY_MAX, "hidden.%s %s %s%s", override_names[o->verb],
+		 o->id ? "id" : indicator_type_name(o->type), value, source);
+	return into;
 }

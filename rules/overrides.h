@@ -41,4 +41,9 @@ struct overrides {
 bool overrides_add(struct overrides *o, const struct override *one);
 void overrides_free(struct overrides *o);
 
+/* How a sensor's status calls what an entry has hidden: "hidden.suppress domain
+ * scan.example 10.1.2.0/24"; at most 80 bytes of the value. Returns into. */
+#define OVERRIDE_KEY_MAX 200
+const char *override_status_key(const struct override *o, char into[static OVERRIDE_KEY_MAX]);
+
 #endif

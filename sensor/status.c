@@ -80,14 +80,9 @@ static void put_sets(struct json *j, struct rulesync *sync)
 static void put_hidden(void *owner, const struct override *o, uint64_t hidden)
 {
 	struct telling *t = owner;
-	char key[200], source[ADDR_TEXT_LEN + 8] = "", address[ADDR_TEXT_LEN];
-	if (!hidden || t->n++ >= HIDING_TOLD)
-		return;
-	if (o->has_source)
-		snprintf(source, sizeof(source), " %s/%u", addr_format(&o->source.addr, address), o->source.length);
-	snprintf(key, sizeof(key), "hidden.%s %s %.80s%s", override_names[o->verb],
-		 o->id ? "id" : indicator_type_name(o->type), o->id ? o->id : o->value, source);
-	json_put_int(t->j, key, (int64_t)hidden);
+	char key[OVERRIDE_KEY_MAX];
+	if (hidden && t->n++ < HIDING_TOLD)
+		json_put_int(t->j, override_status_key(o, key), (int64_t)hidden);
 }
 
 void status_json(struct buf *out, const struct status *s)

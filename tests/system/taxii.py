@@ -6,6 +6,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import sys
@@ -416,6 +417,41 @@ def hostile():
     answers = [get("/taxii2/", user=None, headers={"Authorization": basic("guess", str(i))}).status for i in range(12)]
     check("guessing is slowed down: 429", 429 in answers and answers[0] in (401, 429), answers)
     check("still alive", ok)
+
+
+def escaped():
+    """Hostile text in paths, queries, heads and objects: no answer has a head of its own
+    making, a raw control character, or bytes that are no UTF-8."""
+    control = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]")
+    texts = [b"\x1b[2J", b"\xc2\x9b2J", b"x\r\nX-Evil: 1", b"x\nX-Evil: 1", b"\xff\xfe", b"\xed\xa0\x80", "\u202egpj".encode(),
+             b'"<script>&\\', b"%s%n", b"a" * 3000]
+    known = {h.lower() for h in get("/taxii2/").headers} | {h.lower() for h in get(OBJECTS).headers} | {"www-authenticate", "allow", "retry-after", "connection"}
+
+    def judge(label, a):
+        check("escaped: %s: a head of its own" % label, {h.lower() for h in a.headers} <= known, dict(a.headers))
+        try:
+            text = a.bytes.decode("utf-8", "strict")
+            check("escaped: %s: a control character" % label, not control.search(text), a)
+            if a.headers["Content-Type"] == MEDIA and text:
+                json.loads(text, strict=True)
+            else:  # before there is a request to answer: one of two fixed texts
+                check("escaped: %s: a text that is not fixed" % label, text in ("", "bad request\n") or "<H1>Bad Request</H1>" in text, a)
+        except ValueError as e:
+            check("escaped: %s" % label, False, (e, a))
+
+    for t in texts:
+        q = "".join("%%%02x" % b for b in t)
+        for path in ("/" + q + "/", "/shared/collections/" + q + "/objects/", OBJECTS + q + "/", OBJECTS + "?match[id]=" + q,
+                     OBJECTS + "?match[type]=" + q, OBJECTS + "?match[version]=" + q, OBJECTS + "?next=" + q, OBJECTS + "?added_after=" + q,
+                     OBJECTS + "?limit=" + q, OBJECTS + "?" + q + "=" + q, "/shared/status/" + q + "/"):
+            judge(path[:60], get(path))
+        word = t.decode("utf-8", "replace")
+        judge("accept", get("/taxii2/", headers={"Accept": re.sub("[^ -~]", "?", word)}))
+        for field in ("id", "name", "pattern", "modified", "type"):
+            judge("post " + field, post([indicator(**{field: word})], user="writer"))
+            judge("post a key", post([indicator(**{word: 1})], user="writer"))
+        judge("post, no JSON", ask("POST", OBJECTS, user="writer", body=b'{"objects":[{"name":"' + t + b'"}]}'))
+    judge("what is given out", get(OBJECTS))
 
 
 def fill():

@@ -82,6 +82,7 @@ python3 tests/system/stix_check.py "$tls/given.json" >"$dir/out" || {
 	wrong "what is given is not all STIX:"
 	head -n 10 "$dir/out" >&2
 }
+run escaped
 run hostile
 
 # A reader goes on from its cursor after both gateways and Redis were killed.

@@ -94,6 +94,7 @@ static void test_json(void **state)
 		struct json *o = json_map();
 		struct buf line = {0};
 		json_put_bytes(o, "x", in, n, SIZE_MAX);
+		json_put_int(o, in, 1); /* as a key, too */
 		json_write(o, &line);
 		json_drop(o);
 		assert_true(hostile_escaped((const char *)line.p, line.n, false));
