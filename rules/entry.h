@@ -45,6 +45,7 @@ struct rule_source {
 	struct rule_tests *tests;    /* `test:` goes here; NULL = it is only checked */
 	bool no_files;               /* `file:` names nothing: the text came over the network */
 	size_t repeats_told;         /* duplicates that were reported one by one */
+	int64_t judge_us;            /* as rulefile_trust's */
 };
 
 /* Adds the set's head to the rule set. Without an id the file's name serves. */

@@ -14,6 +14,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "rules/canon_name.h"
+#include "rules/everyday.h"
 #include "rules/intake.h"
 #include "rules/condition.h"
 #include "rules/pattern.h"
@@ -139,6 +140,30 @@ static void check_allow(struct run *u)
 
 /* ---- against the lists of what is benign ---- */
 
+/* What to do about it, by the list's code. */
+static const char *advice(const char *code)
+{
+	static const struct {
+		const char *code, *text;
+	} all[] = {{"reserved", "it belongs to nobody, or to somebody else in every network: remove it"},
+		   {"own-range", "it would alert on yourselves: remove it"},
+		   {"empty-file", "every empty file has it: remove it"},
+		   {"everyday", "it would alert on everybody: remove it, or name exactly what is meant"},
+		   {"warning-list", "ask its source, then remove it or allow what is good below it"}};
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (strcmp(all[i].code, code) == 0)
+			return all[i].text;
+	return "remove it";
+}
+
+static void check_everyday(struct run *u)
+{
+	bool hex = u->i.type == INDICATOR_PAYLOAD_HEX;
+	if (hex ? u->c.n >= INTAKE_PATTERN && everyday_bytes(u->c.key, u->c.n) : everyday_text(u->i.type, u->i.value))
+		add(u, &u->i, DIAG_WARNING, "everyday", "%s \"%s\" is found in every network: %s", TOLD(&u->i),
+		    advice("everyday"));
+}
+
 static void check_benign(struct run *u)
 {
 	struct canon address = {.n = 16};
@@ -148,7 +173,8 @@ static void check_benign(struct run *u)
 	const struct benign_list *list = benign_find(u->o->benign, endpoint ? INDICATOR_IP : u->i.type,
 						     endpoint ? &address : &u->c, u->i.value);
 	if (list)
-		add(u, &u->i, list->level, list->code, "%s \"%s\" is one of: %s", TOLD(&u->i), list->name);
+		add(u, &u->i, list->level, list->code, "%s \"%s\" is one of: %s; %s", TOLD(&u->i), list->name,
+		    advice(list->code));
 }
 
 /* Which indicators would hit an entry of a list, beside the entry's own value. */
@@ -171,8 +197,8 @@ static void check_entry(void *owner, const struct benign_list *list, size_t numb
 		    (other.type == t && same_value(u, &other, &room)))
 			continue;
 		u->told[hits.ref[k]] = (uint32_t)number + 1;
-		add(u, &other, list->level, list->code, "%s \"%s\" would hit \"%s\", one of: %s", TOLD(&other), value,
-		    list->name);
+		add(u, &other, list->level, list->code, "%s \"%s\" would hit \"%s\", one of: %s; %s", TOLD(&other),
+		    value, list->name, advice(list->code));
 	}
 }
 
@@ -227,6 +253,10 @@ static void check_condition(struct run *u)
 static void check_time(struct run *u)
 {
 	char end[CLOCK_TEXT_LEN];
+	if (u->i.valid_until_us && u->i.valid_from_us >= u->i.valid_until_us)
+		add(u, &u->i, DIAG_WARNING, "never-valid",
+		    "%s \"%s\" is never valid: its valid_from: is not before its valid_until:; correct one of them",
+		    TOLD(&u->i));
 	if (!u->i.valid_until_us || u->i.valid_until_us > u->o->now_us)
 		return;
 	clock_format(u->i.valid_until_us, end);
@@ -328,7 +358,8 @@ static void check_shrink(struct run *u)
 		size_t at = set_number(u->r, &s), is = at < ruleset_set_count(u->r) ? u->sets[at].n : 0;
 		if (was[i] < SHRINK_COUNT_MIN || is * 100 >= was[i] * (100 - u->o->max_shrink))
 			continue;
-		add(u, &(struct indicator){0}, DIAG_ERROR, "shrink",
+		const char *file = is ? ruleset_indicator(u->r, u->sets[at].first).file : NULL;
+		add(u, &(struct indicator){.file = file}, DIAG_ERROR, "shrink",
 		    "set \"%s\" has %zu indicators and had %zu: a feed that broke, unless it is meant (--max-shrink)",
 		    s.id, is, was[i]);
 	}
@@ -354,6 +385,7 @@ void lint(const struct ruleset *r, const struct lint_options *o, struct diags *d
 		check_others(&u);
 		check_allow(&u);
 		check_benign(&u);
+		check_everyday(&u);
 		check_kind(&u);
 	}
 	benign_each(o->benign, check_entry, &u);

@@ -6,14 +6,18 @@
  *   allowed        the allow list silences it: it never alerts
  *   allow-parent   an allow entry above it does not silence it
  *   reserved       private, link-local, multicast … ; own-range: --own
+ *   everyday       shared infrastructure: what every network looks up or sends
  *   warning-list   shared infrastructure on a warning list
  *   empty-file     the hash of nothing
  *   too-wide       a prefix or a name under which half the world lives
- *   expired        its end has passed; no-expiry: the set's have no end
+ *   expired        its end has passed; no-expiry: the set's have no end; never-valid: it ends before it begins
  *   no-producer    the set does not say who vouches for it; no-marking: no TLP
  *   idn            matches as its IDNA form
  *   short-pattern  so few bytes occur by chance
- *   shrink         the set lost much since --against */
+ *   shrink         the set lost much since --against
+ *
+ * What reading finds besides (malformed values, defanged ones, unknown keys, and for allow, suppress
+ * and disable no-reason, no-expiry, expired) is in d before (rules/rulefile.h, judge_us). */
 #ifndef RULES_LINT_H
 #define RULES_LINT_H
 

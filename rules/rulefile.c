@@ -90,7 +90,12 @@ bool rulefile_read(struct ruleset_builder *b, const char *path, const struct rul
 		buf_free(&text);
 		return false;
 	}
-	struct rule_source s = {.b = b, .d = d, .count = count, .file = path, .overrides = t ? t->overrides : NULL};
+	struct rule_source s = {.b = b,
+				.d = d,
+				.count = count,
+				.file = path,
+				.overrides = t ? t->overrides : NULL,
+				.judge_us = t ? t->judge_us : 0};
 	rulefile_defaults(&s);
 	if (signed_set_looks(text.p, text.n))
 		ok = read_signed(&s, &text, t);

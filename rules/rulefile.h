@@ -21,6 +21,8 @@ struct rulefile_trust {
 	int64_t now_us;
 	struct overrides *overrides; /* what the files suppress and disable is added; may be NULL */
 	size_t *duplicates;          /* how many entries were there already; may be NULL */
+	int64_t judge_us; /* not 0: what is no error and yet unwise about `allow:`, `suppress:` and `disable:` at
+			     this time is told, too */
 };
 
 /* Reads one file into b: YAML by content or the ending .yaml/.yml; CSV with or

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/yaml.h"
 #include "rules/canon.h"
 #include "rules/rulefile_csv.h"
@@ -501,6 +502,31 @@ static void take_expires(struct reader *r, struct full_entry *f)
 	entry_end(&shared);
 }
 
+/* A decision that nobody can review later: nobody knows why it was made, or asks again. */
+static void judge_decision(struct reader *r, const struct full_entry *f, const char *verb, struct diag_place at)
+{
+	const char *value = f->id ? f->id : f->value;
+	char end[CLOCK_TEXT_LEN];
+	if (!r->s->judge_us || f->e.bad || !value)
+		return;
+	const char *type = f->id ? "id" : indicator_type_name(f->e.i.type);
+	if (!f->reason)
+		diag_add(r->s->d, DIAG_WARNING, at, "no-reason",
+			 "%s %s \"%.200s\" gives no reason: who reads it in a year cannot tell whether it holds; add "
+			 "reason:",
+			 verb, type, value);
+	if (!f->expires_us)
+		diag_add(r->s->d, DIAG_NOTE, at, "no-expiry",
+			 "%s %s \"%.200s\" never expires: nobody will ask whether it still holds; add expires:", verb,
+			 type, value);
+	if (!f->expires_us || f->expires_us > r->s->judge_us)
+		return;
+	clock_format(f->expires_us, end);
+	diag_add(r->s->d, DIAG_WARNING, at, "expired",
+		 "%s %s \"%.200s\" expired at %s and hides nothing any more: remove it, or renew it", verb, type, value,
+		 end);
+}
+
 static void allow_item(struct reader *r, struct yaml_event item)
 {
 	static const char *const own[] = {"reason", "expires", "by", "type", "value", NULL};
@@ -530,6 +556,7 @@ static void allow_item(struct reader *r, struct yaml_event item)
 	}
 	if (whole(r)) {
 		settle_type(r, &f, start);
+		judge_decision(r, &f, "allow", start);
 		add_allowed(r, &f);
 	}
 	free(by);
@@ -603,6 +630,7 @@ static void override_item(struct reader *r, struct yaml_event item, enum overrid
 	if (whole(r)) {
 		if (!f.id || f.value)
 			settle_type(r, &f, start);
+		judge_decision(r, &f, override_names[verb], start);
 		add_override(r, &f, verb, start);
 	}
 	free(by);

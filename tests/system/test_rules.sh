@@ -59,6 +59,11 @@ expect "lint finds" 1 'new.yaml:2:21: warning: domain "new.test" never alerts' "
 expect "lint: only errors" 0 "0 errors, 1 warnings" "$picket" rules lint --fail-on error new.yaml
 expect "lint --json" 1 '"code":"allowed","file":"new.yaml","line":2,"column":21' "$picket" rules lint --json new.yaml
 expect "lint a bad entry" 1 'bad.yaml:2:10: error' "$picket" rules lint bad.yaml
+printf '# a feed\nset: {id: u}\ndomain: [a.test, google.com]\nallow: [{ip: 8.8.4.4}]\n' >unwise.yaml
+expect "lint: of the whole set" 1 'unwise.yaml:2:1: warning: set "u" names no producer' "$picket" rules lint unwise.yaml
+expect "lint: shared infrastructure" 1 'unwise.yaml:3:18: warning: domain "google.com" would hit' "$picket" rules lint unwise.yaml
+expect "lint: a decision without a reason" 1 'unwise.yaml:4:9: warning: allow ip "8.8.4.4" gives no reason' "$picket" rules lint unwise.yaml
+expect "compile says nothing of it" 0 "indicators  2" "$picket" rules compile unwise.yaml -o unwise.set
 expect "lint clean" 0 "4 indicators: 0 errors, 0 warnings, 0 notes" "$picket" rules lint old.yaml
 expect "lint missing" 4 "" "$picket" rules lint missing.yaml
 

@@ -46,6 +46,8 @@ static const char *findings(const char *rules, const char *against, const char *
 	struct err e = {""};
 	struct benign *benign = benign_new();
 	benign_add_builtin(benign);
+	if (!warninglist)
+		benign_add_everyday(benign);
 	assert_true(benign_add_own(benign, "100.200.0.0/16", &e));
 	assert_false(benign_add_own(benign, "100.200.0.0/33", &e));
 	if (warninglist) {
@@ -94,7 +96,7 @@ static void test_codes(void **state)
 	    {HEAD "indicators:\n- {url: \"http://a.test/x\", match: prefix}\n- {url: \"http://a.test/x/y\"}\n",
 	     "subsumed 4 http://a.test/x/y"},
 	    {HEAD "domain: [co.jp, example, github.io]\n",
-	     "too-wide 2 co.jp; too-wide 2 example; too-wide 2 github.io"},
+	     "too-wide 2 co.jp; too-wide 2 example; too-wide 2 github.io; everyday 2 co.jp"},
 	    {HEAD "hostname: [co.jp]\n", ""},
 	    {HEAD "cidr: [93.0.0.0/15, \"2a00::/31\", 94.0.0.0/16]\n", "too-wide 2 93.0.0.0/15; too-wide 2 2a00::/31"},
 	    {HEAD "ip: [10.0.0.1, 127.0.0.1, \"fe80::1\"]\n",
@@ -108,6 +110,12 @@ static void test_codes(void **state)
 	    {HEAD "payload_hex: [deadbe, deadbeef]\npayload: [\"a.?c\", \"abcd\"]\n",
 	     "short-pattern 2 deadbe; short-pattern 3 a.?c"},
 	    {HEAD "indicators:\n- {domain: a.test, valid_until: 2025-12-31}\n", "expired 3 a.test"},
+	    {HEAD "indicators:\n- {domain: a.test, valid_from: 2028-01-01, valid_until: 2027-01-01}\n",
+	     "never-valid 3 a.test"},
+	    {HEAD "domain: [google.com, a.google.com]\nhostname: [www.google.com]\nip: [8.8.8.8]\n",
+	     "subsumed 2 a.google.com; subsumed 3 www.google.com; everyday 3 www.google.com; everyday 4 8.8.8.8; "
+	     "everyday 2 google.com"},
+	    {HEAD "payload_hex: [485454502f312e3120323030204f4b]\n", "everyday 2 485454502f312e3120323030204f4b"},
 	    {HEAD "domain: [a.test, b.a.test]\nallow: [{domain: a.test, reason: r}]\n",
 	     "allowed 2 a.test; subsumed 2 b.a.test; allow-parent 2 b.a.test"},
 	    {"set: {id: s}\ndomain: [a.test]\n", "no-producer 0 -; no-marking 0 -; no-expiry 0 -"},
@@ -117,6 +125,39 @@ static void test_codes(void **state)
 		const char *got = findings(table[i].rules, NULL, NULL);
 		if (strcmp(got, table[i].findings) != 0)
 			fail_msg("%s\nfound    \"%s\"\nexpected \"%s\"", table[i].rules, got, table[i].findings);
+	}
+}
+
+/* The verbs: what the reader says of them for who judges (code, line, column), and nothing for others. */
+static void test_decisions(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rules, *findings;
+	} table[] = {
+	    {HEAD "allow: [{domain: a.test, reason: r, expires: 2027-01-01}]\n", ""},
+	    {HEAD "allow:\n- {domain: a.test, expires: 2027-01-01}\n", "no-reason 3:3"},
+	    {HEAD "suppress: [{domain: a.test, reason: r}]\n", "no-expiry 2:12"},
+	    {HEAD "disable:\n- {id: X, reason: r, expires: 2025-01-01}\n- {ip: 192.0.2.1}\n",
+	     "expired 3:3; no-reason 4:3; no-expiry 4:3"},
+	};
+	for (size_t i = 0; i < 2 * sizeof(table) / sizeof(*table); i++) {
+		const char *name = path;
+		char all[300] = "";
+		struct diags d = {0};
+		struct rulefile_trust t = {0};
+		bool partial;
+		if (i % 2 == 0)
+			assert_true(clock_parse("2026-01-01", &t.judge_us));
+		put(path, table[i / 2].rules);
+		struct ruleset *r = rulefile_load_trusted(&name, 1, true, &t, &d, &partial);
+		unlink(path);
+		for (size_t k = 0; k < d.n; k++)
+			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s %u:%u", *all ? "; " : "",
+				 d.list[k].code, d.list[k].line, d.list[k].column);
+		assert_string_equal(all, i % 2 == 0 ? table[i / 2].findings : "");
+		diag_free(&d);
+		ruleset_free(r);
 	}
 }
 
@@ -189,7 +230,8 @@ static void test_refang(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_codes), cmocka_unit_test(test_warninglists),
-					   cmocka_unit_test(test_shrink), cmocka_unit_test(test_refang)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_codes), cmocka_unit_test(test_decisions),
+					   cmocka_unit_test(test_warninglists), cmocka_unit_test(test_shrink),
+					   cmocka_unit_test(test_refang)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
