@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "rules/canon.h"
 #include "rules/cli_rules.h"
+#include "rules/hiding.h"
 #include "rules/report_hits.h"
 
 static const char report_help[] =
@@ -17,8 +18,8 @@ static const char report_help[] =
     "  expiry   how many indicators of each set end when, and the next ones to end\n"
     "  overlap  how many indicators of each set other sets have as well, or cover\n"
     "  cost     memory, and what a packet pays for: by type\n"
-    "  hits     which indicators hit how often and which never did, and what the allow list would take away:\n"
-    "           of the alerts in --alerts FILE\n"
+    "  hits     which indicators hit how often and which never did, and what allow, suppress and disable\n"
+    "           entries would take away: of the alerts in --alerts FILE\n"
     "\n"
     "      --at TIME   judge at this time (RFC 3339) instead of now\n"
     "      --limit N   lines of indicators at most (default 20)\n"
@@ -31,6 +32,7 @@ static const char report_help[] =
 
 struct report {
 	const struct ruleset *r;
+	const struct hiding *decided;
 	int64_t now_us;
 	size_t limit;
 	struct rule_paths alerts;
@@ -214,7 +216,7 @@ static void report_cost(struct report *u)
 static void report_found(struct report *u)
 {
 	struct err e;
-	if (report_hits(u->r, u->alerts.v, u->alerts.n, u->limit, u->now_us, &e))
+	if (report_hits(u->r, u->decided, u->alerts.v, u->alerts.n, u->limit, u->now_us, &e))
 		return;
 	complain("picket rules report: %s", e.text);
 	u->failed = true;
@@ -267,10 +269,15 @@ int rules_report(int argc, char **argv)
 		return rules_usage("report", "hits: expected --alerts FILE");
 	for (optind++; optind < argc; optind++)
 		rule_paths_add(&files, argv[optind]);
-	struct ruleset *r = rules_load_told(&files, true, &code);
+	struct overrides decided = {0};
+	struct ruleset *r = rules_load_all(&files, true, &decided, &code);
+	struct hiding *h = r ? hiding_new(r, &decided) : NULL;
 	u.r = r;
+	u.decided = h;
 	if (r)
 		reports[which].print(&u);
+	overrides_free(&decided);
+	hiding_free(h);
 	ruleset_free(r);
 	free(files.v);
 	free(u.alerts.v);

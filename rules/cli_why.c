@@ -5,26 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/addr.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/exits.h"
 #include "common/text.h"
 #include "rules/canon.h"
 #include "rules/cli_rules.h"
+#include "rules/export.h"
+#include "rules/gate.h"
+#include "rules/hiding.h"
 
 static const char why_help[] =
-    "usage: picket rules why VALUE --rules FILE… [--type TYPE]\n"
-    "Says which indicators a value hits, where each stands, what its author and its set say of it,\n"
-    "and what the allow list makes of it. picket why ID… without --rules tells what is behind an alert in Redis,\n"
-    "as picket alerts why does.\n"
+    "usage: picket rules why VALUE --rules FILE… [--type TYPE] [--policies DIR]\n"
+    "Says which indicators a value hits, where each stands, what its author and its set say of it, what the\n"
+    "allow list makes of it, and who suppresses or disables it. picket why ID… without --rules tells what is\n"
+    "behind an alert in Redis, as picket alerts why does.\n"
     "\n"
-    "  -r, --rules FILE   rule file, compiled set or folder; may be given again\n"
-    "  -t, --type TYPE    only as this type; without it as every type that the value can be\n"
+    "  -r, --rules FILE    rule file, compiled set or folder; may be given again\n"
+    "  -t, --type TYPE     only as this type; without it as every type that the value can be\n"
+    "      --policies DIR  also what each partner would see of it, if it were published (picket partner publish)\n"
     "\n"
     "VALUE may be an indicator's id. Exit code: 0 something hits, 1 nothing does, 2 usage, 3 rules invalid,\n"
     "4 a file cannot be read.\n";
 
 struct why {
 	const struct ruleset *r;
+	const struct hiding *decided;
+	const struct policies *partners; /* NULL: nobody asked */
 	int64_t now_us;
 	ruleset_ref told[RULESET_HITS_MAX];
 	size_t told_n;
@@ -77,6 +85,56 @@ static void tell_allowed(const struct why *w, const struct indicator *i)
 	       equal ? "silenced" : "the indicator is more specific and alerts");
 }
 
+static void tell_decision(void *owner, const struct override *o)
+{
+	const struct why *w = owner;
+	char end[CLOCK_TEXT_LEN], source[ADDR_TEXT_LEN], reason[512];
+	bool over = o->expires_us && o->expires_us <= w->now_us;
+	printf("  %-11s ", override_names[o->verb]);
+	if (o->has_source)
+		printf("from %s/%u, ", addr_format(&o->source.addr, source), o->source.length);
+	printf("\"%s\", %s%s: %s\n",
+	       o->reason ? text_clean(reason, sizeof(reason), o->reason, strlen(o->reason)) : "no reason given",
+	       o->expires_us ? "until " : "no end", o->expires_us ? time_text(o->expires_us, end) : "",
+	       over ? "over, it alerts" : "its hits are counted, not told");
+}
+
+/* What each partner would get: the gate's word about the object that publishing makes of it. */
+static void tell_partner(const struct why *w, const struct policy *p, const struct shared *s)
+{
+	struct gate_reason why;
+	struct json *out = NULL;
+	char clean[800];
+	enum gate_verdict v = gate_release(p, s, w->now_us, &out, &why);
+	printf("  %-11s %s: %s", "partner", p->id, gate_verdict_names[v]);
+	if (v == GATE_DENIED)
+		printf(", %s: %s", gate_why_names[why.why],
+		       text_clean(clean, sizeof(clean), why.detail, strlen(why.detail)));
+	else if (why.cut_n)
+		printf(", without %s", text_clean(clean, sizeof(clean), why.cut, strlen(why.cut)));
+	putchar('\n');
+	json_drop(out);
+}
+
+static void tell_partners(const struct why *w, const struct indicator *i, const struct indicator_set *set)
+{
+	const char *names[SHARED_REL_MAX], *why;
+	struct shared s = {
+	    .collection = "", .origin = w->partners->own, .from = "", .exercise = "", .releasable_to = names};
+	char *to = xstrdup(set->releasable_to ? set->releasable_to : "");
+	struct json *stix = export_stix_indicator(i, set, w->now_us, &why);
+	for (char *name = strtok(to, ", "); name && s.rel_n < SHARED_REL_MAX; name = strtok(NULL, ", "))
+		names[s.rel_n++] = name;
+	s.stix = stix;
+	s.exercise = set->exercise ? set->exercise : "";
+	if (!stix)
+		printf("  %-11s nobody can be given it: %s\n", "partner", why);
+	for (size_t k = 0; stix && k < w->partners->n; k++)
+		tell_partner(w, &w->partners->list[k], &s);
+	json_drop(stix);
+	free(to);
+}
+
 static void tell(struct why *w, ruleset_ref ref)
 {
 	struct indicator i = ruleset_indicator(w->r, ref);
@@ -103,6 +161,9 @@ static void tell(struct why *w, ruleset_ref ref)
 		line("match", "prefix");
 	tell_validity(w, &i, &s);
 	tell_allowed(w, &i);
+	hiding_of(w->decided, ref, tell_decision, w);
+	if (w->partners)
+		tell_partners(w, &i, &s);
 }
 
 static void tell_once(struct why *w, ruleset_ref ref)
@@ -150,14 +211,38 @@ static int why(struct why *w, const char *value, enum indicator_type only)
 	return EXIT_FINDINGS;
 }
 
+static int run(const struct rule_paths *p, const char *value, enum indicator_type only, const char *policies)
+{
+	struct overrides decided = {0};
+	struct policies partners = {0};
+	struct diags d = {0};
+	int code;
+	if (policies && !policies_load(&partners, "-", policies, &d)) {
+		diag_print(&d, stderr);
+		diag_free(&d);
+		policies_free(&partners);
+		return EXIT_INVALID;
+	}
+	struct ruleset *r = rules_load_all(p, true, &decided, &code);
+	struct hiding *h = r ? hiding_new(r, &decided) : NULL;
+	struct why w = {.r = r, .decided = h, .partners = policies ? &partners : NULL, .now_us = clock_wall_us()};
+	code = r ? why(&w, value, only) : code;
+	hiding_free(h);
+	overrides_free(&decided);
+	ruleset_free(r);
+	if (policies)
+		policies_free(&partners);
+	diag_free(&d);
+	return code;
+}
+
 int rules_why(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"rules", 1, NULL, 'r'}, {"type", 1, NULL, 't'}, {"help", 0, NULL, 'h'}, {0}};
+	    {"rules", 1, NULL, 'r'}, {"type", 1, NULL, 't'}, {"policies", 1, NULL, 'p'}, {"help", 0, NULL, 'h'}, {0}};
 	struct rule_paths p = {0};
 	enum indicator_type only = INDICATOR_NONE;
-	const char *value = NULL;
-	int code;
+	const char *value = NULL, *policies = NULL;
 	optind = 0;
 	for (int c; (c = getopt_long(argc, argv, "-r:t:h", options, NULL)) != -1;) {
 		if (c == 'h')
@@ -166,6 +251,8 @@ int rules_why(int argc, char **argv)
 			return EXIT_USAGE;
 		if (c == 't' && !(only = indicator_type_parse(optarg, strlen(optarg))))
 			return rules_usage("why", "there is no type \"%s\"", optarg);
+		if (c == 'p')
+			policies = optarg;
 		if (c == 'r' || (c == 1 && value))
 			rule_paths_add(&p, optarg);
 		else if (c == 1)
@@ -173,10 +260,7 @@ int rules_why(int argc, char **argv)
 	}
 	if (!value || !p.n)
 		return rules_usage("why", "expected VALUE --rules FILE…");
-	struct ruleset *r = rules_load_told(&p, true, &code);
-	struct why w = {.r = r, .now_us = clock_wall_us()};
-	code = r ? why(&w, value, only) : code;
-	ruleset_free(r);
+	int code = run(&p, value, only, policies);
 	free(p.v);
 	return code;
 }

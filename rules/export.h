@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "common/json.h"
 #include "rules/ruleset.h"
 
 #define EXPORT_REASONS_MAX 32
@@ -31,5 +32,9 @@ void export_yaml(struct export *x); /* one set only */
 void export_zeek(struct export *x);
 void export_suricata(struct export *x); /* a dataset of x->type */
 void export_stix(struct export *x);
+/* One indicator as export_stix() writes it: a tree of the caller's. NULL: STIX cannot say it, *why says why
+ * (static storage). */
+struct json *export_stix_indicator(const struct indicator *i, const struct indicator_set *s, int64_t now_us,
+				   const char **why);
 
 #endif

@@ -209,15 +209,15 @@ static void put_labels(struct json *o, const char *labels)
 	json_put(o, "labels", list);
 }
 
-static void put_indicator(struct export *x, const struct indicator *i, const struct indicator_set *s,
-			  const char *pattern)
+static struct json *indicator_object(const struct indicator *i, const struct indicator_set *s, int64_t now_us,
+				     const char *pattern)
 {
 	char id[STIX_ID_LEN], time[STIX_TIME_LEN], other[STIX_ID_LEN];
 	struct buf name = {0};
 	bool own_id = strncmp(i->id, "indicator--", 11) == 0 && strlen(i->id) == 47;
 	buf_printf(&name, "%s|%s", producer_of(s), pattern);
 	buf_u8(&name, 0);
-	stix_time(i->valid_from_us ? i->valid_from_us : x->now_us, time);
+	stix_time(i->valid_from_us ? i->valid_from_us : now_us, time);
 	struct json *o = object("indicator", own_id ? i->id : stix_id("indicator", i->type, (const char *)name.p, id),
 				time, true);
 	json_put_text(o, "created_by_ref", identity_id(producer_of(s), other));
@@ -229,7 +229,7 @@ static void put_indicator(struct export *x, const struct indicator *i, const str
 	json_put_text(o, "pattern_type", "stix");
 	json_put_text(o, "pattern_version", "2.1");
 	json_put_text(o, "valid_from", time);
-	if (i->valid_until_us > (i->valid_from_us ? i->valid_from_us : x->now_us))
+	if (i->valid_until_us > (i->valid_from_us ? i->valid_from_us : now_us))
 		json_put_text(o, "valid_until", stix_time(i->valid_until_us, time));
 	json_put_int(o, "confidence", i->confidence);
 	if (i->labels)
@@ -245,9 +245,18 @@ static void put_indicator(struct export *x, const struct indicator *i, const str
 		json_put(o, "object_marking_refs", json_list());
 		json_put_text(json_below(o, "object_marking_refs"), NULL, marking_tlp_id(i->tlp));
 	}
-	put_object(x, o, false);
 	buf_free(&name);
-	x->written++;
+	return o;
+}
+
+struct json *export_stix_indicator(const struct indicator *i, const struct indicator_set *s, int64_t now_us,
+				   const char **why)
+{
+	struct buf pattern = {0};
+	*why = put_pattern(&pattern, i);
+	struct json *o = *why ? NULL : indicator_object(i, s, now_us, (const char *)pattern.p);
+	buf_free(&pattern);
+	return o;
 }
 
 static void put_marking(struct export *x, enum tlp t)
@@ -289,7 +298,6 @@ void export_stix(struct export *x)
 {
 	char id[STIX_ID_LEN];
 	bool used[TLP_COUNT] = {false};
-	struct buf pattern = {0};
 	fprintf(x->out, "{\"type\":\"bundle\",\"id\":\"%s\",\"objects\":[\n",
 		stix_id("bundle", INDICATOR_NONE, ruleset_digest(x->r), id));
 	put_identities(x, x->now_us);
@@ -302,14 +310,15 @@ void export_stix(struct export *x)
 		struct ruleset_room room;
 		struct indicator i = ruleset_indicator_in(x->r, k, &room);
 		struct indicator_set s = ruleset_set(x->r, k);
-		const char *why = put_pattern(&pattern, &i);
-		if (why)
-			export_leave(x, why);
+		const char *why;
+		struct json *o = export_stix_indicator(&i, &s, x->now_us, &why);
+		if (o)
+			put_object(x, o, false);
 		else
-			put_indicator(x, &i, &s, (const char *)pattern.p);
+			export_leave(x, why);
+		x->written += o != NULL;
 	}
 	for (size_t k = 0; k < ruleset_allow_count(x->r); k++)
 		export_leave(x, "allow entries: this format has none");
 	fputs("\n]}\n", x->out);
-	buf_free(&pattern);
 }

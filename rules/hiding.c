@@ -139,10 +139,11 @@ static bool applies(const struct override *o, const struct addr *src, const stru
 {
 	if (o->expires_us && o->expires_us <= now_us)
 		return false;
-	return !o->has_source || prefix_has(&o->source, src) || prefix_has(&o->source, dest);
+	return !o->has_source || (src && prefix_has(&o->source, src)) || (dest && prefix_has(&o->source, dest));
 }
 
-bool hiding_asks(struct hiding *h, ruleset_ref ref, const struct addr *src, const struct addr *dest, int64_t now_us)
+/* Where those that name ref begin. */
+static size_t first_of(const struct hiding *h, ruleset_ref ref)
 {
 	size_t low = 0, high = h ? h->named_n : 0;
 	while (low < high) {
@@ -152,14 +153,33 @@ bool hiding_asks(struct hiding *h, ruleset_ref ref, const struct addr *src, cons
 		else
 			high = middle;
 	}
-	for (; h && low < h->named_n && h->named[low].ref == ref; low++) {
-		size_t entry = h->named[low].entry;
-		if (!applies(&h->entries.v[entry], src, dest, now_us))
-			continue;
-		atomic_fetch_add_explicit(&h->hidden[entry], 1, memory_order_relaxed);
-		return true;
+	return low;
+}
+
+ptrdiff_t hiding_which(const struct hiding *h, ruleset_ref ref, const struct addr *src, const struct addr *dest,
+		       int64_t now_us)
+{
+	for (size_t k = first_of(h, ref); h && k < h->named_n && h->named[k].ref == ref; k++) {
+		size_t entry = h->named[k].entry;
+		if (applies(&h->entries.v[entry], src, dest, now_us))
+			return (ptrdiff_t)entry;
 	}
-	return false;
+	return -1;
+}
+
+void hiding_of(const struct hiding *h, ruleset_ref ref, void (*fn)(void *owner, const struct override *o), void *owner)
+{
+	for (size_t k = first_of(h, ref); h && k < h->named_n && h->named[k].ref == ref; k++)
+		fn(owner, &h->entries.v[h->named[k].entry]);
+}
+
+bool hiding_asks(struct hiding *h, ruleset_ref ref, const struct addr *src, const struct addr *dest, int64_t now_us)
+{
+	ptrdiff_t entry = hiding_which(h, ref, src, dest, now_us);
+	if (entry < 0)
+		return false;
+	atomic_fetch_add_explicit(&h->hidden[entry], 1, memory_order_relaxed);
+	return true;
 }
 
 void hiding_each(const struct hiding *h, void (*fn)(void *owner, const struct override *o, uint64_t hidden),

@@ -13,9 +13,12 @@
 
 struct hits {
 	const struct ruleset *r;
+	const struct hiding *decided;
 	int64_t now_us;
 	uint64_t *count;   /* by indicator */
 	uint64_t *allowed; /* by allow entry */
+	uint64_t *hidden;  /* by entry of decided */
+	size_t printed;    /* of decided */
 	uint64_t alerts, other, broken;
 };
 
@@ -27,7 +30,7 @@ static const char *text_at(const struct json *o, const char *path)
 /* What a line tells: an alert as scan and the sensor write them, or a group of them as
  * picket alerts list --json prints it out of Redis. */
 struct told {
-	const char *type, *value, *set, *seen;
+	const char *type, *value, *set, *seen, *src, *dest;
 	uint64_t n;
 };
 
@@ -36,11 +39,16 @@ static bool told_by(const struct json *o, struct told *t)
 	const char *event = text_at(o, "event_type");
 	int64_t n = json_int(json_at(o, "n"), -1);
 	if (event && strcmp(event, "alert") == 0)
-		*t = (struct told){text_at(o, "indicator.type"), text_at(o, "indicator.value"),
-				   text_at(o, "indicator.set"), text_at(o, "observable.value"), 1};
+		*t = (struct told){text_at(o, "indicator.type"),
+				   text_at(o, "indicator.value"),
+				   text_at(o, "indicator.set"),
+				   text_at(o, "observable.value"),
+				   text_at(o, "src_ip"),
+				   text_at(o, "dest_ip"),
+				   1};
 	else if (!event && n >= 0)
 		*t = (struct told){text_at(o, "type"), text_at(o, "value"), text_at(o, "set"), text_at(o, "value"),
-				   (uint64_t)n};
+				   text_at(o, "src"),  text_at(o, "dest"),  (uint64_t)n};
 	else
 		return false;
 	return t->type && t->value && t->set;
@@ -91,6 +99,20 @@ static void ask_allow(struct hits *h, const struct told *a)
 	}
 }
 
+static const struct addr *address(const char *text, struct addr *room)
+{
+	return text && addr_parse(text, strlen(text), room) ? room : NULL;
+}
+
+/* The entry that would hide it now. Of a group only the first pair of addresses is known. */
+static void ask_decided(struct hits *h, const struct told *a, ruleset_ref ref)
+{
+	struct addr src, dest;
+	ptrdiff_t entry = hiding_which(h->decided, ref, address(a->src, &src), address(a->dest, &dest), h->now_us);
+	if (entry >= 0)
+		h->hidden[entry] += a->n;
+}
+
 static void take_line(struct hits *h, const char *line, size_t n)
 {
 	struct err e;
@@ -101,10 +123,12 @@ static void take_line(struct hits *h, const char *line, size_t n)
 		h->broken++;
 	} else if (told_by(o, &a)) {
 		h->alerts += a.n;
-		if (find(h, &a, &ref))
+		if (find(h, &a, &ref)) {
 			h->count[ref] += a.n;
-		else
+			ask_decided(h, &a, ref);
+		} else {
 			h->other += a.n;
+		}
 		ask_allow(h, &a);
 	}
 	json_drop(o);
@@ -199,11 +223,37 @@ static void print_allowed(const struct hits *h)
 	}
 }
 
-bool report_hits(const struct ruleset *r, const char *const *alerts, size_t n, size_t limit, int64_t now_us,
-		 struct err *e)
+static void count_entry(void *owner, const struct override *o, uint64_t hidden)
 {
-	struct hits h = {.r = r, .now_us = now_us};
+	size_t *n = owner;
+	(void)o;
+	(void)hidden;
+	++*n;
+}
+
+static void print_entry(void *owner, const struct override *o, uint64_t hidden)
+{
+	struct hits *h = owner;
+	char value[300], why[300], source[ADDR_TEXT_LEN];
+	const char *named = o->id ? o->id : o->value;
+	(void)hidden;
+	printf("%10llu  would be hidden by %s %s %s", (unsigned long long)h->hidden[h->printed++],
+	       override_names[o->verb], o->id ? "id" : indicator_type_name(o->type),
+	       text_clean(value, sizeof(value), named, strlen(named)));
+	if (o->has_source)
+		printf(" from %s/%u", addr_format(&o->source.addr, source), o->source.length);
+	printf(", \"%s\"\n",
+	       o->reason ? text_clean(why, sizeof(why), o->reason, strlen(o->reason)) : "no reason given");
+}
+
+bool report_hits(const struct ruleset *r, const struct hiding *decided, const char *const *alerts, size_t n,
+		 size_t limit, int64_t now_us, struct err *e)
+{
+	struct hits h = {.r = r, .decided = decided, .now_us = now_us};
+	size_t entries = 0;
 	bool ok = true;
+	hiding_each(decided, count_entry, &entries);
+	h.hidden = xcalloc(entries + 1, sizeof(*h.hidden));
 	h.count = xcalloc(ruleset_count(r, INDICATOR_NONE) + 1, sizeof(*h.count));
 	h.allowed = xcalloc(ruleset_allow_count(r) + 1, sizeof(*h.allowed));
 	for (size_t i = 0; ok && i < n; i++)
@@ -212,10 +262,12 @@ bool report_hits(const struct ruleset *r, const char *const *alerts, size_t n, s
 		print_sets(&h);
 		print_found(&h, limit);
 		print_allowed(&h);
+		hiding_each(decided, print_entry, &h);
 		printf("%llu alerts read, %llu of indicators that are not here, %llu lines that are no JSON\n",
 		       (unsigned long long)h.alerts, (unsigned long long)h.other, (unsigned long long)h.broken);
 	}
 	free(h.count);
 	free(h.allowed);
+	free(h.hidden);
 	return ok;
 }

@@ -181,6 +181,31 @@ cat >groups.jsonl <<'EOG'
 EOG
 expect "report hits: of groups" 0 "        42  domain C2.malware.example [s]" "$picket" rules report hits --alerts groups.jsonl hits.yaml
 expect "report hits: of groups elsewhere" 0 "49 alerts read, 7 of indicators that are not here" "$picket" rules report hits --alerts groups.jsonl hits.yaml
+cat >decided.yaml <<'Y'
+set: {id: s, version: 1, producer: p, tlp: amber, releasable_to: [friends]}
+domain: [C2.malware.example]
+suppress: [{domain: c2.malware.example, source: 10.1.0.0/16, reason: ours}, {id: NONE, reason: gone}]
+disable: [{domain: C2.MALWARE.example, reason: over, expires: 2020-01-01}]
+Y
+cat >sides.jsonl <<'J'
+{"event_type":"alert","src_ip":"10.1.2.3","dest_ip":"192.0.2.1","indicator":{"type":"domain","value":"C2.malware.example","set":"s"},"observable":{"value":"c2.malware.example"}}
+{"event_type":"alert","src_ip":"192.0.2.1","dest_ip":"10.1.2.3","indicator":{"type":"domain","value":"C2.malware.example","set":"s"},"observable":{"value":"c2.malware.example"}}
+{"event_type":"alert","src_ip":"10.2.2.3","dest_ip":"192.0.2.1","indicator":{"type":"domain","value":"C2.malware.example","set":"s"},"observable":{"value":"c2.malware.example"}}
+{"id":"1","set":"s","type":"domain","value":"C2.malware.example","n":5,"src":"10.1.9.9","dest":"192.0.2.1"}
+{"id":"2","set":"s","type":"domain","value":"C2.malware.example","n":9,"src":"","dest":""}
+J
+expect "report hits: suppress" 0 '         7  would be hidden by suppress domain c2.malware.example from 10.1.0.0/16, "ours"' "$picket" rules report hits --alerts sides.jsonl decided.yaml
+expect "report hits: an id that is not here" 0 '         0  would be hidden by suppress id NONE, "gone"' "$picket" rules report hits --alerts sides.jsonl decided.yaml
+expect "report hits: disable is over" 0 '         0  would be hidden by disable domain C2.MALWARE.example, "over"' "$picket" rules report hits --alerts sides.jsonl decided.yaml
+expect "why: suppress" 0 'suppress    from 10.1.0.0/16, "ours", no end: its hits are counted, not told' "$picket" why www.c2.malware.example --rules decided.yaml
+expect "why: disable is over" 0 'disable     "over", until 2020-01-01T00:00:00.000000Z: over, it alerts' "$picket" why www.c2.malware.example --rules decided.yaml
+mkdir pol
+echo 'partner: {id: near}' >pol/near.yaml && echo 'release: {tlp_max: amber, groups: [friends]}' >>pol/near.yaml
+sed 's/near/far/; s/amber/green/' pol/near.yaml >pol/far.yaml
+expect "why: what a partner would see" 0 'partner     near: redacted, without created_by_ref' "$picket" why www.c2.malware.example --rules decided.yaml --policies pol
+expect "why: what another would not" 0 'partner     far: denied, tlp: ' "$picket" why www.c2.malware.example --rules decided.yaml --policies pol
+echo 'x: y' >>pol/far.yaml
+expect "why: a policy with a mistake" 3 'unknown key "x"' "$picket" why www.c2.malware.example --rules decided.yaml --policies pol
 expect "report hits: no file" 4 "cannot read none.jsonl" "$picket" rules report hits --alerts none.jsonl hits.yaml
 expect "report hits: without alerts" 2 "expected --alerts" "$picket" rules report hits hits.yaml
 expect "report of nothing" 2 "no report" "$picket" rules report x old.yaml
