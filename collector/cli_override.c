@@ -16,6 +16,7 @@
 #include "common/complain.h"
 #include "common/exits.h"
 #include "common/frame.h"
+#include "common/json.h"
 #include "common/text.h"
 #include "rules/canon.h"
 #include "rules/rulefile_yaml.h"
@@ -27,7 +28,7 @@ static const char usage_format[] =
     "usage: picket %1$s add TYPE VALUE --reason TEXT (--expires TIME|DAYSd | --permanent) --key KEY [--wait]\n"
     "%3$s"
     "       picket %1$s rm TYPE VALUE --key KEY [--wait]\n"
-    "       picket %1$s list [--json]\n"
+    "       picket %1$s list [--json]     each with how many hits it has hidden, on all sensors\n"
     "%2$s\n"
     "\n"
     "  -k, --key KEY     the private key that sensors trust for this set (picket rules keygen)\n"
@@ -316,18 +317,38 @@ static int64_t hidden_of(struct cli *c, const struct reply *sensors, const char 
 	return sum;
 }
 
-/* field: what sensors call what it hid; NULL = they do not say. */
+static void print_entry_json(const char *type, const char *value, const char *source, const char *reason,
+			     const char *until, int64_t hidden, bool over)
+{
+	struct json *o = json_map();
+	struct buf line = {0};
+	json_put_text(o, "type", type);
+	json_put_text(o, "value", value);
+	json_put_text(o, "source", *source ? source : NULL);
+	json_put_text(o, "reason", reason);
+	json_put_text(o, "expires", until);
+	json_put_bool(o, "ended", over);
+	json_put_int(o, "hidden", hidden);
+	json_write(o, &line);
+	printf("%.*s\n", (int)line.n, (const char *)line.p);
+	buf_free(&line);
+	json_drop(o);
+}
+
+/* field: what sensors call what it hid. */
 static void print_entry(struct deciding *d, const struct reply *sensors, const char *field, const char *type,
 			const char *value, const char *source, const char *reason, int64_t expires_us)
 {
-	char until[CLOCK_TEXT_LEN] = "permanent", hidden[40] = "";
+	char until[CLOCK_TEXT_LEN] = "permanent";
 	if (expires_us)
 		clock_format(expires_us, until);
 	bool over = expires_us && expires_us <= clock_wall_us();
-	if (field)
-		snprintf(hidden, sizeof(hidden), "%" PRId64 " hidden", hidden_of(&d->cli, sensors, field));
-	printf("%-12s %-32s %-18s %-27s %-12s %s%s\n", type, text_shown(value), *source ? source : "-", until, hidden,
-	       text_shown(reason), over ? " (ended)" : "");
+	int64_t hidden = hidden_of(&d->cli, sensors, field);
+	if (d->cli.json)
+		print_entry_json(type, value, source, reason, expires_us ? until : NULL, hidden, over);
+	else
+		printf("%-12s %-32s %-18s %-27s %5" PRId64 " hidden %s%s\n", type, text_shown(value),
+		       *source ? source : "-", until, hidden, text_shown(reason), over ? " (ended)" : "");
 }
 
 static int list(struct deciding *d)
@@ -338,7 +359,9 @@ static int list(struct deciding *d)
 	for (size_t i = 0; strcmp(d->verb->name, "allow") == 0 && i < ruleset_allow_count(d->rules); i++) {
 		struct ruleset_room room;
 		struct indicator a = ruleset_allow_at(d->rules, i, &room);
-		print_entry(d, sensors, NULL, indicator_type_name(a.type), a.value, "", a.note, a.valid_until_us);
+		char field[OVERRIDE_KEY_MAX];
+		print_entry(d, sensors, allow_status_key(a.type, a.value, field), indicator_type_name(a.type), a.value,
+			    "", a.note, a.valid_until_us);
 	}
 	for (size_t i = 0; i < d->overrides.n; i++) {
 		const struct override *o = &d->overrides.v[i];

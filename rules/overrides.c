@@ -36,14 +36,25 @@ void overrides_free(struct overrides *o)
 	*o = (struct overrides){0};
 }
 
+static const char *status_key(const char *verb, const char *type, const char *text, const char *source,
+			      char into[static OVERRIDE_KEY_MAX])
+{
+	char value[81];
+	value[text_utf8(value, sizeof(value) - 1, text, strlen(text))] = '\0'; /* whole characters */
+	snprintf(into, OVERRIDE_KEY_MAX, "hidden.%s %s %s%s", verb, type, value, source);
+	return into;
+}
+
 const char *override_status_key(const struct override *o, char into[static OVERRIDE_KEY_MAX])
 {
-	const char *text = o->id ? o->id : o->value;
-	char value[81], source[ADDR_TEXT_LEN + 8] = "", address[ADDR_TEXT_LEN];
-	value[text_utf8(value, sizeof(value) - 1, text, strlen(text))] = '\0'; /* whole characters */
+	char source[ADDR_TEXT_LEN + 8] = "", address[ADDR_TEXT_LEN];
 	if (o->has_source)
 		snprintf(source, sizeof(source), " %s/%u", addr_format(&o->source.addr, address), o->source.length);
-	snprintf(into, OVERRIDE_KEY_MAX, "hidden.%s %s %s%s", override_names[o->verb],
-		 o->id ? "id" : indicator_type_name(o->type), value, source);
-	return into;
+	return status_key(override_names[o->verb], o->id ? "id" : indicator_type_name(o->type),
+			  o->id ? o->id : o->value, source, into);
+}
+
+const char *allow_status_key(enum indicator_type t, const char *value, char into[static OVERRIDE_KEY_MAX])
+{
+	return status_key("allow", indicator_type_name(t), value, "", into);
 }

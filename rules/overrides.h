@@ -45,5 +45,7 @@ void overrides_free(struct overrides *o);
  * scan.example 10.1.2.0/24"; at most 80 bytes of the value. Returns into. */
 #define OVERRIDE_KEY_MAX 200
 const char *override_status_key(const struct override *o, char into[static OVERRIDE_KEY_MAX]);
+/* The same of an allow entry. */
+const char *allow_status_key(enum indicator_type t, const char *value, char into[static OVERRIDE_KEY_MAX]);
 
 #endif

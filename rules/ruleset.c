@@ -15,6 +15,7 @@
 #define _GNU_SOURCE /* memmem */
 #include "rules/ruleset.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/scratch.h"
@@ -309,8 +310,10 @@ static bool is_allowed(struct ask *q, uint32_t length)
 static void take(struct ask *q, uint32_t ref, uint32_t length)
 {
 	if (!q->all && is_allowed(q, length)) {
-		if (q->allowed)
-			++*q->allowed;
+		if (!q->allowed)
+			return;
+		++*q->allowed;
+		atomic_fetch_add_explicit(&q->r->silenced[q->allow_ref - q->r->head.count], 1, memory_order_relaxed);
 	} else if (q->hits->n < RULESET_HITS_MAX) {
 		q->hits->ref[q->hits->n++] = ref;
 	} else {
@@ -542,6 +545,15 @@ void ruleset_covering(const struct ruleset *r, enum indicator_type t, const stru
 		match_exact(&q);
 }
 
+/* As is_allowed() for a canonical value; the length of the entry, -1: none covers it. */
+static int allow_covers(struct ask *q, const struct canon *value)
+{
+	return q->type == INDICATOR_CIDR               ? allow_network(q, value->key[16])
+	       : q->type == INDICATOR_IP               ? allow_address(q)
+	       : space_of(q->type) == INDICATOR_DOMAIN ? allow_name(q)
+						       : allow_exact(q);
+}
+
 size_t ruleset_allow_count(const struct ruleset *r)
 {
 	return r->head.allow;
@@ -561,14 +573,37 @@ struct indicator ruleset_allow_at(const struct ruleset *r, size_t i, struct rule
 	return out;
 }
 
+uint64_t ruleset_silenced(const struct ruleset *r, size_t i)
+{
+	return i < r->head.allow ? atomic_load(&r->silenced[i]) : 0;
+}
+
+void ruleset_silenced_inherit(struct ruleset *r, const struct ruleset *from)
+{
+	for (size_t i = 0; r->head.allow && i < from->head.allow; i++) {
+		struct ruleset_room room, other;
+		struct canon c;
+		if (!ruleset_silenced(from, i))
+			continue;
+		struct indicator was = ruleset_allow_at(from, i, &room), is;
+		struct ask q = {.r = r, .now_us = INT64_MIN, .type = was.type};
+		if (!canon_rule(was.type, was.value, strlen(was.value), &c, NULL))
+			continue;
+		q.key = c.key;
+		q.n = c.n;
+		if (allow_covers(&q, &c) < 0)
+			continue;
+		is = ruleset_allow_at(r, q.allow_ref - r->head.count, &other);
+		if (is.type == was.type && strcmp(is.value, was.value) == 0)
+			atomic_store(&r->silenced[q.allow_ref - r->head.count], ruleset_silenced(from, i));
+	}
+}
+
 bool ruleset_allowed(const struct ruleset *r, enum indicator_type t, const struct canon *value, int64_t now_us,
 		     struct ruleset_room *room, struct indicator *out)
 {
 	struct ask q = {.r = r, .now_us = now_us, .key = value->key, .n = value->n, .type = t};
-	int length = t == INDICATOR_CIDR               ? allow_network(&q, value->key[16])
-		     : t == INDICATOR_IP               ? allow_address(&q)
-		     : space_of(t) == INDICATOR_DOMAIN ? allow_name(&q)
-						       : allow_exact(&q);
+	int length = allow_covers(&q, value);
 	if (length >= 0)
 		*out = ruleset_allow_at(r, q.allow_ref - r->head.count, room);
 	return length >= 0;

@@ -115,6 +115,10 @@ void ruleset_covering(const struct ruleset *r, enum indicator_type t, const stru
  * valid_until_us (its end). */
 size_t ruleset_allow_count(const struct ruleset *r);
 struct indicator ruleset_allow_at(const struct ruleset *r, size_t i, struct ruleset_room *room);
+/* How many hits an entry has taken away from ruleset_match() calls that count (allowed not NULL). */
+uint64_t ruleset_silenced(const struct ruleset *r, size_t i);
+/* Counts go on from those of another set, where the entries are the same. For the time before r is shared. */
+void ruleset_silenced_inherit(struct ruleset *r, const struct ruleset *from);
 /* The most specific entry that covers the value at now_us; false: none. */
 bool ruleset_allowed(const struct ruleset *r, enum indicator_type t, const struct canon *value, int64_t now_us,
 		     struct ruleset_room *room, struct indicator *out);

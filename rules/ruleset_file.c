@@ -105,6 +105,7 @@ struct ruleset *ruleset_adopt(const void *map, size_t bytes, const char *name, s
 		return NULL;
 	}
 	text_hex(r->digest, r->head.digest, sizeof(r->head.digest));
+	r->silenced = r->head.allow ? xcalloc(r->head.allow, sizeof(*r->silenced)) : NULL;
 	return r;
 }
 
@@ -174,6 +175,7 @@ void ruleset_free(struct ruleset *r)
 {
 	if (!r)
 		return;
+	free(r->silenced);
 	if (r->near)
 		munmap(r->near, r->near_bytes);
 	union {

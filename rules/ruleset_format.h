@@ -157,6 +157,7 @@ struct ruleset {
 	uint8_t *near;     /* copies of its filters: ruleset_near() */
 	size_t near_bytes; /* of their mapping */
 	char digest[65];
+	_Atomic uint64_t *silenced; /* by allow entry; NULL: there is none */
 	/* Views into the map with their number of elements, checked when opened. */
 	const struct ruleset_set_row *sets;
 	const struct ruleset_meta *metas;

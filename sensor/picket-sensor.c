@@ -207,6 +207,7 @@ static uint16_t next_generation(const struct sensor *s)
 static void take_over(struct sensor *s, struct armed *next)
 {
 	hiding_inherit(next->hiding, s->armed->hiding);
+	ruleset_silenced_inherit(next->rules, s->armed->rules);
 	if (!live_arm(s->live, next)) {
 		log_errorx("a worker did not take the new rules within ten seconds; the old set's memory is kept");
 	} else {

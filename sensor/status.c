@@ -48,6 +48,7 @@ static void put_output(struct json *j, const struct output_stats *o)
 struct telling {
 	struct json *j;
 	size_t n;
+	uint64_t others; /* of those that no longer have room */
 };
 
 static void put_set(void *owner, const char *set, const char *text)
@@ -75,14 +76,39 @@ static void put_sets(struct json *j, struct rulesync *sync)
 	rulesync_each(sync, put_set, &t);
 }
 
-#define HIDING_TOLD 16
+#define HIDING_TOLD 64 /* entries with counts of their own; the others' sum stands in hidden.others */
+
+static void put_hits(struct telling *t, const char *key, uint64_t hidden)
+{
+	if (hidden && t->n++ < HIDING_TOLD)
+		json_put_int(t->j, key, (int64_t)hidden);
+	else
+		t->others += hidden;
+}
 
 static void put_hidden(void *owner, const struct override *o, uint64_t hidden)
 {
 	struct telling *t = owner;
 	char key[OVERRIDE_KEY_MAX];
-	if (hidden && t->n++ < HIDING_TOLD)
-		json_put_int(t->j, override_status_key(o, key), (int64_t)hidden);
+	put_hits(t, override_status_key(o, key), hidden);
+}
+
+/* What suppress, disable and allow entries took away, entry by entry. */
+static void put_decisions(struct json *j, const struct armed *a)
+{
+	struct telling t = {.j = j};
+	hiding_each(a->hiding, put_hidden, &t);
+	for (size_t i = 0; i < ruleset_allow_count(a->rules); i++) {
+		struct ruleset_room room;
+		char key[OVERRIDE_KEY_MAX];
+		uint64_t hidden = ruleset_silenced(a->rules, i);
+		if (!hidden)
+			continue;
+		struct indicator one = ruleset_allow_at(a->rules, i, &room);
+		put_hits(&t, allow_status_key(one.type, one.value, key), hidden);
+	}
+	if (t.others)
+		json_put_int(j, "hidden.others", (int64_t)t.others);
 }
 
 void status_json(struct buf *out, const struct status *s)
@@ -96,7 +122,7 @@ void status_json(struct buf *out, const struct status *s)
 	json_put_text(j, "capture", !s->captures_up ? "down" : s->captures_up < s->captures ? "partly up" : "up");
 	put_rules(j, s->armed, s->rules_refused);
 	put_sets(j, s->sync);
-	hiding_each(s->armed->hiding, put_hidden, &(struct telling){.j = j});
+	put_decisions(j, s->armed);
 	put_output(j, s->output);
 	for (int i = 0; i < LEDGER_COUNT; i++)
 		json_put_int(j, ledger_name((enum ledger_id)i), (int64_t)s->ledger->v[i]);

@@ -139,6 +139,18 @@ verb allow add domain d3.example --reason vendor --expires 2100-01-01
 all_three "allow"
 gives "list" 0 "$picket" suppress list --set apt-local
 contains "list" "$dir/out" "our scanner"
+lookup() {
+	python3 - "$1" <<-'PY'
+		import socket, sys
+		q = b"".join(bytes([len(p)]) + p.encode() for p in sys.argv[1].split(".")) + b"\0"
+		socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0" + q + b"\0\x01\0\x01", ("127.0.0.1", 5399))
+	PY
+}
+for name in d1 www.d3 d3; do lookup $name.example; done
+until_ok 15 sh -c "'$picket' allow list --set apt-local --json | grep -q '\"value\":\"d3.example\".*\"reason\":\"vendor.*\"hidden\":6}'" # three sensors
+until_ok 15 sh -c "'$picket' disable list --set apt-local | grep -q ' 3 hidden wrong'"
+gives "what allow hid" 0 "$picket" allow list --set apt-local
+contains "what allow hid" "$dir/out" "    6 hidden vendor"
 redis_cli HSET 'picket:{p0}:alert:0123456789abcdef0123456789abcdef' type domain value d5.example set apt-demo indicator x n 3 \
 	severity high producer cert state new >/dev/null
 gives "alerts why" 0 "$picket" alerts why 0123456789ab
@@ -147,6 +159,9 @@ contains "alerts why: the version" "$dir/out" "version 12, until 2100-01-01"
 contains "alerts why: decisions" "$dir/out" "none names it"
 verb disable rm domain D1.EXAMPLE
 all_three "disable rm"
+sleep 1 # until the next word of the sensors
+gives "the counts go on" 0 "$picket" allow list --set apt-local
+contains "the counts go on" "$dir/out" "    6 hidden vendor"
 verb disable rm domain d1.example
 check "rm of nothing" 1 "$code"
 for c in allow suppress disable; do

@@ -213,12 +213,54 @@ static int drop_path(void **state)
 	return unlink(path);
 }
 
+/* Each allow entry counts what it takes away, and goes on counting in the next set. */
+static void test_silenced(void **state)
+{
+	(void)state;
+	static const char *const texts[2] = {
+	    "set: {id: s, version: 1}\ndomain: [a.example, b.example]\nip: [198.51.100.7]\n"
+	    "allow: [{domain: a.example}, {ip: 198.51.100.7}, {domain: never.example}]\n",
+	    "set: {id: s, version: 2}\ndomain: [a.example, b.example]\n"
+	    "allow: [{domain: never.example}, {domain: other.example}, {domain: a.example}, {domain: example}]\n"};
+	static const struct {
+		const char *name;
+		uint64_t allowed;
+	} asked[] = {{"a.example", 1}, {"www.a.example", 1}, {"b.example", 0}, {"never.example", 0}};
+	uint64_t allowed = 0;
+	struct ruleset *r = load(texts[0], NULL, NULL), *next = load(texts[1], NULL, NULL);
+	struct ruleset_hits hits = {.n = 0};
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+		allowed = 0;
+		ruleset_match(r, WHERE_DNS_QUERY, asked[i].name, strlen(asked[i].name), 1, &hits, &allowed);
+		assert_int_equal(allowed, asked[i].allowed);
+		ruleset_match(r, WHERE_DNS_QUERY, asked[i].name, strlen(asked[i].name), 1, &hits, NULL); /* a look */
+	}
+	uint64_t sum = 0;
+	for (size_t i = 0; i < ruleset_allow_count(r); i++) {
+		struct ruleset_room room;
+		bool a = strcmp(ruleset_allow_at(r, i, &room).value, "a.example") == 0;
+		assert_int_equal(ruleset_silenced(r, i), a ? 2 : 0);
+		sum += ruleset_silenced(r, i);
+	}
+	assert_int_equal(sum, 2);
+	assert_int_equal(ruleset_silenced(r, ruleset_allow_count(r)), 0);
+	ruleset_silenced_inherit(next, r);
+	for (size_t i = 0; i < ruleset_allow_count(next); i++) {
+		struct ruleset_room room;
+		bool a = strcmp(ruleset_allow_at(next, i, &room).value, "a.example") == 0;
+		assert_int_equal(ruleset_silenced(next, i), a ? 2 : 0);
+	}
+	ruleset_free(r);
+	ruleset_free(next);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_hidden),
 	    cmocka_unit_test(mistakes_are_told),
 	    cmocka_unit_test(they_are_laid_out),
+	    cmocka_unit_test(test_silenced),
 	};
 	return cmocka_run_group_tests(tests, make_path, drop_path);
 }
