@@ -404,6 +404,7 @@ void worker_ledger(struct worker *w, struct ledger *out)
 struct worker_figures worker_figures(const struct worker *w)
 {
 	return (struct worker_figures){
+	    .packets = w->ledger.v[LEDGER_RECEIVED],
 	    .flows = flow_count(w->flows),
 	    .flow_bytes = flow_table_bytes(w->flows),
 	    .parser_bytes = inspector_memory(w->inspector),

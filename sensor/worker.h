@@ -52,6 +52,7 @@ enum shed worker_shed(const struct worker *w);
 void worker_ledger(struct worker *w, struct ledger *out);
 
 struct worker_figures {
+	uint64_t packets; /* received */
 	size_t flows, flow_bytes, parser_bytes;
 	int dpi_pid;
 };
