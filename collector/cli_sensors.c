@@ -109,6 +109,7 @@ static const struct section {
     {"alerts", {"alerts.", "epoch", "stored", "spool_", "queue_lost", "refused_records", "reconnects"}},
     {"packets", {"capture", "interfaces", "packets.", "drops.", "capture."}},
     {"how they ended", {"end."}},
+    {"flows that no parser reads, by nDPI's name", {"unread.", "unread_others"}},
 };
 #define SECTIONS (sizeof(sections) / sizeof(*sections))
 

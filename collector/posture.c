@@ -13,7 +13,7 @@
 
 struct flatten {
 	struct store_field *f;
-	size_t n, max;
+	size_t n, max, cut;
 	struct buf *text;
 	const char *path;
 	int depth;
@@ -53,22 +53,26 @@ static void member(void *owner, const char *key, const struct json *v)
 	char name[POSTURE_NAME_MAX + 1], clean[POSTURE_NAME_MAX + 1], value[POSTURE_VALUE_MAX + 1];
 	text_clean(clean, sizeof(clean), key, strlen(key));
 	int n = snprintf(name, sizeof(name), "%s%s%s", to->path, *to->path ? "." : "", clean);
-	if (n <= 0 || (size_t)n >= sizeof(name) || to->n >= to->max)
-		return;
-	if (json_kind(v) == JSON_KIND_MAP && to->depth < DEPTH_MAX) {
+	if (n <= 0 || (size_t)n >= sizeof(name)) {
+		to->cut++;
+	} else if (json_kind(v) == JSON_KIND_MAP && to->depth < DEPTH_MAX) {
 		struct flatten below = *to;
 		below.path = name;
 		below.depth++;
 		json_each(v, member, &below);
 		to->n = below.n;
-	} else if (value_text(v, value, sizeof(value))) {
+		to->cut = below.cut;
+	} else if (to->n >= to->max || !value_text(v, value, sizeof(value))) {
+		to->cut++;
+	} else {
 		to->f[to->n++] = (struct store_field){keep(to->text, name), keep(to->text, value)};
 	}
 }
 
 size_t posture_flatten(struct bytes json, struct store_field *f, size_t n, size_t max, struct buf *text)
 {
-	struct flatten to = {.f = f, .n = n, .max = max, .text = text, .path = ""};
+	struct flatten to = {.f = f, .n = n, .max = max - 1, .text = text, .path = ""};
+	char cut[24];
 	struct err e;
 	struct json *root = json.n ? json_read(json.p, json.n, json.n, &e) : NULL;
 	if (!root)
@@ -76,6 +80,10 @@ size_t posture_flatten(struct bytes json, struct store_field *f, size_t n, size_
 	buf_reserve(text, (max - n) * (POSTURE_NAME_MAX + POSTURE_VALUE_MAX));
 	json_each(root, member, &to);
 	json_drop(root);
+	if (to.cut) {
+		snprintf(cut, sizeof(cut), "%zu", to.cut);
+		f[to.n++] = (struct store_field){keep(text, "status_cut"), keep(text, cut)};
+	}
 	return to.n;
 }
 

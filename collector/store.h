@@ -17,7 +17,7 @@
 #define STORE_SCHEMA     "1"
 #define STORE_PREFIX     "picket:{p0}:"
 #define STORE_EXERCISE   "exercise:" /* behind the prefix: keys of groups that are no real alerts */
-#define STORE_FIELDS_MAX 128         /* of one sensor's status */
+#define STORE_FIELDS_MAX 256         /* of one sensor's status */
 
 enum store_state {
 	STORE_DOWN = 0, /* not connected; comes again by itself */

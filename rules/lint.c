@@ -17,6 +17,7 @@
 #include "rules/everyday.h"
 #include "rules/intake.h"
 #include "rules/condition.h"
+#include "rules/ndpi_names.h"
 #include "rules/pattern.h"
 #include "rules/suffix.h"
 
@@ -250,6 +251,15 @@ static void check_condition(struct run *u)
 		    TOLD(&u->i), part);
 }
 
+static void check_ndpi_name(struct run *u)
+{
+	const char *near;
+	if (ndpi_name_known(u->i.type, u->i.value, &near))
+		return;
+	add(u, &u->i, DIAG_WARNING, "unknown-name", "%s \"%s\" is no name that nDPI 4.2 gives: it never matches%s%s%s",
+	    TOLD(&u->i), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
 static void check_time(struct run *u)
 {
 	char end[CLOCK_TEXT_LEN];
@@ -280,6 +290,10 @@ static void check_kind(struct run *u)
 		break;
 	case INDICATOR_STIX:
 		check_condition(u);
+		break;
+	case INDICATOR_PROTOCOL:
+	case INDICATOR_RISK:
+		check_ndpi_name(u);
 		break;
 	default:
 		break;

@@ -6,6 +6,8 @@
 
 #include "common/buf.h"
 #include "common/scratch.h"
+#include "rules/ndpi_names.h"
+#include "sensor/unread.h"
 
 #define REMEMBERED                                                                                                     \
 	65536 /* flows that wait for nDPI's last word; the oldest is forgotten (its verdict is not matched) */
@@ -15,6 +17,9 @@
  * flow's by now. */
 struct waiting {
 	struct flow copy, *live;
+	uint16_t protocol; /* ndpi_protocol_number() of nDPI's last word */
+	bool judged;       /* it was the last */
+	bool over;         /* the flow has ended; copy.parser is what it was recognised as */
 };
 
 struct classifier {
@@ -70,7 +75,7 @@ void classify_packet(struct classifier *c, struct flow *f, enum side side, const
 	f->dpi_seen++;
 	if (!(f->flags & FLOW_DPI)) {
 		f->flags |= FLOW_DPI;
-		c->waiting[f->serial % REMEMBERED] = (struct waiting){*f, f};
+		c->waiting[f->serial % REMEMBERED] = (struct waiting){.copy = *f, .live = f};
 	}
 	dpi_submit(c->dpi, f->serial, ts_us, l->ip, l->ip_n, side == TO_SERVER);
 }
@@ -83,20 +88,38 @@ void classify_shed(struct classifier *c, struct flow *f, const struct layer *l)
 	ledger_count(c->ledger, LEDGER_SHED_DPI);
 }
 
+/* Known when the flow is over and nDPI has spoken, whichever comes last. */
+static void count_unread(struct classifier *c, const struct waiting *w)
+{
+	if (w->over && w->judged && !w->copy.parser)
+		unread_count(c->ledger, w->protocol);
+}
+
 void classify_end(struct classifier *c, struct flow *f)
 {
+	struct waiting *waiting = &c->waiting[f->serial % REMEMBERED];
 	if (!(f->flags & FLOW_DPI))
 		return;
 	f->flags &= (uint8_t)~FLOW_DPI;
 	dpi_end(c->dpi, f->serial);
+	if (waiting->copy.serial != f->serial)
+		return;
+	waiting->copy.parser = f->parser;
+	waiting->over = true;
+	count_unread(c, waiting);
 }
 
 static void match_verdict(struct classifier *c, const struct dpi_verdict *v, int64_t ts_us)
 {
-	const struct waiting *waiting = &c->waiting[v->flow % REMEMBERED];
+	struct waiting *waiting = &c->waiting[v->flow % REMEMBERED];
 	const struct flow *f = &waiting->copy;
 	if (f->serial != v->flow)
 		return;
+	if (v->final && !waiting->judged) {
+		waiting->protocol = (uint16_t)ndpi_protocol_number(v->protocol);
+		waiting->judged = true;
+		count_unread(c, waiting);
+	}
 	if (v->final && !c->ended && waiting->live->serial == v->flow)
 		waiting->live->dpi_seen = UINT8_MAX; /* nDPI would ignore what comes now */
 	struct inspect in = inspector_view(c->inspector, f, ts_us);
@@ -107,7 +130,7 @@ static void match_verdict(struct classifier *c, const struct dpi_verdict *v, int
 	if (v->master[0])
 		observe(&in, WHERE_DPI_PROTOCOL, v->master, strlen(v->master));
 	for (unsigned bit = 0; bit < 64; bit++) {
-		const char *name = v->risks >> bit & 1 ? dpi_risk_name(bit) : NULL;
+		const char *name = v->risks >> bit & 1 ? ndpi_risk_name(bit) : NULL;
 		if (name)
 			observe(&in, WHERE_DPI_RISK, name, strlen(name));
 	}

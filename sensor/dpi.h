@@ -24,7 +24,7 @@ struct dpi_verdict {
 	uint32_t flow;     /* serial of the flow */
 	char protocol[32]; /* nDPI's name of the application, "Unknown" if none */
 	char master[32];   /* of the protocol below ("TLS" for "TLS.YouTube"), "" if the same */
-	uint64_t risks;    /* bit n = nDPI risk n: dpi_risk_name(n) */
+	uint64_t risks;    /* bit n = nDPI risk n: ndpi_risk_name(n) */
 	bool final;        /* no more will come for this flow */
 };
 
@@ -56,8 +56,6 @@ size_t dpi_collect(struct dpi *d, struct dpi_verdict *out, size_t max);
 /* No more packets come: from here on dpi_collect() waits for all that is left. */
 void dpi_finish(struct dpi *d);
 
-int dpi_pid(const struct dpi *d);          /* of the process; 0 = none */
-const char *dpi_risk_name(unsigned bit);   /* as nDPI writes it, NULL beyond the last; no nDPI call */
-bool dpi_protocol_known(const char *name); /* for rule warnings: asks a table made at build or start */
+int dpi_pid(const struct dpi *d); /* of the process; 0 = none */
 
 #endif

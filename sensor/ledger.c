@@ -31,6 +31,8 @@ void ledger_sum(struct ledger *into, const struct ledger *from)
 {
 	for (int i = 0; i < LEDGER_COUNT; i++)
 		into->v[i] += from->v[i];
+	for (int i = 0; i < NDPI_NAMES; i++)
+		into->unread[i] += from->unread[i];
 }
 
 static uint64_t ends(const struct ledger *l)

@@ -21,6 +21,7 @@
 #include "sensor/sensor_metrics.h"
 #include "sensor/status.h"
 #include "sensor/supply.h"
+#include "sensor/unread.h"
 
 #define STATUS_S      5
 #define FILE_LEAVE_MS 600000 /* a file was read: the collector is waited for */
@@ -414,6 +415,12 @@ static int wait_signal(struct sensor *s, int signals)
 	return 0;
 }
 
+static void print_ledger(const struct sensor *s)
+{
+	ledger_print(&s->ledger, stderr);
+	unread_print(&s->ledger, stderr);
+}
+
 static void run_live(struct sensor *s, int signals)
 {
 	sd_notify(0, "READY=1");
@@ -425,7 +432,7 @@ static void run_live(struct sensor *s, int signals)
 			reload(s);
 		if (sig == SIGUSR1) {
 			live_ledger(s->live, &s->ledger);
-			ledger_print(&s->ledger, stderr);
+			print_ledger(s);
 		}
 	}
 	sd_notify(0, "STOPPING=1");
@@ -520,7 +527,7 @@ static int sensor_file(struct sensor *s)
 	tell_status(s);
 	output_stop(s->output, s->conf.collectors.n ? FILE_LEAVE_MS : 0);
 	if (s->level >= LOG_LEVEL_INFO)
-		ledger_print(&s->ledger, stderr);
+		print_ledger(s);
 	return r == CAPTURE_EOF && !e.text[0] ? EXIT_OK : EXIT_PARTIAL;
 }
 

@@ -16,6 +16,7 @@
 #include "common/text.h"
 #include "rules/heuristic.h"
 #include "sensor/sensor_conf.h"
+#include "sensor/unread.h"
 #include "sensor/worker.h"
 
 #define PROGRESS_US 500000
@@ -353,6 +354,7 @@ static void print_sum(const struct scan *s)
 	if (s->quiet)
 		return;
 	ledger_print(&s->total, stderr);
+	unread_print(&s->total, stderr);
 	if (!ledger_balanced(&s->total))
 		fputs("picket scan: the ledger does not balance: this is a bug, please report it\n", stderr);
 }

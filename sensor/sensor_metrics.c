@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/metrics.h"
+#include "sensor/unread.h"
 
 #define NAME_MAX_LEN 96
 
@@ -57,6 +58,19 @@ static void put_ends(struct buf *out, const struct ledger *l)
 	for (int i = 0; i < LEDGER_END_COUNT; i++)
 		metric_sample(out, "picket_sensor_packets_ended_total",
 			      &(struct metric_label){"end", end_name((enum ledger_id)i)}, 1, l->v[i]);
+}
+
+static void put_protocol(void *owner, const char *protocol, uint64_t flows)
+{
+	metric_sample(owner, "picket_sensor_unread_flows_total", &(struct metric_label){"protocol", protocol}, 1,
+		      flows);
+}
+
+static void put_unread(struct buf *out, const struct ledger *l)
+{
+	metric_family(out, "picket_sensor_unread_flows_total", METRIC_COUNTER,
+		      "Flows that no parser reads, by nDPI's name for them.");
+	unread_each(l, NDPI_NAMES, put_protocol, out);
 }
 
 static void put_events(struct buf *out, const struct ledger *l)
@@ -116,5 +130,6 @@ void sensor_metrics(struct buf *out, const struct status *s)
 	put_refused(out, s);
 	put_ends(out, s->ledger);
 	put_events(out, s->ledger);
+	put_unread(out, s->ledger);
 	put_output(out, s);
 }

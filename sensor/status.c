@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "sensor/unread.h"
 
 static void put_list(struct json *j, const char *key, const struct conf_list *l)
 {
@@ -111,6 +112,15 @@ static void put_decisions(struct json *j, const struct armed *a)
 		json_put_int(j, "hidden.others", (int64_t)t.others);
 }
 
+#define UNREAD_TOLD 12
+
+static void put_unread(void *owner, const char *protocol, uint64_t flows)
+{
+	char key[64];
+	snprintf(key, sizeof(key), "unread.%s", protocol);
+	json_put_int(owner, key, (int64_t)flows);
+}
+
 void status_json(struct buf *out, const struct status *s)
 {
 	struct json *j = json_map();
@@ -126,6 +136,7 @@ void status_json(struct buf *out, const struct status *s)
 	put_output(j, s->output);
 	for (int i = 0; i < LEDGER_COUNT; i++)
 		json_put_int(j, ledger_name((enum ledger_id)i), (int64_t)s->ledger->v[i]);
+	json_put_int(j, "unread_others", (int64_t)unread_each(s->ledger, UNREAD_TOLD, put_unread, j));
 	json_write(j, out);
 	json_drop(j);
 }

@@ -18,7 +18,7 @@ struct status {
 	const struct output_stats *output;
 	int64_t started_us;
 	uint64_t rules_refused; /* reloads of rules.files that were refused */
-	struct rulesync *sync; /* NULL = none */
+	struct rulesync *sync;  /* NULL = none */
 };
 
 void status_json(struct buf *out, const struct status *s);

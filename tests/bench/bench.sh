@@ -265,7 +265,7 @@ indicator_curve() {
 # Medians of single runs, the sizes in turns.
 flow_runs() { # counts
 	rm -f "$out"/known.[0-9]*
-	for round in $(seq "$rounds"); do
+	for _ in $(seq "$rounds"); do
 		for n in "$@"; do
 			"$tools/known" "$out/set1000000" "$out/flows_$n.pcap" "$n" >>"$out/known.$n"
 		done

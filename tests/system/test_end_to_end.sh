@@ -45,6 +45,21 @@ run_sensor unix-1 --set collector.address="unix:$dir/c.sock"
 run_sensor tls-1 --set collector.address="127.0.0.1:$port" --set tls.cert="$dir/ca/tls-1.crt" \
 	--set tls.key="$dir/ca/tls-1.key" --set tls.ca="$dir/ca/collector-ca.crt"
 
+# A protocol that only nDPI knows: scan names it, and the sensor tells it in its status.
+ntp=tests/golden/protocol-ntp/case.pcap
+"$build/picket" scan --rules $case/rules.yaml $ntp 2>"$dir/unread" >/dev/null || wrong "scan of NTP fails"
+contains "what no parser reads" "$dir/unread" 'as nDPI calls them: 1'
+contains "by its name" "$dir/unread" '  NTP                              1'
+"$build/picket" scan --dpi off --rules $case/rules.yaml $ntp 2>&1 >/dev/null | grep -q 'nDPI calls' && wrong "nDPI is off and names flows"
+told() { # a sensor that leaves at once may leave before its last status is taken
+	timeout 20 "$build/picket-sensor" --set sensor.id=ntp-1 --set spool.dir="$dir/spool-ntp" -R $case/rules.yaml -r $ntp \
+		--set collector.address="unix:$dir/c.sock" >"$dir/ntp.log" 2>&1 || return 1
+	sleep 0.2
+	[ "$(redis_cli HGET picket:sensor:ntp-1 unread.NTP)" = 1 ]
+}
+until_ok 15 told
+redis_cli HGETALL picket:sensor:ntp-1 | grep -q status_cut && wrong "the status has no room in Redis"
+
 # The sensor's own JSON lines are those of scan, but for its id.
 alerts=$(wc -l <"$dir/scan.jsonl")
 for s in unix-1 tls-1; do

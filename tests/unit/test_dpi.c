@@ -163,7 +163,7 @@ static void test_classify(void **state)
 	assert_string_equal(s.last[1].protocol, "DNS");
 	assert_string_equal(s.last[2].protocol, "HTTP");
 	assert_true(s.last[2].risks >> 5 & 1); /* known protocol on another port */
-	assert_string_equal(dpi_risk_name(5), inspect_ndpi_risk(5));
+	assert_string_equal(ndpi_risk_name(5), inspect_ndpi_risk(5));
 	assert_string_equal(s.last[3].protocol, "TLS");
 	assert_int_equal(s.finals, 3);
 	assert_int_equal(g.v[LEDGER_DPI_FLOWS], 3);
@@ -588,17 +588,17 @@ static void test_names(void **state)
 	struct inspect_ndpi *n = inspect_ndpi_new();
 	assert_non_null(n);
 	for (unsigned i = 0; i < inspect_ndpi_protocols(n); i++) {
-		if (!dpi_protocol_known(inspect_ndpi_protocol(n, i)))
+		if (!ndpi_protocol_number(inspect_ndpi_protocol(n, i)))
 			fail_msg("nDPI knows \"%s\", the table does not", inspect_ndpi_protocol(n, i));
 	}
 	for (unsigned bit = 0; bit < 70; bit++) {
-		const char *mine = dpi_risk_name(bit), *its = inspect_ndpi_risk(bit);
+		const char *mine = ndpi_risk_name(bit), *its = inspect_ndpi_risk(bit);
 		assert_true(!mine == !its && (!mine || !strcmp(mine, its)));
 	}
-	assert_true(dpi_protocol_known("dns"));
-	assert_false(dpi_protocol_known("dn"));
-	assert_false(dpi_protocol_known(""));
-	assert_false(dpi_protocol_known("zzzz"));
+	assert_true(ndpi_protocol_number("dns"));
+	assert_false(ndpi_protocol_number("dn"));
+	assert_false(ndpi_protocol_number(""));
+	assert_false(ndpi_protocol_number("zzzz"));
 	inspect_ndpi_free(n);
 }
 

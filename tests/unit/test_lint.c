@@ -109,6 +109,8 @@ static void test_codes(void **state)
 	     "idn 2 bücher.test; duplicate 2 xn--bcher-kva.test; idn 2 xn--bcher-kva.test"},
 	    {HEAD "payload_hex: [deadbe, deadbeef]\npayload: [\"a.?c\", \"abcd\"]\n",
 	     "short-pattern 2 deadbe; short-pattern 3 a.?c"},
+	    {HEAD "protocol: [BitTorrent, bittorent]\nrisk: [xss attack, XSS]\n",
+	     "unknown-name 2 bittorent; unknown-name 3 XSS"},
 	    {HEAD "indicators:\n- {domain: a.test, valid_until: 2025-12-31}\n", "expired 3 a.test"},
 	    {HEAD "indicators:\n- {domain: a.test, valid_from: 2028-01-01, valid_until: 2027-01-01}\n",
 	     "never-valid 3 a.test"},

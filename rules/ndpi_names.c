@@ -1,10 +1,11 @@
 /* The names that nDPI 4.2 gives to protocols and risks, so that rules can be
  * checked and verdicts read without calling it. tests/unit/test_dpi.c compares
  * them with the installed library. */
-#include <stddef.h>
+#include "rules/ndpi_names.h"
+
 #include <strings.h>
 
-#include "sensor/dpi.h"
+#include "common/diag.h"
 
 /* Sorted, case ignored. */
 static const char *const protocol_names[] = {
@@ -290,6 +291,7 @@ static const char *const protocol_names[] = {
     "Zattoo",
     "ZeroMQ",
     "Zoom",
+    NULL,
 };
 
 static const char *const risk_names[] = {
@@ -334,25 +336,50 @@ static const char *const risk_names[] = {
     [39] = "Text Contains Non-Printable Characters",
     [40] = "Possible Exploit Detected",
     [41] = "TLS Certificate About To Expire",
+    NULL,
 };
 
-const char *dpi_risk_name(unsigned bit)
-{
-	return bit < sizeof(risk_names) / sizeof(*risk_names) ? risk_names[bit] : NULL;
-}
+#define PROTOCOLS (sizeof(protocol_names) / sizeof(*protocol_names) - 1)
+#define RISKS     (sizeof(risk_names) / sizeof(*risk_names) - 1)
 
-bool dpi_protocol_known(const char *name)
+_Static_assert(PROTOCOLS + 1 == NDPI_NAMES, "NDPI_NAMES is how many numbers of protocols there are");
+
+size_t ndpi_protocol_number(const char *name)
 {
-	size_t lo = 0, hi = sizeof(protocol_names) / sizeof(*protocol_names);
+	size_t lo = 0, hi = PROTOCOLS;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		int c = strcasecmp(name, protocol_names[mid]);
 		if (!c)
-			return true;
+			return mid + 1;
 		if (c < 0)
 			hi = mid;
 		else
 			lo = mid + 1;
 	}
+	return 0;
+}
+
+const char *ndpi_protocol_name(size_t number)
+{
+	if (!number)
+		return "Other";
+	return number < NDPI_NAMES ? protocol_names[number - 1] : NULL;
+}
+
+const char *ndpi_risk_name(unsigned bit)
+{
+	return bit < RISKS ? risk_names[bit] : NULL;
+}
+
+bool ndpi_name_known(enum indicator_type t, const char *value, const char **near)
+{
+	*near = NULL;
+	if (t == INDICATOR_PROTOCOL && ndpi_protocol_number(value))
+		return true;
+	for (unsigned bit = 0; t == INDICATOR_RISK && bit < RISKS; bit++)
+		if (risk_names[bit] && strcasecmp(risk_names[bit], value) == 0)
+			return true;
+	*near = diag_nearest(value, t == INDICATOR_PROTOCOL ? protocol_names : risk_names + 1);
 	return false;
 }
