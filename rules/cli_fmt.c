@@ -12,6 +12,7 @@
 #include "common/exits.h"
 #include "common/text.h"
 #include "rules/cli_rules.h"
+#include "rules/fmt_order.h"
 #include "rules/rulefile.h"
 #include "rules/rulefile_file.h"
 #include "rules/set_layout.h"
@@ -19,19 +20,15 @@
 static const char fmt_help[] =
     "usage: picket rules fmt [--check] FILE…\n"
     "Lays rule files (YAML, CSV) out in one way: line ends, no blanks at the end of a line, at most one empty line,\n"
-    "\"# \" before comments, an empty line before a section that follows items. Comments stay. A file whose meaning\n"
-    "would change is left as it is.\n"
+    "\"# \" before comments, an empty line before a section that follows items; sections in one order, and items in\n"
+    "the order of their text within each group: comments and empty lines divide a list into groups. Comments stay.\n"
+    "A file whose meaning would change is left as it is.\n"
     "\n"
     "      --check  change nothing; name the files that would change\n"
     "\n"
     "Exit code: 0 done, 1 --check: some would change, 2 usage, 3 a file has errors, 4 it cannot be read or written.\n";
 
 /* ---- the text ---- */
-
-static bool starts_section(const char *line, size_t n)
-{
-	return n > 1 && line[0] != ' ' && line[0] != '-' && line[0] != '#' && memchr(line, ':', n);
-}
 
 /* "#word" to "# word"; "#!", "##" and "#," stay. */
 static void put_line(struct buf *out, const char *line, size_t n)
@@ -60,7 +57,7 @@ static void lay_out(const struct buf *text, bool yaml, struct buf *out)
 		while (n && (p[n - 1] == ' ' || p[n - 1] == '\t' || p[n - 1] == '\r'))
 			n--;
 		/* A section that follows items stands apart, with the comment above it. */
-		if (yaml && starts_section(p, n) && nested && !blank && !comment)
+		if (yaml && fmt_starts_section(p, n) && nested && !blank && !comment)
 			buf_u8(out, '\n');
 		if (n || !blank)
 			put_line(out, p, n);
@@ -126,7 +123,10 @@ static int replace(const char *path, const char *name, const struct buf *now)
 	} else if (!write_beside(path, name, now, &e)) {
 		code = say(path, e.text, EXIT_ENVIRONMENT);
 	} else if (!layout_of(name, &after, &d, &e) || !same_from_second_line(&before, &after)) {
-		code = say(path, "laid out it would mean something else: left as it is", EXIT_INVALID);
+		code = say(path,
+			   "laid out it would mean something else (is an entry in it twice, each time otherwise?): "
+			   "left as it is",
+			   EXIT_INVALID);
 	} else if (rename(name, path) != 0) {
 		code = say(path, strerror(errno), EXIT_ENVIRONMENT);
 	}
@@ -139,7 +139,7 @@ static int replace(const char *path, const char *name, const struct buf *now)
 
 static int fmt_one(const char *path, bool check)
 {
-	struct buf text = {0}, now = {0}, name = {0};
+	struct buf text = {0}, plain = {0}, ordered = {0}, now = {0}, name = {0};
 	struct err e;
 	size_t n = strlen(path);
 	bool yaml = n < 4 || strcmp(path + n - 4, ".csv") != 0;
@@ -148,7 +148,9 @@ static int fmt_one(const char *path, bool check)
 		buf_free(&text);
 		return say(path, e.text, EXIT_ENVIRONMENT);
 	}
-	lay_out(&text, yaml, &now);
+	lay_out(&text, yaml, &plain);
+	fmt_order(&plain, yaml, &ordered);
+	lay_out(&ordered, yaml, &now); /* where sections moved */
 	bool differs = now.n != text.n || (now.n && memcmp(now.p, text.p, now.n) != 0);
 	buf_printf(&name, "%s.new.%s", path, yaml ? "yaml" : "csv");
 	buf_u8(&name, 0);
@@ -159,6 +161,8 @@ static int fmt_one(const char *path, bool check)
 		code = replace(path, (const char *)name.p, &now);
 	}
 	buf_free(&text);
+	buf_free(&plain);
+	buf_free(&ordered);
 	buf_free(&now);
 	buf_free(&name);
 	return code;

@@ -37,17 +37,66 @@ static void write_head(struct buf *b, const struct indicator_set *s, uint32_t ve
 	buf_printf(b, "}\n");
 }
 
-static void write_allowed(struct buf *b, const struct ruleset *r)
+/* Rows under way: their bytes, and where each ends. */
+struct rows {
+	struct buf text;
+	size_t *end;
+	size_t n;
+};
+
+static struct rows rows_for(size_t n)
 {
+	return (struct rows){.end = xcalloc(n + 1, sizeof(size_t))};
+}
+
+static void row_ends(struct rows *r)
+{
+	r->end[r->n++] = r->text.n;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return set_lines_order(*(const struct bytes *)a, *(const struct bytes *)b);
+}
+
+/* Appends the rows in order, each once, and frees them. How many that were. */
+static size_t put_sorted(struct buf *out, struct rows *rows)
+{
+	struct bytes *row = xcalloc(rows->n + 1, sizeof(*row));
+	size_t kept = 0;
+	for (size_t i = 0, at = 0; i < rows->n; at = rows->end[i++])
+		row[i] = (struct bytes){rows->text.p + at, rows->end[i] - at};
+	if (rows->n)
+		qsort(row, rows->n, sizeof(*row), by_bytes);
+	buf_reserve(out, rows->text.n);
+	for (size_t i = 0; i < rows->n; i++) {
+		if (i && set_lines_order(row[i - 1], row[i]) == 0)
+			continue;
+		buf_add(out, row[i].p, row[i].n);
+		kept++;
+	}
+	free(row);
+	buf_free(&rows->text);
+	free(rows->end);
+	return kept;
+}
+
+static size_t write_allowed(struct buf *b, const struct ruleset *r)
+{
+	struct rows rows = rows_for(ruleset_allow_count(r));
 	for (size_t k = 0; k < ruleset_allow_count(r); k++) {
 		struct ruleset_room room;
 		struct indicator i = ruleset_allow_at(r, k, &room);
-		buf_printf(b, "%s  - {type: %s", k ? "" : "allow:\n", indicator_type_name(i.type));
-		field(b, "value", i.value);
-		field(b, "reason", i.note);
-		time_field(b, "expires", i.valid_until_us);
-		buf_printf(b, "}\n");
+		buf_printf(&rows.text, "  - {type: %s", indicator_type_name(i.type));
+		field(&rows.text, "value", i.value);
+		field(&rows.text, "reason", i.note);
+		time_field(&rows.text, "expires", i.valid_until_us);
+		buf_printf(&rows.text, "}\n");
+		row_ends(&rows);
 	}
+	if (rows.n)
+		buf_printf(b, "allow:\n");
+	return put_sorted(b, &rows);
 }
 
 static void write_override(struct buf *b, const struct override *o)
@@ -65,19 +114,22 @@ static void write_override(struct buf *b, const struct override *o)
 	buf_printf(b, "}\n");
 }
 
-static void write_overrides(struct buf *b, const struct overrides *o)
+static size_t write_overrides(struct buf *b, const struct overrides *o)
 {
+	size_t kept = 0;
 	for (int verb = 0; o && verb < OVERRIDE_VERB_COUNT; verb++) {
-		bool any = false;
+		struct rows rows = rows_for(o->n);
 		for (size_t i = 0; i < o->n; i++) {
 			if ((int)o->v[i].verb != verb)
 				continue;
-			if (!any)
-				buf_printf(b, "%s:\n", override_names[verb]);
-			any = true;
-			write_override(b, &o->v[i]);
+			write_override(&rows.text, &o->v[i]);
+			row_ends(&rows);
 		}
+		if (rows.n)
+			buf_printf(b, "%s:\n", override_names[verb]);
+		kept += put_sorted(b, &rows);
 	}
+	return kept;
 }
 
 static bool blank(char c)
@@ -136,30 +188,6 @@ static void write_row(struct buf *b, const struct indicator *i, const struct ind
 	buf_u8(b, '\n');
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-	return set_lines_order(*(const struct bytes *)a, *(const struct bytes *)b);
-}
-
-/* Appends the rows of `rows` (ends are offsets) in order, each once. */
-static size_t sorted(struct buf *out, const struct buf *rows, const size_t *end, size_t n)
-{
-	struct bytes *row = xcalloc(n + 1, sizeof(*row));
-	size_t kept = 0;
-	for (size_t i = 0, at = 0; i < n; at = end[i++])
-		row[i] = (struct bytes){rows->p + at, end[i] - at};
-	qsort(row, n, sizeof(*row), by_bytes);
-	buf_reserve(out, rows->n);
-	for (size_t i = 0; i < n; i++) {
-		if (i && set_lines_order(row[i - 1], row[i]) == 0)
-			continue;
-		buf_add(out, row[i].p, row[i].n);
-		kept++;
-	}
-	free(row);
-	return kept;
-}
-
 bool set_layout(const struct ruleset *r, const struct overrides *o, uint32_t version, struct buf *out, size_t *count,
 		struct err *e)
 {
@@ -167,12 +195,10 @@ bool set_layout(const struct ruleset *r, const struct overrides *o, uint32_t ver
 	if (ruleset_set_count(r) != 1)
 		return err_set(e, "these files hold %zu sets; one set is signed at a time", ruleset_set_count(r));
 	struct indicator_set s = ruleset_set_at(r, 0);
-	struct buf rows = {0};
-	size_t *end = xcalloc(n + 1, sizeof(*end));
+	struct rows rows = rows_for(n);
 	bool ok = true;
 	write_head(out, &s, version);
-	write_allowed(out, r);
-	write_overrides(out, o);
+	*count = write_allowed(out, r) + write_overrides(out, o);
 	buf_add(out, SET_LINES_DIVIDER SET_LINES_COLUMNS, strlen(SET_LINES_DIVIDER SET_LINES_COLUMNS));
 	for (ruleset_ref k = 0; ok && k < n; k++) {
 		struct ruleset_room room;
@@ -181,12 +207,10 @@ bool set_layout(const struct ruleset *r, const struct overrides *o, uint32_t ver
 			ok = err_set(e, "%s \"%.200s\" has a line end in its value: it cannot be distributed",
 				     indicator_type_name(i.type), i.value);
 		else
-			write_row(&rows, &i, &s);
-		end[k] = rows.n;
+			write_row(&rows.text, &i, &s);
+		row_ends(&rows);
 	}
-	size_t hiding = o ? o->n : 0;
-	*count = ok ? sorted(out, &rows, end, n) + ruleset_allow_count(r) + hiding : 0;
-	buf_free(&rows);
-	free(end);
+	*count += put_sorted(out, &rows);
+	*count = ok ? *count : 0;
 	return ok;
 }

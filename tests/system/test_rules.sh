@@ -155,11 +155,81 @@ expect "a capture is not there" 1 "could not be scanned" sh -c "sed 's/demo/none
 expect "a wrong test" 3 'did you mean "miss"' sh -c "sed 's/miss/mis/' tested.yaml >no.yaml; '$picket' rules test no.yaml"
 
 printf 'set: {id: s, version: 1, producer: p}   \r\n#first\n\n\n\ndomain:\n  - a.test\t\n  - b.test  # why\nip: [1.2.3.4]' >untidy.yaml
-printf 'set: {id: s, version: 1, producer: p}\n# first\n\ndomain:\n  - a.test\n  - b.test  # why\n\nip: [1.2.3.4]\n' >tidy.yaml
+printf 'set: {id: s, version: 1, producer: p}\n# first\n\nip: [1.2.3.4]\n\ndomain:\n  - a.test\n  - b.test  # why\n' >tidy.yaml
 expect "fmt --check" 1 "untidy.yaml" "$picket" rules fmt --check untidy.yaml
 expect fmt 0 "done" sh -c "'$picket' rules fmt untidy.yaml && echo done"
 cmp -s untidy.yaml tidy.yaml || { failed=1 && echo "rules: fmt:" && diff tidy.yaml untidy.yaml; }
 expect "fmt again changes nothing" 0 "done" sh -c "'$picket' rules fmt --check untidy.yaml && echo done"
+# One order: sections, items within their groups, values in brackets; comments stay where they belong.
+cat >untidy.yaml <<'Y'
+# a feed
+
+disable: [{domain: x.test, reason: r}]
+# who made it
+set: {id: s, version: 1}
+indicators:
+  - {id: Z, domain: z.test}
+  - id: A
+    domain: aa.test
+    # of May
+    note: "x: [y"
+  # later ones
+  - {id: T, domain: t.test}
+  - {id: C, domain: c.test}
+ip: [93.184.216.34, "1.2.3.4", 2001:db8::7] # ours
+url: ["http://b.test/x,y", 'http://a.test/#z']
+hostname:
+  - >-
+    z.test
+  - y.test
+domain:
+- n.test
+- m.test
+
+- b.test
+- a.test
+Y
+cat >tidy.yaml <<'Y'
+# a feed
+
+# who made it
+set: {id: s, version: 1}
+
+ip: ["1.2.3.4", 2001:db8::7, 93.184.216.34] # ours
+
+domain:
+- m.test
+- n.test
+
+- a.test
+- b.test
+
+hostname:
+  - >-
+    z.test
+  - y.test
+
+url: ['http://a.test/#z', "http://b.test/x,y"]
+indicators:
+  - id: A
+    domain: aa.test
+    # of May
+    note: "x: [y"
+  - {id: Z, domain: z.test}
+  # later ones
+  - {id: C, domain: c.test}
+  - {id: T, domain: t.test}
+
+disable: [{domain: x.test, reason: r}]
+Y
+expect "fmt: order" 0 "done" sh -c "'$picket' rules fmt untidy.yaml && echo done"
+cmp -s untidy.yaml tidy.yaml || { failed=1 && echo "rules: fmt: order:" && diff tidy.yaml untidy.yaml; }
+expect "fmt: order again changes nothing" 0 "done" sh -c "'$picket' rules fmt --check untidy.yaml && echo done"
+printf '# list\nvalue,type,note\nb.test,domain\na.test,domain,"of\n May"\n# two\nz.test,domain\ny.test,domain\n' >rows.csv
+printf '# list\nvalue,type,note\na.test,domain,"of\n May"\nb.test,domain\n# two\ny.test,domain\nz.test,domain\n' >rows.expected
+expect "fmt: CSV" 0 "done" sh -c "'$picket' rules fmt rows.csv && echo done"
+cmp -s rows.csv rows.expected || { failed=1 && echo "rules: fmt: CSV:" && diff rows.expected rows.csv; }
+expect "fmt: twice, otherwise" 3 "is an entry in it twice" sh -c "printf 'indicators:\n  - {domain: b.test, id: B}\n  - {domain: b.test, id: A}\n' >twice.yaml; '$picket' rules fmt twice.yaml"
 printf 'set: {id: s} \ndomain: ["bad..test"]\n' >untidy.yaml
 expect "fmt of a file with errors" 3 "bad-domain" "$picket" rules fmt untidy.yaml
 grep -q '} $' untidy.yaml || { failed=1 && echo "rules: fmt changed a file with errors"; }
@@ -210,6 +280,6 @@ expect "report hits: no file" 4 "cannot read none.jsonl" "$picket" rules report 
 expect "report hits: without alerts" 2 "expected --alerts" "$picket" rules report hits hits.yaml
 expect "report of nothing" 2 "no report" "$picket" rules report x old.yaml
 expect changelog 0 "## s, p, version 1 to 2" "$picket" rules changelog old.yaml new.yaml
-expect "changelog: each change" 0 '* changed ip `93.184.216.34`: severity "medium" -> "high"' "$picket" rules changelog old.yaml new.yaml
+expect "changelog: each change" 0 '* changed ip `93.184.216.34`: severity "medium" -\> "high"' "$picket" rules changelog old.yaml new.yaml
 [ "$failed" -eq 0 ] && echo "rules: ok"
 exit "$failed"
