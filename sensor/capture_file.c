@@ -35,7 +35,6 @@ enum {
 	RECORD_MAX = 256 << 10,     /* captured bytes of one packet: libpcap's largest snapshot length */
 	BLOCK_READ_MAX = 320 << 10, /* a pcapng block that is read: a packet with its options */
 	INTERFACES_MAX = 16384,     /* of one pcapng section */
-	OPTIONS_MAX = 64,           /* of one interface that are looked at */
 	CLASSIC_HEAD = 24,
 	SECTION_HEAD = 28
 };
@@ -177,7 +176,7 @@ static void set_resolution(struct interface *i, uint8_t r)
 
 static void read_options(const struct capture_file *f, struct interface *i, struct cursor c)
 {
-	for (int k = 0; k < OPTIONS_MAX; k++) {
+	while (cursor_left(&c)) {
 		uint16_t code = get16(f, &c), n = get16(f, &c);
 		struct cursor value = cursor_sub(&c, n);
 		cursor_skip(&c, (4 - n % 4u) % 4);

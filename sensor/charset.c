@@ -66,20 +66,21 @@ static const char *known_set(const void *name, size_t n)
 	return NULL;
 }
 
-static size_t copy(const void *in, size_t n, char *out, size_t cap)
+static size_t copy(const void *in, size_t n, char *out, size_t cap, bool *cut)
 {
+	*cut |= n > cap;
 	size_t k = n < cap ? n : cap;
 	if (k)
 		memcpy(out, in, k);
 	return k;
 }
 
-size_t charset_to_utf8(const void *name, size_t name_n, const void *in, size_t n, char *out, size_t cap)
+size_t charset_to_utf8(const void *name, size_t name_n, const void *in, size_t n, char *out, size_t cap, bool *cut)
 {
 	const char *set = known_set(name, name_n);
 	iconv_t cd = set ? iconv_open("UTF-8", set) : (iconv_t)-1;
 	if (cd == (iconv_t)-1)
-		return copy(in, n, out, cap);
+		return copy(in, n, out, cap, cut);
 	char *from = (char *)(uintptr_t)in, *to = out; /* iconv does not write there; its type lacks the const */
 	size_t from_n = n, to_n = cap;
 	while (from_n && iconv(cd, &from, &from_n, &to, &to_n) == (size_t)-1 && from_n && to_n) {
@@ -88,5 +89,6 @@ size_t charset_to_utf8(const void *name, size_t name_n, const void *in, size_t n
 		to_n--;
 	}
 	iconv_close(cd);
+	*cut |= from_n != 0;
 	return cap - to_n;
 }

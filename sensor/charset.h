@@ -2,6 +2,7 @@
 #ifndef SENSOR_CHARSET_H
 #define SENSOR_CHARSET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* glibc loads a converter from disk when it is first used. A process that gives
@@ -12,8 +13,8 @@ struct charsets *charset_prepare(void);
 void charset_release(struct charsets *c);
 
 /* n bytes of the named character set as UTF-8 in out (at most cap bytes; cut
- * there). Unknown names, and what does not convert, are copied as they are: the
+ * there, and *cut is set). Unknown names, and what does not convert, are copied as they are: the
  * value is still matched as it stood on the wire. Gives the length. */
-size_t charset_to_utf8(const void *name, size_t name_n, const void *in, size_t n, char *out, size_t cap);
+size_t charset_to_utf8(const void *name, size_t name_n, const void *in, size_t n, char *out, size_t cap, bool *cut);
 
 #endif

@@ -297,7 +297,7 @@ static enum ledger_id end_with_layer(struct walk *w, const struct datagram *g, e
 static uint32_t mix_vlans(const struct walk *w)
 {
 	uint32_t mix = 0;
-	for (unsigned i = 0; i < w->vlan_n && i < 4; i++)
+	for (unsigned i = 0; i < w->vlan_n; i++)
 		mix = mix * 4097 + w->vlan[i] + 1;
 	return mix;
 }

@@ -59,7 +59,7 @@ enum ledger_id walk_ethernet(struct walk *w, struct cursor c, uint32_t cut)
 }
 
 /* VLAN tags (IEEE 802.1Q, 802.1ad and their predecessors): 0 priority, id(12 bits) | 2 EtherType
- * The first four are kept, outermost first; more are read over. */
+ * The first four are kept, outermost first; more are read over, and counted. */
 static enum ledger_id walk_vlan(struct walk *w, struct cursor c, uint32_t cut)
 {
 	uint16_t tag = cursor_u16(&c), type = cursor_u16(&c);
@@ -67,6 +67,8 @@ static enum ledger_id walk_vlan(struct walk *w, struct cursor c, uint32_t cut)
 		return walk_short(cut);
 	if (w->vlan_n < sizeof(w->vlan) / sizeof(w->vlan[0]))
 		w->vlan[w->vlan_n++] = tag & 0x0fff;
+	else
+		ledger_count(w->d->ledger, LEDGER_DECODE_LIMIT);
 	if (type < TYPE_FIRST)
 		return walk_llc(w, c, cut);
 	return walk_ethertype(w, type, c, cut);

@@ -33,7 +33,7 @@ struct walk {
 	bool doubtful;      /* inside of what only a UDP port calls a tunnel: lengths must fit */
 	enum tunnel tunnel; /* how the next IP header is wrapped */
 	uint8_t vlan_n;
-	uint16_t vlan[4];
+	uint16_t vlan[VLAN_TAGS_MAX];
 };
 
 struct decoder {

@@ -112,7 +112,9 @@ static bool add_seen(struct inspect *in, const struct condition_use *use, uint32
 	struct pending_entry *e = pending_get(d->pending, in->flow_id, use->condition, &evicted);
 	ledger_add(d->ledger, LEDGER_CONDITION_EVICTED, evicted);
 	if (object) {
-		e->object[pending_object(e, object)].seen |= UINT32_C(1) << use->bit;
+		unsigned place = pending_object(e, object, &evicted);
+		ledger_add(d->ledger, LEDGER_CONDITION_EVICTED, evicted);
+		e->object[place].seen |= UINT32_C(1) << use->bit;
 	} else {
 		e->seen |= UINT32_C(1) << use->bit;
 		if (!(e->held & 0x80) && holds(in, use->condition, e->seen)) {
@@ -142,7 +144,7 @@ static void fire(struct inspect *in, enum where w, uint32_t condition, const voi
 /* The terms that one value hits. */
 static void see(struct inspect *in, enum where w, const struct ruleset_hits *hits, const void *value, size_t n)
 {
-	const struct detector *d = in->owner;
+	struct detector *d = in->owner;
 	/* All of a one-value condition must come from this value: it is an object of its own. */
 	SCRATCH struct {
 		uint32_t condition, seen;
@@ -161,8 +163,10 @@ static void see(struct inspect *in, enum where w, const struct ruleset_hits *hit
 			size_t at = 0;
 			while (at < ones && one[at].condition != use[k].condition)
 				at++;
-			if (at == RULESET_HITS_MAX)
+			if (at == RULESET_HITS_MAX) {
+				ledger_count(d->ledger, LEDGER_HITS_DROPPED);
 				continue;
+			}
 			if (at == ones) {
 				one[ones].condition = use[k].condition;
 				one[ones++].seen = 0;

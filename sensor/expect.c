@@ -39,11 +39,12 @@ static void forget(struct expect *x, struct entry *e)
 	x->live--;
 }
 
-void expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t now_us, const struct parser *p,
+bool expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t now_us, const struct parser *p,
 		const void *note, size_t n)
 {
 	struct entry *e = &x->entry[x->next];
 	x->next = (x->next + 1) % EXPECT_MAX;
+	bool room = e->until_us <= now_us;
 	if (e->until_us)
 		forget(x, e);
 	x->live++;
@@ -53,6 +54,7 @@ void expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t n
 	e->what.note_n = n < EXPECT_NOTE_MAX ? n : EXPECT_NOTE_MAX;
 	if (n)
 		memcpy(e->what.note, note, e->what.note_n);
+	return room;
 }
 
 static bool is_end(const struct entry *e, const struct addr *a, uint16_t port)

@@ -5,9 +5,9 @@
 
 #include "sensor/inspect.h"
 
-#define EXPECT_MAX 1024	     /* the oldest goes first */
+#define EXPECT_MAX      1024 /* the oldest goes first */
 #define EXPECT_NOTE_MAX 255  /* bytes; a longer note is cut */
-#define EXPECT_SECONDS 60
+#define EXPECT_SECONDS  60
 
 struct expected {
 	const struct parser *parser;
@@ -18,7 +18,8 @@ struct expected {
 struct expect;
 struct expect *expect_new(void);
 void expect_free(struct expect *x);
-void expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t now_us, const struct parser *p,
+/* False: one that was still awaited has made room. */
+bool expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t now_us, const struct parser *p,
 		const void *note, size_t n);
 /* Whether one of the flow's two ends was announced; takes the entry. */
 bool expect_take(struct expect *x, const struct inspect *in, struct expected *out);

@@ -46,6 +46,7 @@ struct trying {
 /* One of the two: they differ in what is the key and what is counted. */
 struct scan {
 	struct heuristics *owner;
+	struct ledger *ledger;
 	enum heuristic which;
 	size_t enough;
 	int64_t window_us;
@@ -67,6 +68,7 @@ static void scan_setup(struct scan *s, struct heuristics *h, enum heuristic whic
 		       struct ledger *ledger)
 {
 	s->owner = h;
+	s->ledger = ledger;
 	s->which = which;
 	s->enough = (size_t)enough;
 	s->window_us = window_ms * 1000;
@@ -170,8 +172,12 @@ static bool judge(struct scan *s, struct trying *t, int64_t now_us)
 
 static void look_later(struct scan *s, struct trying *t, int64_t at_us)
 {
-	if (t->waiting || s->due_n == DUE_MAX)
+	if (t->waiting)
 		return;
+	if (s->due_n == DUE_MAX) {
+		ledger_count(s->ledger, LEDGER_HEURISTIC_EVICTED);
+		return;
+	}
 	size_t i = (s->due_first + s->due_n++) % DUE_MAX;
 	s->due[i].at_us = at_us;
 	s->due[i].tag = t->head.tag;

@@ -50,12 +50,14 @@ static void token(struct inspect *in, struct bytes value, bool basic)
 static void digest(struct inspect *in, struct bytes value)
 {
 	static const char semicolon[] = "x;"; /* mime_param() looks behind the first ';' */
-	char field[HTTP_AUTH_MAX], name[USER_MAX];
+	char field[HTTP_AUTH_MAX + 2], name[USER_MAX + 1];
+	bool cut = false; /* then name is longer than user() takes */
 	size_t n = value.n < sizeof(field) - 2 ? value.n : sizeof(field) - 2;
 	memcpy(field, semicolon, 2);
 	for (size_t i = 0; i < n; i++)
 		field[2 + i] = value.p[i] == ',' ? ';' : (char)value.p[i];
-	user(in, name, mime_param((struct bytes){(const uint8_t *)field, n + 2}, "username", name, sizeof(name)));
+	n = mime_param((struct bytes){(const uint8_t *)field, n + 2}, "username", name, sizeof(name), &cut);
+	user(in, name, n);
 }
 
 void http_auth_observe(struct inspect *in, struct bytes value)
@@ -64,6 +66,8 @@ void http_auth_observe(struct inspect *in, struct bytes value)
 		return;
 	struct bytes scheme = scheme_of(&value);
 	bool basic = text_equal_fold(scheme.p, scheme.n, "Basic", 5);
+	if (value.n > HTTP_AUTH_MAX)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (text_equal_fold(scheme.p, scheme.n, "Digest", 6))
 		digest(in, value);
 	else if (basic || text_equal_fold(scheme.p, scheme.n, "NTLM", 4) ||

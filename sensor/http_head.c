@@ -255,8 +255,10 @@ static void add_codings(struct http_head *h, struct bytes value)
 			continue;
 		if (text_equal_fold(name.p, name.n, "chunked", 7))
 			h->chunked = true;
-		else if (coding == CODING_COUNT || h->codings == HTTP_CODINGS_MAX)
+		else if (coding == CODING_COUNT)
 			h->undecodable = true;
+		else if (h->codings == HTTP_CODINGS_MAX)
+			h->undecodable = h->over_limit = true;
 		else
 			h->coding[h->codings++] = coding;
 	}

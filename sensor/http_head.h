@@ -44,7 +44,7 @@ struct http_head {
 	bool folded;            /* has obs-folds: http_head_unfold() and parse again for clean values */
 	struct bytes last_host; /* of several Host fields that differ */
 	bool ambiguous;         /* Host or the length is said several times, in different ways */
-	bool over_limit;        /* more field lines than are read */
+	bool over_limit;        /* more field lines, or codings, than are read */
 };
 
 /* Does a message begin here? Strict for requests: a whole line that ends in

@@ -82,7 +82,7 @@ static void url_from_address(struct url *u, const struct inspect *in, enum side 
 static void url_build(struct url *u, const struct inspect *in, enum side side, const struct http_head *h, bool connect)
 {
 	u->n = u->host_at = u->host_n = u->path_at = 0;
-	u->over_limit = false;
+	u->over_limit = u->host_over = false;
 	size_t scheme = connect ? 0 : scheme_length(h->target);
 	if (!scheme && !connect) {
 		if (h->scheme.n)
@@ -103,7 +103,8 @@ static void url_build(struct url *u, const struct inspect *in, enum side side, c
 			end++;
 	}
 	url_find_host(u, at < end ? at : end, end);
-	if (u->host_n > HTTP_HOST_MAX)
+	u->host_over = u->host_n > HTTP_HOST_MAX;
+	if (u->host_over)
 		u->host_n = 0;
 }
 
@@ -151,7 +152,10 @@ void http_filename_observe(struct inspect *in, struct bytes disposition)
 	char name[HTTP_NAME_MAX];
 	if (!disposition.n || !wanted(in, WHERE_HTTP_FILENAME))
 		return;
-	size_t n = mime_filename(disposition, "filename", name, sizeof(name));
+	bool cut = false;
+	size_t n = mime_filename(disposition, "filename", name, sizeof(name), &cut);
+	if (cut)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (n)
 		observe(in, WHERE_HTTP_FILENAME, name, n);
 }
@@ -163,6 +167,8 @@ static void observe_host_field(struct inspect *in, struct bytes host, struct byt
 	SCRATCH struct url u;
 	u.n = 0;
 	u.over_limit = false;
+	if (host.n > HTTP_HOST_MAX)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (!host.n || host.n > HTTP_HOST_MAX)
 		return;
 	url_add(&u, host.p, host.n);
@@ -181,7 +187,9 @@ static void observe_last_host(struct inspect *in, const struct http_head *head, 
 	other.host = head->last_host;
 	url_build(&u, in, TO_SERVER, &other, false);
 	observe_host_field(in, head->last_host, (struct bytes){0});
-	if (!u.over_limit)
+	if (u.over_limit)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	else
 		observe(in, WHERE_HTTP_URL, u.text, u.n);
 }
 
@@ -208,9 +216,9 @@ void http_request_observe(struct inspect *in, const struct http_head *head, cons
 	observe_name(in, host);
 	observe_host_field(in, head->host, host);
 	observe_last_host(in, head, connect);
-	if (u->over_limit)
+	if (u->over_limit || u->host_over)
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
-	else if (!connect)
+	if (!u->over_limit && !connect)
 		observe(in, WHERE_HTTP_URL, u->text, u->n);
 	if (head->user_agent.n)
 		observe(in, WHERE_HTTP_USER_AGENT, head->user_agent.p, head->user_agent.n);

@@ -13,7 +13,8 @@
 
 struct url {
 	size_t n, host_at, host_n, path_at;
-	bool over_limit;
+	bool over_limit; /* the URL is longer than text */
+	bool host_over;  /* so is the host, than HTTP_HOST_MAX */
 	uint8_t text[HTTP_URL_MAX];
 };
 

@@ -17,6 +17,8 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include "common/scratch.h"
+
 #define SALT_SIZE   20
 #define ID_MAX      20
 #define SECRET_SIZE 32
@@ -24,7 +26,6 @@
 #define SAMPLE_SIZE 16
 #define SAMPLE_AT   4 /* behind where the number begins, as if it were the longest */
 #define NUMBER_MAX  4
-#define HEADER_MAX  1200 /* a token is in it */
 
 static const uint8_t salt_v1[SALT_SIZE] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
 					   0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
@@ -229,9 +230,10 @@ static bool decrypt(EVP_CIPHER_CTX *ctx, const struct initial_keys *k, const uin
 
 size_t initial_open(const struct initial_keys *k, const uint8_t *packet, size_t number_at, size_t n, uint8_t *plain)
 {
-	uint8_t mask[SAMPLE_SIZE], nonce[12], header[HEADER_MAX + NUMBER_MAX];
+	SCRATCH uint8_t header[INITIAL_PACKET_MAX]; /* a token may fill most of the packet */
+	uint8_t mask[SAMPLE_SIZE], nonce[12];
 	size_t opened = 0;
-	if (number_at > HEADER_MAX || n > INITIAL_PACKET_MAX || n < number_at + SAMPLE_AT + SAMPLE_SIZE + 1)
+	if (n > INITIAL_PACKET_MAX || n < number_at + SAMPLE_AT + SAMPLE_SIZE + 1)
 		return 0;
 	memcpy(nonce, k->iv, sizeof(nonce));
 	header_mask(k, packet + number_at + SAMPLE_AT, mask);

@@ -347,6 +347,7 @@ static void feed_again(struct feed *fd, enum side side, const uint8_t *p, size_t
 	struct conn *c = fd->conn;
 	parser_leave(&fd->in, c);
 	if (c->again++ == AGAIN_MAX) {
+		ledger_count(fd->in.ledger, LEDGER_PARSER_LIMIT);
 		feed_done(fd);
 		return;
 	}
@@ -509,10 +510,12 @@ static void pattern_feed(struct feed *fd, enum side side, const uint8_t *p, size
 	size_t cost = pattern_stream_bytes(ins->patterns);
 	if (!*st && ins->pattern_bytes + cost <= PATTERN_BYTES_MAX && (*st = pattern_stream_open(ins->patterns)))
 		ins->pattern_bytes += cost;
-	if (*st)
+	if (*st) {
 		pattern_stream_data(*st, ins->patterns, ins->scratch, p, n, pattern_found, fd);
-	else
-		pattern_datagram(ins->patterns, ins->scratch, p, n, pattern_found, fd);
+		return;
+	}
+	ledger_count(ins->ledger, LEDGER_PATTERN_LIMIT);
+	pattern_datagram(ins->patterns, ins->scratch, p, n, pattern_found, fd);
 }
 
 static void on_data(void *owner, enum side side, const uint8_t *p, size_t n)
@@ -582,6 +585,8 @@ static void enter_expected(struct feed *fd)
 	fd->conn->expected = mem_alloc(fd->in.mem, sizeof(x));
 	if (fd->conn->expected)
 		*fd->conn->expected = x;
+	else
+		ledger_count(fd->in.ledger, LEDGER_PARSER_MEMORY); /* what it was told is not known then */
 	parser_enter(fd, x.parser);
 }
 
@@ -783,7 +788,8 @@ void inspector_end(struct inspector *ins, struct flow *f, int64_t ts_us)
 void inspect_expect(struct inspect *in, const struct addr *a, uint16_t port, const struct parser *p, const void *note,
 		    size_t n)
 {
-	expect_add(in->inspector->expect, a, port, in->ts_us, p, note, n);
+	if (!expect_add(in->inspector->expect, a, port, in->ts_us, p, note, n))
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 }
 
 struct bytes inspect_note(const struct inspect *in)

@@ -4,8 +4,8 @@
  * alerts or nDPI; its row in rules/where.h says what is matched.
  *
  * Parsers read through common/cursor.h, hold only bounded state from in->mem,
- * never block, never log; every limit they have is a named constant, counted
- * (LEDGER_PARSER_LIMIT) and tested. */
+ * never block, never log; every limit they have is a constant with MAX in its name,
+ * counted (LEDGER_PARSER_LIMIT), tested, and told in deploy/limits.md. */
 #ifndef SENSOR_INSPECT_H
 #define SENSOR_INSPECT_H
 

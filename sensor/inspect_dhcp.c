@@ -6,6 +6,7 @@
  *
  * Host name (12, RFC 2132) and FQDN (81, RFC 4702; its DNS wire form becomes
  * text). Options that continue in sname and file (52) are read there too. */
+#include <assert.h>
 #include <string.h>
 
 #include "sensor/parsers.h"
@@ -14,8 +15,7 @@
 #define SNAME_AT    44
 #define FILE_AT     108
 #define MAGIC_AT    236
-#define OPTIONS_MAX 256 /* per message */
-#define NAME_MAX_N  255
+#define OPTIONS_MAX 256 /* per field of a message, padding not counted */
 
 enum { OPT_PAD = 0, OPT_HOST_NAME = 12, OPT_OVERLOAD = 52, OPT_FQDN = 81, OPT_END = 255 };
 
@@ -43,7 +43,7 @@ static void report_name(struct inspect *in, const uint8_t *p, size_t n)
 /* RFC 4702 2.3.1: with the E flag the name is labels, else deprecated plain text. */
 static void report_fqdn(struct inspect *in, struct cursor c)
 {
-	uint8_t flags = cursor_u8(&c), text[NAME_MAX_N];
+	uint8_t flags = cursor_u8(&c), text[UINT8_MAX]; /* an option is no longer */
 	size_t n = 0;
 	cursor_skip(&c, 2);
 	if (!(flags & 0x04)) {
@@ -54,10 +54,7 @@ static void report_fqdn(struct inspect *in, struct cursor c)
 		struct bytes label = cursor_bytes(&c, cursor_u8(&c));
 		if (!label.n)
 			break;
-		if (n + label.n + 1 > sizeof(text)) {
-			ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
-			return;
-		}
+		assert(n + label.n < sizeof(text));
 		if (n)
 			text[n++] = '.';
 		memcpy(text + n, label.p, label.n);
@@ -70,12 +67,17 @@ static void report_fqdn(struct inspect *in, struct cursor c)
 static uint8_t read_options(struct inspect *in, struct cursor c)
 {
 	uint8_t overload = 0;
-	for (int i = 0; cursor_left(&c) && i < OPTIONS_MAX; i++) {
+	int n = 0;
+	while (cursor_left(&c)) {
 		uint8_t code = cursor_u8(&c);
 		if (code == OPT_PAD)
 			continue;
 		if (code == OPT_END)
 			break;
+		if (n++ == OPTIONS_MAX) {
+			ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+			break;
+		}
 		struct cursor value = cursor_sub(&c, cursor_u8(&c));
 		if (!cursor_ok(&value))
 			break;

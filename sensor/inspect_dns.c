@@ -26,12 +26,11 @@
 
 #define NAME_TEXT_MAX  1024 /* every octet escaped as \DDD */
 #define NAME_JUMPS_MAX 128  /* compression pointers in one name */
-#define NAME_WORK_MAX                                                                                                  \
-	262144 /* octets and pointers decoded for one message: an honest 64 KiB zone transfer has fewer                \
-		*/
-#define QUESTION_MIN 5
-#define RECORD_MIN   11
-#define MESSAGE_MAX  65535
+/* Octets and pointers decoded for one message; an honest 64 KiB zone transfer has fewer. */
+#define NAME_WORK_MAX 262144
+#define QUESTION_MIN  5
+#define RECORD_MIN    11
+#define MESSAGE_MAX   65535
 
 #define FLAG_RESPONSE  0x8000
 #define FLAG_TRUNCATED 0x0200

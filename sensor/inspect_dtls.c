@@ -161,6 +161,8 @@ static struct assembly *assembly_for(struct inspect *in, enum side side, const s
 			return a;
 	}
 	struct assembly *a = &s->assembly[side][s->next[side]++ % ASSEMBLIES];
+	if (a->type)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	assembly_end(in, a);
 	a->type = f->type;
 	a->number = f->number;

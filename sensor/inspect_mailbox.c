@@ -129,15 +129,19 @@ static void authenticate(struct inspect *in, struct mailbox *m, struct bytes lin
 /* ---- IMAP ---- */
 
 /* "{12}" or "{12+}" at the end of the line: the name comes with the next one. */
-static bool literal(struct mailbox *m, struct bytes word)
+static bool literal(const struct inspect *in, struct mailbox *m, struct bytes word)
 {
 	size_t n = 0, i = 1;
 	if (word.n < 3 || word.p[0] != '{')
 		return false;
 	for (; i < word.n && word.p[i] >= '0' && word.p[i] <= '9' && n <= NAME_BYTES; i++)
 		n = n * 10 + (size_t)(word.p[i] - '0');
-	if (!n || n > NAME_BYTES)
+	if (i == 1 || !n)
 		return false;
+	if (n > NAME_BYTES) {
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+		return true;
+	}
 	m->literal = n;
 	m->await = AWAIT_LITERAL;
 	return true;
@@ -146,16 +150,17 @@ static bool literal(struct mailbox *m, struct bytes word)
 /* "a\"b\\c": without the quotes, the backslashes taken away. */
 static void quoted(struct inspect *in, struct bytes line)
 {
-	uint8_t name[NAME_BYTES];
+	uint8_t name[NAME_BYTES + 1]; /* one more: user() counts it */
 	size_t n = 0;
-	for (size_t i = 1; i < line.n && n < sizeof(name); i++) {
+	for (size_t i = 1; i < line.n; i++) {
 		if (line.p[i] == '"') {
 			user(in, (struct bytes){name, n});
 			return;
 		}
 		if (line.p[i] == '\\' && ++i == line.n)
 			return;
-		name[n++] = line.p[i];
+		if (n < sizeof(name))
+			name[n++] = line.p[i];
 	}
 }
 
@@ -164,7 +169,7 @@ static void imap_login(struct inspect *in, struct mailbox *m, struct bytes line)
 	struct bytes rest = line, word = next_word(&rest);
 	if (word.n && word.p[0] == '"')
 		quoted(in, (struct bytes){word.p, word.n + rest.n});
-	else if (!literal(m, word))
+	else if (!literal(in, m, word))
 		user(in, word);
 }
 
@@ -180,7 +185,11 @@ static enum verdict imap_command(struct inspect *in, struct mailbox *m, struct b
 		return INSPECT_DONE;
 	else if (words_same(verb, "APPEND"))
 		mail_imap_literal(in, &m->mail[TO_SERVER], line, true);
-	if (words_same(verb, "STARTTLS") && tag.n && tag.n <= TAG_BYTES) {
+	if (!words_same(verb, "STARTTLS"))
+		return INSPECT_MORE;
+	if (tag.n > TAG_BYTES) {
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	} else if (tag.n) {
 		m->tls = true;
 		m->tag_n = tag.n;
 		memcpy(m->tag, tag.p, tag.n);

@@ -70,7 +70,7 @@ static enum probe mqtt_probe(const struct inspect *in, enum side side, const uin
 	size_t length = variable_length(&c);
 	if (!cursor_ok(&c))
 		return n < 5 ? PROBE_MORE : PROBE_NO;
-	if (length < 12 || length > HEAD_MAX)
+	if (length < 12)
 		return PROBE_NO;
 	size_t name_n = cursor_u16(&c);
 	if (cursor_ok(&c) && name_n != 4 && name_n != 6)
@@ -137,7 +137,8 @@ static void read_filters(struct inspect *in, struct cursor *c, bool options)
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 }
 
-static void read_packet(struct inspect *in, uint8_t type, struct cursor c)
+/* cut: the packet is longer than what is looked at. */
+static void read_packet(struct inspect *in, uint8_t type, struct cursor c, bool cut)
 {
 	if (type == CONNECT)
 		read_connect(in, &c);
@@ -145,6 +146,8 @@ static void read_packet(struct inspect *in, uint8_t type, struct cursor c)
 		report_topic(in, text(&c));
 	else if (type == SUBSCRIBE || type == UNSUBSCRIBE)
 		read_filters(in, &c, type == SUBSCRIBE);
+	if (cut && !cursor_ok(&c))
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 }
 
 enum step { STEP_NEXT = 0, STEP_MORE, STEP_BAD };
@@ -163,7 +166,7 @@ static enum step take_packet(struct inspect *in, struct half *h)
 	size_t header = h->kept.n - cursor_left(&c);
 	if (cursor_left(&c) < looked_at)
 		return STEP_MORE;
-	read_packet(in, first >> 4, cursor_sub(&c, looked_at));
+	read_packet(in, first >> 4, cursor_sub(&c, looked_at), looked_at < length);
 	carry_shift(&h->kept, header + looked_at);
 	h->skip = length - looked_at;
 	return STEP_NEXT;

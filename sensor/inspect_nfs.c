@@ -211,7 +211,8 @@ static bool read_call(struct cursor *c, struct call *call)
 	return good && cursor_ok(c) && call->version >= 2 && call->version <= 4 && call->procedure < PROCEDURES;
 }
 
-static void read_message(struct inspect *in, struct cursor c)
+/* cut: more of the message follows that is not looked at. */
+static void read_message(struct inspect *in, struct cursor c, bool cut)
 {
 	struct call call;
 	if (!read_call(&c, &call))
@@ -225,6 +226,8 @@ static void read_message(struct inspect *in, struct cursor c)
 		read_names(in, &c, call.version, shape_of(call.version, call.procedure));
 	else if (call.procedure == 1)
 		read_compound(in, &c);
+	if (cut && !cursor_ok(&c) && !cursor_left(&c))
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 }
 
 static enum probe nfs_udp_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
@@ -239,7 +242,7 @@ static enum probe nfs_udp_probe(const struct inspect *in, enum side side, const 
 static enum verdict nfs_datagram(struct inspect *in, enum side side, const uint8_t *p, size_t n)
 {
 	(void)side; /* a call says that it is one; servers call back */
-	read_message(in, cursor_over(p, n));
+	read_message(in, cursor_over(p, n), false);
 	return INSPECT_MORE;
 }
 
@@ -278,7 +281,7 @@ static enum verdict message(struct inspect *in, enum side side, const uint8_t *p
 	uint32_t mark = cursor_u32(&c);
 	*rest = (mark & ~LAST) - cursor_left(&c);
 	if (!s->inside[side])
-		read_message(in, c);
+		read_message(in, c, *rest || !(mark & LAST));
 	s->inside[side] = !(mark & LAST);
 	return INSPECT_MORE;
 }

@@ -116,8 +116,10 @@ static enum verdict proxy_stream(struct inspect *in, enum side side, const uint8
 		return INSPECT_ERROR; /* the other side does not speak before the client did */
 	x->begun = true;
 	x->side = side;
-	if (!carry_push(in->mem, &x->kept, p, n < room ? n : room, HEAD_V2 + BODY_MAX_V2))
+	if (!carry_push(in->mem, &x->kept, p, n < room ? n : room, HEAD_V2 + BODY_MAX_V2)) {
+		ledger_count(in->ledger, LEDGER_PARSER_MEMORY);
 		return INSPECT_DONE;
+	}
 	size_t size = header_size(&x->kept);
 	if (size == SIZE_MAX)
 		return INSPECT_ERROR;

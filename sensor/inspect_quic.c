@@ -25,7 +25,6 @@
 #define ID_MAX          20
 #define COALESCED_MAX   8   /* packets in one datagram */
 #define FRAMES_MAX      256 /* frames in one packet, runs of padding counted as one */
-#define ACK_RANGES_MAX  256
 #define MESSAGE_HEAD    4
 #define CHLO_TAGS_MAX   128
 #define CHLO_HASH       12
@@ -269,8 +268,6 @@ static void ack_skip(struct cursor *c, bool ecn)
 	uint64_t ranges = varint(c);
 	varint(c);
 	for (uint64_t i = 0; i < ranges && cursor_ok(c); i++) {
-		if (i == ACK_RANGES_MAX)
-			c->bad = true;
 		varint(c);
 		varint(c);
 	}
@@ -380,9 +377,14 @@ static enum verdict datagram(struct inspect *in, enum side side, const uint8_t *
 	struct bytes sni;
 	if (google_chlo(p, n, &sni))
 		report_chlo(in, sni);
-	for (unsigned i = 0; i < COALESCED_MAX && cursor_left(&c) && packet_read(&c, &packet); i++)
+	for (unsigned i = 0; cursor_left(&c) && packet_read(&c, &packet); i++) {
+		if (i == COALESCED_MAX) {
+			ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+			break;
+		}
 		if (packet.kind == PACKET_INITIAL)
 			initial_packet(in, side, &packet);
+	}
 	return s->saw[ROLE_CLIENT] && s->saw[ROLE_SERVER] ? INSPECT_DONE : INSPECT_MORE;
 }
 

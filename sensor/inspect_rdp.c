@@ -57,8 +57,10 @@ static enum verdict rdp_stream(struct inspect *in, enum side side, const uint8_t
 	if (r->past[side])
 		return INSPECT_MORE;
 	size_t before = kept->n, room = FIRST_MAX - before;
-	if (!carry_push(in->mem, kept, p, n < room ? n : room, FIRST_MAX))
+	if (!carry_push(in->mem, kept, p, n < room ? n : room, FIRST_MAX)) {
+		ledger_count(in->ledger, LEDGER_PARSER_MEMORY);
 		return INSPECT_DONE;
+	}
 	struct cursor c = cursor_over(kept->p, kept->n);
 	cursor_skip(&c, 2);
 	size_t length = cursor_u16(&c);

@@ -142,6 +142,8 @@ static void message(struct inspect *in, struct half *h)
 	} else if (first == 0xff) {
 		h->data = smb1_message(in, &s->files, kept.p, kept.n);
 	}
+	if (kept.n == SMB_HEAD_MAX && h->message > kept.n)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	body(in, h, kept.p, kept.n);
 	carry_free(in->mem, &kept);
 }

@@ -138,6 +138,8 @@ static void on_command(struct inspect *in, struct smtp *s, struct bytes line, bo
 	s->starttls = false;
 	if (s->pending < PENDING_MAX)
 		s->pending++;
+	else
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (begins(line, "EHLO ") || begins(line, "HELO ") || begins(line, "LHLO ")) {
 		on_helo(in, s, words_behind(line, 5));
 	} else if (begins(line, "MAIL FROM:")) {

@@ -23,8 +23,7 @@ static struct message read_message(const uint8_t *p, size_t n)
 	m.community = cursor_bytes(&c, length);
 	uint8_t pdu = cursor_u8(&c);
 	bool whole = ber_length(&c) == cursor_left(&c);
-	m.good = cursor_ok(&c) && sequence && integer && version <= 1 && octets && length <= COMMUNITY_MAX &&
-		 pdu >= 0xa0 && pdu <= 0xa8 && whole;
+	m.good = cursor_ok(&c) && sequence && integer && version <= 1 && octets && pdu >= 0xa0 && pdu <= 0xa8 && whole;
 	return m;
 }
 
@@ -41,7 +40,9 @@ static enum verdict snmp_datagram(struct inspect *in, enum side side, const uint
 	(void)side;
 	if (!m.good)
 		return INSPECT_ERROR;
-	if (m.community.n)
+	if (m.community.n > COMMUNITY_MAX)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	else if (m.community.n)
 		observe(in, WHERE_SNMP_COMMUNITY, m.community.p, m.community.n);
 	return INSPECT_MORE;
 }

@@ -40,14 +40,14 @@ static enum verdict ssdp_datagram(struct inspect *in, enum side side, const uint
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (head.user_agent.n)
 		observe(in, WHERE_SSDP_USER_AGENT, head.user_agent.p, head.user_agent.n);
-	if (head.location.n > HTTP_URL_MAX) {
+	struct bytes host = http_url_host(head.location);
+	if (head.location.n > HTTP_URL_MAX || host.n > HTTP_HOST_MAX) {
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 		return INSPECT_MORE;
 	}
-	struct bytes host = http_url_host(head.location);
 	if (head.location.n)
 		observe(in, WHERE_SSDP_LOCATION, head.location.p, head.location.n);
-	if (host.n && host.n <= HTTP_HOST_MAX && host.p[0] != '[' && !addr_parse((const char *)host.p, host.n, &ip))
+	if (host.n && host.p[0] != '[' && !addr_parse((const char *)host.p, host.n, &ip))
 		observe(in, WHERE_SSDP_HOST, host.p, host.n);
 	return INSPECT_MORE;
 }

@@ -34,6 +34,7 @@
 	X(VLAN, "decode.vlan", "packets with a VLAN tag")                                                              \
 	X(TUNNEL, "decode.tunnel", "tunnelled packets unwrapped")                                                      \
 	X(TUNNEL_REFUSED, "decode.tunnel_refused", "looked like a tunnel, inside was none: taken as plain payload")    \
+	X(DECODE_LIMIT, "decode.limit", "VLAN tags beyond the four that are told apart")                               \
 	X(FRAG_SEEN, "defrag.fragments", "IP fragments")                                                               \
 	X(FRAG_DONE, "defrag.completed", "datagrams put together")                                                     \
 	X(FRAG_OVERLAP, "defrag.overlap", "fragments that overlap: the first copy counts")                             \
@@ -57,6 +58,8 @@
 	X(PARSER_MEMORY, "inspect.memory", "flows whose parser met the memory limit")                                  \
 	X(PARSER_EVICTED, "inspect.evicted", "idle flows whose inspection state made room for others")                 \
 	X(PARSER_LIMIT, "inspect.limit", "values longer or more numerous than a parser's limit")                       \
+	X(PATTERN_LIMIT, "inspect.patterns_apart",                                                                     \
+	  "stream segments searched for payload patterns by themselves: no memory for more streams")                   \
 	X(PARSER_ERROR, "inspect.protocol_error", "flows whose parser met bytes that break the protocol")              \
 	X(PARSER_RESYNC, "inspect.resync", "conversations found again behind bytes that no parser understood")         \
 	X(PARSER_AMBIGUOUS, "inspect.ambiguous",                                                                       \

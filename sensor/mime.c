@@ -193,6 +193,8 @@ static void header_end(struct inspect *in, struct mime *m)
 		header_begin(m, true);
 		return;
 	}
+	if (m->mail && part->message && m->embedded == MIME_EMBEDDED_MAX)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	bool is_file = part->name_n || (m->mail && (part->attachment || part->other_type));
 	uint32_t outer = inspect_object(in, OBJECT_NEW);
 	if (part->name_n)
@@ -212,11 +214,14 @@ static void on_type(struct inspect *in, struct part *part, struct bytes value)
 	part->multipart = value.n >= 10 && text_equal_fold(value.p, 10, "multipart/", 10);
 	part->message = value.n >= 14 && text_equal_fold(value.p, 14, "message/rfc822", 14);
 	part->other_type = value.n && !is_text && !part->multipart && !part->message;
+	bool cut = false;
 	if (!part->name_n)
-		part->name_n = (uint16_t)mime_filename(value, "name", part->name, sizeof(part->name));
+		part->name_n = (uint16_t)mime_filename(value, "name", part->name, sizeof(part->name), &cut);
+	if (cut)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (!part->multipart)
 		return;
-	size_t n = mime_param(value, "boundary", text, sizeof(text));
+	size_t n = mime_param(value, "boundary", text, sizeof(text), &cut);
 	if (n > MIME_BOUNDARY_MAX)
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	part->boundary_known = n && n <= MIME_BOUNDARY_MAX;
@@ -226,11 +231,14 @@ static void on_type(struct inspect *in, struct part *part, struct bytes value)
 	memcpy(part->boundary.text, text, n);
 }
 
-static void on_disposition(struct part *part, struct bytes value)
+static void on_disposition(struct inspect *in, struct part *part, struct bytes value)
 {
 	part->attachment = value.n >= 10 && text_equal_fold(value.p, 10, "attachment", 10);
 	char name[MIME_NAME_MAX];
-	size_t n = mime_filename(value, "filename", name, sizeof(name));
+	bool cut = false;
+	size_t n = mime_filename(value, "filename", name, sizeof(name), &cut);
+	if (cut)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (!n)
 		return;
 	memcpy(part->name, name, n);
@@ -248,7 +256,10 @@ static void on_transfer(struct part *part, struct bytes value)
 static void on_subject(struct inspect *in, struct mime *m, struct bytes value)
 {
 	char text[MIME_VALUE_MAX];
-	size_t n = mime_words(value, text, sizeof(text));
+	bool cut = false;
+	size_t n = mime_words(value, text, sizeof(text), &cut);
+	if (cut)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	m->subject_n = (uint16_t)(n < sizeof(m->subject) ? n : sizeof(m->subject));
 	memcpy(m->subject, text, m->subject_n);
 	observe(in, WHERE_MAIL_SUBJECT, text, n);
@@ -303,7 +314,7 @@ static void on_field(struct inspect *in, struct mime *m, const uint8_t *p, size_
 	if (named(name, "content-type"))
 		on_type(in, &m->part, value);
 	else if (named(name, "content-disposition"))
-		on_disposition(&m->part, value);
+		on_disposition(in, &m->part, value);
 	else if (named(name, "content-transfer-encoding"))
 		on_transfer(&m->part, value);
 	if (!m->message_header)

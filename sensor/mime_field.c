@@ -17,12 +17,15 @@
 struct out {
 	char *p;
 	size_t n, cap;
+	bool cut; /* there was more */
 };
 
 static void put(struct out *o, char c)
 {
 	if (o->n < o->cap)
 		o->p[o->n++] = c;
+	else
+		o->cut = true;
 }
 
 static bool blank(uint8_t c)
@@ -161,7 +164,7 @@ static bool put_section(struct out *o, struct bytes params, const char *name, un
 }
 
 /* The raw value and the character set that it names. */
-static size_t param_raw(struct bytes value, const char *name, char *out, size_t cap, struct bytes *charset)
+static size_t param_raw(struct bytes value, const char *name, char *out, size_t cap, struct bytes *charset, bool *cut)
 {
 	struct cursor c = cursor_over(value.p, value.n);
 	struct out o = {.p = out, .cap = cap};
@@ -172,6 +175,7 @@ static size_t param_raw(struct bytes value, const char *name, char *out, size_t 
 		switch (form_of(p.name, name, &section)) {
 		case PARAM_EXTENDED: /* wins over the plain one (RFC 6266 4.3) */
 			put_extended(&o, &p, true, charset);
+			*cut |= o.cut;
 			return o.n;
 		case PARAM_PLAIN:
 			if (!plain.value.p)
@@ -185,31 +189,39 @@ static size_t param_raw(struct bytes value, const char *name, char *out, size_t 
 			break;
 		}
 	}
-	for (unsigned k = 0; sections && k < MIME_CONTINUATIONS_MAX && put_section(&o, value, name, k, charset); k++)
-		;
+	for (unsigned k = 0; sections && put_section(&o, value, name, k, charset); k++) {
+		if (k < MIME_CONTINUATIONS_MAX)
+			continue;
+		o.cut = true;
+		break;
+	}
 	if (!o.n && plain.value.p)
 		put_plain(&o, &plain);
+	*cut |= o.cut;
 	return o.n;
 }
 
-size_t mime_param(struct bytes value, const char *name, char *out, size_t cap)
+size_t mime_param(struct bytes value, const char *name, char *out, size_t cap, bool *cut)
 {
 	char raw[MIME_VALUE_MAX];
 	struct bytes charset = {0};
-	size_t n = param_raw(value, name, raw, sizeof(raw), &charset);
-	return charset_to_utf8(charset.p, charset.n, raw, n, out, cap);
+	size_t n = param_raw(value, name, raw, sizeof(raw), &charset, cut);
+	return charset_to_utf8(charset.p, charset.n, raw, n, out, cap, cut);
 }
 
-size_t mime_filename(struct bytes value, const char *name, char *out, size_t cap)
+size_t mime_filename(struct bytes value, const char *name, char *out, size_t cap, bool *cut)
 {
-	char raw[MIME_VALUE_MAX];
-	size_t n = mime_param(value, name, raw, sizeof(raw));
-	n = mime_words((struct bytes){(const uint8_t *)raw, n}, out, cap);
+	SCRATCH char raw[MIME_VALUE_MAX], path[MIME_VALUE_MAX];
+	size_t n = mime_param(value, name, raw, sizeof(raw), cut);
+	n = mime_words((struct bytes){(const uint8_t *)raw, n}, path, sizeof(path), cut);
 	size_t from = n;
-	while (from && out[from - 1] != '/' && out[from - 1] != '\\')
+	while (from && path[from - 1] != '/' && path[from - 1] != '\\')
 		from--;
-	memmove(out, out + from, n - from);
-	return n - from;
+	n -= from;
+	*cut |= n > cap;
+	n = n < cap ? n : cap;
+	memcpy(out, path + from, n);
+	return n;
 }
 
 /* ---- base64 ---- */
@@ -311,10 +323,11 @@ static size_t decode_q(struct bytes text, uint8_t *out)
 	return made;
 }
 
-static size_t decode_word(const struct word *w, uint8_t *out, size_t cap)
+static size_t decode_word(const struct word *w, uint8_t *out, size_t cap, bool *cut)
 {
 	struct bytes text = w->text;
 	struct base64 b = {0};
+	*cut |= text.n > cap;
 	if (text.n > cap)
 		text.n = cap;
 	return w->base64 ? base64_decode(&b, text.p, text.n, out) : decode_q(text, out);
@@ -334,13 +347,13 @@ static void put_words(struct out *o, struct cursor *c, struct word *w)
 	size_t n = 0;
 	struct bytes charset = w->charset;
 	for (;;) {
-		n += decode_word(w, raw + n, sizeof(raw) - n);
+		n += decode_word(w, raw + n, sizeof(raw) - n, &o->cut);
 		struct cursor next = *c;
 		take_blanks(&next);
 		bool more = take_word(&next, w);
 		bool same = more && text_equal_fold(charset.p, charset.n, w->charset.p, w->charset.n);
 		if (!same) {
-			o->n += charset_to_utf8(charset.p, charset.n, raw, n, o->p + o->n, o->cap - o->n);
+			o->n += charset_to_utf8(charset.p, charset.n, raw, n, o->p + o->n, o->cap - o->n, &o->cut);
 			n = 0;
 		}
 		if (!more)
@@ -350,7 +363,7 @@ static void put_words(struct out *o, struct cursor *c, struct word *w)
 	}
 }
 
-size_t mime_words(struct bytes value, char *out, size_t cap)
+size_t mime_words(struct bytes value, char *out, size_t cap, bool *cut)
 {
 	struct cursor c = cursor_over(value.p, value.n);
 	struct out o = {.p = out, .cap = cap};
@@ -364,6 +377,7 @@ size_t mime_words(struct bytes value, char *out, size_t cap)
 		if (byte != '\r' && byte != '\n') /* a fold is the line end only (RFC 5322 2.2.3) */
 			put(&o, (char)byte);
 	}
+	*cut |= o.cut;
 	return o.n;
 }
 
@@ -372,17 +386,15 @@ size_t mime_words(struct bytes value, char *out, size_t cap)
  *   "Name, with comma" <user@host>, user@host (comment), Group: a@b, c@d;
  */
 
-#define COMMENT_DEPTH_MAX 8
-
 static void skip_comment(struct cursor *c)
 {
-	int depth = 0;
+	size_t depth = 0;
 	while (cursor_left(c)) {
 		uint8_t byte = cursor_u8(c);
 		if (byte == '\\')
 			cursor_skip(c, cursor_left(c) ? 1 : 0);
 		else if (byte == '(')
-			depth += depth < COMMENT_DEPTH_MAX;
+			depth++;
 		else if (byte == ')' && --depth == 0)
 			return;
 	}
@@ -391,7 +403,9 @@ static void skip_comment(struct cursor *c)
 struct mailbox {
 	size_t n;
 	bool angle; /* within <…>, or behind it: what stands outside is no address */
-	uint8_t text[1024];
+	bool cut;   /* this one is longer than text */
+	bool limit; /* one of those so far was */
+	uint8_t text[MIME_ADDRESS_MAX];
 };
 
 static void mailbox_end(struct mailbox *m, mime_address_fn *found, void *ctx, unsigned *count)
@@ -403,14 +417,17 @@ static void mailbox_end(struct mailbox *m, mime_address_fn *found, void *ctx, un
 	size_t n = m->n - from;
 	if (n && memchr(m->text + from, '@', n) && (*count)++ < MIME_ADDRESSES_MAX)
 		found(ctx, m->text + from, n);
+	m->limit |= m->cut;
 	m->n = 0;
-	m->angle = false;
+	m->angle = m->cut = false;
 }
 
 static void mailbox_put(struct mailbox *m, uint8_t byte)
 {
 	if (m->n < sizeof(m->text))
 		m->text[m->n++] = byte;
+	else
+		m->cut = true;
 }
 
 static void take_angle(struct cursor *c, struct mailbox *m)
@@ -418,6 +435,7 @@ static void take_angle(struct cursor *c, struct mailbox *m)
 	struct bytes inside = take_until(c, ">");
 	cursor_skip(c, cursor_left(c) ? 1 : 0);
 	m->n = 0;
+	m->cut = false;
 	m->angle = true;
 	for (size_t i = 0; i < inside.n; i++)
 		if (!blank(inside.p[i]))
@@ -452,6 +470,7 @@ bool mime_addresses(struct bytes value, mime_address_fn *found, void *ctx)
 			break;
 		case ':': /* the name of a group */
 			m.n = 0;
+			m.cut = false;
 			break;
 		default:
 			if (!m.angle && !blank(*c.p))
@@ -461,5 +480,5 @@ bool mime_addresses(struct bytes value, mime_address_fn *found, void *ctx)
 		cursor_skip(&c, 1);
 	}
 	mailbox_end(&m, found, ctx, &count);
-	return count <= MIME_ADDRESSES_MAX;
+	return count <= MIME_ADDRESSES_MAX && !m.limit;
 }

@@ -69,10 +69,14 @@ void ntlm_user(struct inspect *in, const void *blob, size_t n)
 	struct bytes left = {blob, n};
 	if (!wanted(in, WHERE_NTLM_USER))
 		return;
-	for (int i = 0; i < MESSAGES_MAX; i++) {
+	for (int i = 0;; i++) {
 		struct bytes m = find_message(left);
 		if (!m.n)
 			return;
+		if (i == MESSAGES_MAX) {
+			ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+			return;
+		}
 		read_message(in, m);
 		left = (struct bytes){m.p + sizeof(signature), m.n - sizeof(signature)};
 	}

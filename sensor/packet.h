@@ -10,6 +10,7 @@
 #include "sensor/ledger.h"
 
 #define BURST_MAX 32
+#define VLAN_TAGS_MAX 4 /* kept of each layer, outermost first */
 
 /* As captured. data is borrowed until the next capture_read(). */
 struct raw_packet {
@@ -41,7 +42,7 @@ struct layer {
 	uint8_t ttl;
 	uint8_t tcp_flags;
 	uint8_t vlan_n;
-	uint16_t vlan[4];
+	uint16_t vlan[VLAN_TAGS_MAX];
 	enum tunnel tunnel; /* how this layer is wrapped by the one before; NONE for the outermost */
 	bool fragment;      /* a fragment that did not (yet) complete: ports and payload are unknown */
 	bool truncated;     /* the capture cut it short */

@@ -68,12 +68,14 @@ struct pending_entry *pending_get(struct pending *p, uint64_t flow, uint32_t con
 	return e;
 }
 
-unsigned pending_object(struct pending_entry *e, uint32_t object)
+unsigned pending_object(struct pending_entry *e, uint32_t object, bool *evicted)
 {
+	*evicted = false;
 	for (unsigned i = 0; i < PENDING_OBJECTS; i++)
 		if (e->object[i].object == object)
 			return i;
 	unsigned i = e->next;
+	*evicted = e->object[i].object != 0;
 	e->next = (uint8_t)((i + 1) % PENDING_OBJECTS);
 	e->object[i] = (struct pending_object){.object = object};
 	e->held &= (uint8_t) ~(1u << i);

@@ -33,7 +33,7 @@ void pending_clear(struct pending *p); /* a new rule set: its numbers mean somet
 
 /* The entry, made now if need be (*evicted: another one went for it). Until the next call. */
 struct pending_entry *pending_get(struct pending *p, uint64_t flow, uint32_t condition, bool *evicted);
-/* The place of an object in it: the one that came first goes. */
-unsigned pending_object(struct pending_entry *e, uint32_t object);
+/* The place of an object in it; *evicted: the one that came first went for it. */
+unsigned pending_object(struct pending_entry *e, uint32_t object, bool *evicted);
 
 #endif

@@ -40,7 +40,7 @@ enum {
 	SESSION_SETUP_ANDX = 0x73,
 	NT_CREATE_ANDX = 0xa2
 };
-enum { HEADER = 32, WORDS = 33, DATA_HEAD = WORDS + 2 * 14 + 2, ASCII_NAME = 4 };
+enum { HEADER = 32, WORDS = 33, WORDS_END = WORDS + 2 * 255 + 2, DATA_HEAD = WORDS + 2 * 14 + 2, ASCII_NAME = 4 };
 enum { FLAG_RESPONSE = 0x80, FLAG2_UNICODE = 0x8000 };
 enum { STATUS_BUFFER_OVERFLOW = 0x80000005u };
 
@@ -96,9 +96,9 @@ size_t smb1_head(const uint8_t *p, size_t n, size_t length)
 	if (!cursor_ok(&c))
 		return HEADER < length ? HEADER : length;
 	size_t head = SMB_HEAD_MAX;
-	if (response && command == READ_ANDX)
-		head = DATA_HEAD;
-	else if (!response && command == WRITE_ANDX)
+	if (response)
+		head = command == READ_ANDX ? DATA_HEAD : WORDS_END;
+	else if (command == WRITE_ANDX)
 		head = write_head(p, n);
 	return head < length ? head : length;
 }
@@ -160,7 +160,7 @@ static void open_request(struct inspect *in, struct smb_files *f, struct message
 	smb_name(in, f, name, m->unicode);
 	struct smb_open *o = smb_open_begin(in, f, name, m->unicode);
 	if (o)
-		smb_request_put(f, m->id, m->command, o->serial, 0);
+		smb_request_put(in, f, m->id, m->command, o->serial, 0);
 }
 
 static void open_response(struct inspect *in, struct smb_files *f, const struct message *m)
@@ -245,7 +245,7 @@ static void read_request(struct inspect *in, struct smb_files *f, const struct m
 	if (!o)
 		return;
 	o->reads++;
-	smb_request_put(f, m->id, READ_ANDX, o->serial, offset);
+	smb_request_put(in, f, m->id, READ_ANDX, o->serial, offset);
 }
 
 static struct smb_data read_response(struct inspect *in, struct smb_files *f, const struct message *m)

@@ -128,7 +128,7 @@ static void create_request(struct inspect *in, struct smb_files *f, const struct
 	struct smb_open *o = smb_open_begin(in, f, name, true);
 	f->chained = o ? o->serial : 0;
 	if (o)
-		smb_request_put(f, h->id, CREATE, o->serial, 0);
+		smb_request_put(in, f, h->id, CREATE, o->serial, 0);
 }
 
 static void set_info_request(struct inspect *in, struct smb_files *f, struct cursor c, struct cursor whole)
@@ -157,7 +157,7 @@ static void read_request(struct inspect *in, struct smb_files *f, const struct h
 	if (!o)
 		return;
 	o->reads++;
-	smb_request_put(f, h->id, READ, o->serial, offset);
+	smb_request_put(in, f, h->id, READ, o->serial, offset);
 }
 
 static void ioctl_request(struct inspect *in, struct cursor c, struct cursor whole)

@@ -210,7 +210,7 @@ void smb_open_close(struct inspect *in, struct smb_files *f, struct smb_open *o,
 	}
 	o->closed = true;
 	transfer_end(in, f, o, SMB_WRITE, true);
-	smb_request_put(f, id, command, o->serial, 0);
+	smb_request_put(in, f, id, command, o->serial, 0);
 }
 
 void smb_open_closed(struct inspect *in, struct smb_files *f, uint64_t id, uint16_t command)
@@ -235,10 +235,13 @@ static struct smb_request *slot(struct smb_files *f, uint64_t id)
 	return &f->request[(id + (id >> 6)) & (SMB_REQUESTS_MAX - 1)];
 }
 
-void smb_request_put(struct smb_files *f, uint64_t id, uint16_t command, uint32_t open, uint64_t offset)
+void smb_request_put(struct inspect *in, struct smb_files *f, uint64_t id, uint16_t command, uint32_t open,
+		     uint64_t offset)
 {
-	*slot(f,
-	      id) = (struct smb_request){.id = id, .offset = offset, .open = open, .command = (uint16_t)(command + 1)};
+	struct smb_request *r = slot(f, id);
+	if (r->command && r->id != id)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
+	*r = (struct smb_request){.id = id, .offset = offset, .open = open, .command = (uint16_t)(command + 1)};
 }
 
 bool smb_request_take(struct smb_files *f, uint64_t id, uint16_t command, bool keep, struct smb_request *out)

@@ -69,7 +69,8 @@ void smb_open_closed(struct inspect *in, struct smb_files *f, uint64_t id, uint1
 /* The server refused to open it. o may be NULL. */
 void smb_open_refused(struct inspect *in, struct smb_files *f, struct smb_open *o);
 
-void smb_request_put(struct smb_files *f, uint64_t id, uint16_t command, uint32_t open, uint64_t offset);
+void smb_request_put(struct inspect *in, struct smb_files *f, uint64_t id, uint16_t command, uint32_t open,
+		     uint64_t offset);
 /* False: no such request. keep: its final answer is still to come. */
 bool smb_request_take(struct smb_files *f, uint64_t id, uint16_t command, bool keep, struct smb_request *out);
 

@@ -366,7 +366,7 @@ void tunnel_open(struct walk *w, struct cursor c, uint32_t cut)
 	enum tunnel tunnel = w->tunnel;
 	bool doubtful = w->doubtful;
 	uint8_t vlan_n = w->vlan_n;
-	uint16_t vlan[4];
+	uint16_t vlan[VLAN_TAGS_MAX];
 	memcpy(vlan, w->vlan, sizeof(vlan));
 	w->vlan_n = 0;
 	memset(w->vlan, 0, sizeof(w->vlan));

@@ -25,7 +25,7 @@
 #include "sensor/tls_hello.h"
 
 #define SERIAL_MAX   64  /* bytes; RFC 5280 allows 20 */
-#define OID_TEXT_MAX 128 /* a longer number is cut */
+#define OID_TEXT_MAX 128 /* of a number in a name; a name with a longer one is not reported */
 
 /* Text that must fit whole or not at all. */
 struct line {
@@ -75,8 +75,10 @@ static void add_attribute(struct line *l, const X509_NAME_ENTRY *e)
 	char dotted[OID_TEXT_MAX];
 	const ASN1_OBJECT *o = X509_NAME_ENTRY_get_object(e);
 	const char *name = short_name(o);
-	if (!name && OBJ_obj2txt(dotted, sizeof(dotted), o, 1) > 0)
+	int dotted_n = name ? 0 : OBJ_obj2txt(dotted, sizeof(dotted), o, 1);
+	if (dotted_n > 0)
 		name = dotted;
+	l->over |= dotted_n >= (int)sizeof(dotted);
 	if (name)
 		line_add(l, name, strlen(name));
 	line_add(l, "=", 1);
@@ -87,7 +89,7 @@ static void add_attribute(struct line *l, const X509_NAME_ENTRY *e)
 	OPENSSL_free(utf8);
 }
 
-static size_t name_text(const X509_NAME *name, char out[static X509_NAME_MAX])
+static size_t name_text(const X509_NAME *name, char out[static X509_NAME_MAX], bool *over)
 {
 	struct line l = {.p = out, .cap = X509_NAME_MAX};
 	int previous = -1;
@@ -99,22 +101,25 @@ static size_t name_text(const X509_NAME *name, char out[static X509_NAME_MAX])
 		previous = set;
 		add_attribute(&l, e);
 	}
+	*over |= l.over;
 	return l.over ? 0 : l.n;
 }
 
 /* The INTEGER as it was encoded, because negative numbers exist in the wild. */
-static void serial_text(const ASN1_INTEGER *serial, char out[static 2 * SERIAL_MAX + 1])
+static void serial_text(const ASN1_INTEGER *serial, char out[static 2 * SERIAL_MAX + 1], bool *over)
 {
 	unsigned char *der = NULL;
 	int n = i2d_ASN1_INTEGER(serial, &der);
 	struct cursor c = cursor_over(der, n > 0 ? (size_t)n : 0);
 	cursor_skip(&c, 1);
-	struct bytes b = cursor_bytes(&c, cursor_u8(&c)); /* 127 bytes and less: one byte of length */
+	uint8_t length = cursor_u8(&c); /* 127 bytes and less: one byte */
+	struct bytes b = cursor_bytes(&c, length & 0x80 ? 0 : length);
 	while (b.n > 1 && b.p[0] == 0) {
 		b.p++;
 		b.n--;
 	}
 	out[0] = '\0';
+	*over |= b.n > SERIAL_MAX || length & 0x80;
 	if (b.n && b.n <= SERIAL_MAX)
 		text_hex(out, b.p, b.n);
 	OPENSSL_free(der);
@@ -133,17 +138,20 @@ static bool names_wanted(const struct inspect *in)
 }
 
 /* False: no certificate. */
-static bool read_names(struct bytes der, struct x509_facts *facts)
+static bool read_names(const struct inspect *in, struct bytes der, struct x509_facts *facts)
 {
+	bool over = false;
 	const unsigned char *p = der.p;
 	X509 *x = d2i_X509(NULL, &p, (long)der.n);
 	if (!x) {
 		ERR_clear_error();
 		return false;
 	}
-	facts->subject_n = name_text(X509_get_subject_name(x), facts->subject);
-	facts->issuer_n = name_text(X509_get_issuer_name(x), facts->issuer);
-	serial_text(X509_get0_serialNumber(x), facts->serial);
+	facts->subject_n = name_text(X509_get_subject_name(x), facts->subject, &over);
+	facts->issuer_n = name_text(X509_get_issuer_name(x), facts->issuer, &over);
+	serial_text(X509_get0_serialNumber(x), facts->serial, &over);
+	if (over)
+		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	X509_free(x);
 	ERR_clear_error();
 	return true;
@@ -168,7 +176,7 @@ void x509_report(struct inspect *in, struct bytes der, struct x509_facts *facts)
 	facts->subject_n = facts->issuer_n = 0;
 	digests(in, der, facts);
 	if (names_wanted(in))
-		read_names(der, facts);
+		read_names(in, der, facts);
 	uint32_t outer = inspect_object(in, OBJECT_NEW);
 	report_text(in, WHERE_TLS_CERT_SHA1, facts->sha1, strlen(facts->sha1));
 	report_text(in, WHERE_TLS_CERT_SHA256, facts->sha256, strlen(facts->sha256));

@@ -17,8 +17,9 @@ static void fields(struct inspect *in, const uint8_t *data, size_t n)
 	char out[300];
 	struct bytes value = {data, n};
 	size_t cap = n % sizeof(out);
-	if (mime_param(value, "n", out, cap) > cap || mime_filename(value, "n", out, cap) > cap ||
-	    mime_words(value, out, cap) > cap)
+	bool cut = false;
+	if (mime_param(value, "n", out, cap, &cut) > cap || mime_filename(value, "n", out, cap, &cut) > cap ||
+	    mime_words(value, out, cap, &cut) > cap)
 		abort();
 	mime_addresses(value, address, in);
 }

@@ -457,6 +457,67 @@ static void test_damage(void **state)
 	buf_free(&b);
 }
 
+/* What is at the limit is read, what is beyond it is called by its name. */
+static void test_limits(void **state)
+{
+	(void)state;
+	struct err e = {.text = ""};
+	struct buf b = {0};
+	for (uint32_t over = 0; over < 2; over++) {
+		b.n = 0;
+		classic_head(&b, false, 0xa1b2c3d4, 1);
+		for (int i = 0; i < 2; i++)
+			put(&b, false, 1, 4);
+		for (int i = 0; i < 2; i++)
+			put(&b, false, (256 << 10) + over, 4);
+		for (uint32_t i = 0; i < (256 << 10) + over; i++)
+			buf_u8(&b, 7);
+		e.text[0] = '\0';
+		struct seen s = read_all(capture_file_open_memory(b.p, b.n, &e));
+		assert_int_equal(s.packets, 1 - over);
+		assert_int_equal(strstr(s.e.text, "a packet of 262145 bytes, the limit is 262144") != NULL, over);
+		struct buf body = {0};
+		for (uint32_t i = 0; i < (320 << 10) - 12 + 4 * over; i++)
+			buf_u8(&body, 0);
+		b.n = 0;
+		section(&b, false);
+		block(&b, false, 6, &body);
+		s = read_all(capture_file_open_memory(b.p, b.n, &e));
+		assert_int_equal(strstr(s.e.text, "a pcapng block of 327684 bytes") != NULL, over);
+		buf_free(&body);
+		b.n = 0;
+		section(&b, false);
+		for (uint32_t i = 0; i < 16384 + over; i++)
+			interface(&b, false, 1, 0);
+		s = read_all(capture_file_open_memory(b.p, b.n, &e));
+		assert_int_equal(strstr(s.e.text, "more than 16384 interfaces") != NULL, over);
+	}
+	buf_free(&b);
+}
+
+/* An interface's resolution is found behind any number of other options. */
+static void test_many_options(void **state)
+{
+	(void)state;
+	struct err e;
+	struct buf b = {0}, body = {0};
+	section(&b, false);
+	put(&body, false, 1, 4);
+	put(&body, false, 0, 4);
+	for (int i = 0; i < 200; i++)
+		put(&body, false, 5, 4); /* an empty option */
+	put(&body, false, 9 | 1 << 16, 4);
+	put(&body, false, 9, 4);
+	put(&body, false, 0, 4);
+	block(&b, false, 1, &body);
+	packet(&b, false, 6, 0, 2000005999, 11);
+	struct seen s = read_all(capture_file_open_memory(b.p, b.n, &e));
+	assert_int_equal(s.packets, 1);
+	assert_int_equal(s.ts_us[0], 2000005);
+	buf_free(&b);
+	buf_free(&body);
+}
+
 static void test_filter(void **state)
 {
 	(void)state;
@@ -593,6 +654,8 @@ int main(void)
 	    cmocka_unit_test(test_grows),
 	    cmocka_unit_test(test_no_capture),
 	    cmocka_unit_test(test_damage),
+	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_many_options),
 	    cmocka_unit_test(test_filter),
 	    cmocka_unit_test(test_no_interface),
 	};

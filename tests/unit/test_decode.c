@@ -811,6 +811,47 @@ static void test_refused_tunnels(void **state)
 	}
 }
 
+/* Tunnels with more routes, extension headers and tags than are stepped over: what is inside is not
+ * read, and the ledger says so. */
+static void test_long_tunnel_headers(void **state)
+{
+	(void)state;
+	for (unsigned over = 0; over < 2; over++) {
+		struct build b;
+		struct ledger l = {0};
+		struct packet p;
+		struct decoder *d = decoder_new(NULL, &l);
+		inner(&b);
+		FRONT(&b, 0, 0, 0, 0);
+		for (unsigned i = 0; i < 7 + over; i++)
+			FRONT(&b, 8, 0, 0, 4, 1, 2, 3, 4);
+		FRONT(&b, 0x40, 0, 8, 0, 1, 2, 0, 0);
+		over_ip(&b, 47);
+		assert_true(decode(d, &l, b.p + b.at, size(&b), size(&b), 1, &p));
+		assert_int_equal(p.layers, 2 - over);
+		assert_int_equal(l.v[LEDGER_TUNNEL_REFUSED], over);
+		inner(&b);
+		for (unsigned i = 0; i < 8 + over; i++)
+			FRONT(&b, 1, 0, 9, i ? 0x85 : 0);
+		size_t n = size(&b) + 4;
+		FRONT(&b, 0x34, 255, HI(n), LO(n), 0, 0, 0, 1, 0, 7, 0, 0x85);
+		over_udp(&b, 2152);
+		assert_true(decode(d, &l, b.p + b.at, size(&b), size(&b), 1, &p));
+		assert_int_equal(p.layers, 2 - over);
+		assert_int_equal(l.v[LEDGER_TUNNEL_REFUSED], 2 * over);
+		inner_ethernet(&b);
+		FRONT(&b, 1);
+		for (unsigned i = 0; i < 63 + over; i++)
+			FRONT(&b, 0);
+		FRONT(&b, 1, 0, 0, 1);
+		over_udp(&b, 37008);
+		assert_true(decode(d, &l, b.p + b.at, size(&b), size(&b), 1, &p));
+		assert_int_equal(p.layers, 2 - over);
+		assert_int_equal(l.v[LEDGER_TUNNEL_REFUSED], 3 * over);
+		decoder_free(d);
+	}
+}
+
 static void test_too_deep(void **state)
 {
 	(void)state;
@@ -830,6 +871,18 @@ static void test_too_deep(void **state)
 		FRONT(&b, 0, 1, 0x81, 0);
 	ethernet(&b, 0x8100);
 	assert_false(decode(d, &l, b.p + b.at, size(&b), size(&b), 1, &p));
+	uint64_t tags = l.v[LEDGER_DECODE_LIMIT];
+	assert_true(tags > 20);
+	for (unsigned n = 4; n <= 5; n++) { /* the fifth tag is read over */
+		inner(&b);
+		FRONT(&b, 0, (uint8_t)n, 0x08, 0);
+		for (unsigned i = 1; i < n; i++)
+			FRONT(&b, 0, (uint8_t)(n - i), 0x81, 0);
+		ethernet(&b, 0x8100);
+		assert_true(decode(d, &l, b.p + b.at, size(&b), size(&b), 1, &p));
+		assert_int_equal(p.layer[0].vlan_n, 4);
+		assert_int_equal(l.v[LEDGER_DECODE_LIMIT], tags + n - 4);
+	}
 	inner(&b);
 	for (int i = 0; i < 20; i++)
 		FRONT(&b, 0, 1, 0, 64);
@@ -1045,6 +1098,7 @@ int main(void)
 	    cmocka_unit_test(test_arp),
 	    cmocka_unit_test(test_refused_tunnels),
 	    cmocka_unit_test(test_too_deep),
+	    cmocka_unit_test(test_long_tunnel_headers),
 	    cmocka_unit_test(test_fragments),
 	    cmocka_unit_test(test_checksums),
 	    cmocka_unit_test(test_plain_packets),

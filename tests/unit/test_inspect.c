@@ -14,6 +14,8 @@
 
 #include "../../sensor/inspect.c"
 
+#include "rules/ruleset.h"
+
 static char seen_text[4096];
 
 bool observe(struct inspect *in, enum where w, const void *value, size_t n)
@@ -248,7 +250,7 @@ static void test_streams(void **state)
 	     {">SHOUT 1\nagain\nSHOUT 2\nagain\nSHOUT 3\nagain\nSHOUT 4\nagain\nSHOUT 5\nagain\nSHOUT 6\n"},
 	     "shout:SHOUT 1|shout:again|shout:SHOUT 2|shout:again|shout:SHOUT 3|shout:again|shout:SHOUT "
 	     "4|shout:again|shout:SHOUT 5|shout:again|",
-	     0},
+	     LEDGER_PARSER_LIMIT},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct talk t;
@@ -355,6 +357,39 @@ static void test_memory_short(void **state)
 	talk_close(&t);
 }
 
+/* Without memory for one more stream a pattern is looked for in each segment: counted. */
+static void test_pattern_memory(void **state)
+{
+	(void)state;
+	struct err e;
+	struct talk t;
+	struct ruleset_builder *b = ruleset_builder_new();
+	uint32_t set = ruleset_add_set(b, &(struct indicator_set){.id = "s", .version = 1});
+	assert_int_equal(
+	    ruleset_add(b, set, &(struct indicator){.type = INDICATOR_PAYLOAD_HEX, .value = "6162636465", .id = "i"},
+			&e),
+	    ADDED);
+	struct ruleset *r = ruleset_build(b, &e);
+	struct pattern_db *db = pattern_db_new(r, NULL, &e);
+	struct pattern_scratch *scratch = pattern_scratch_new(db, &e);
+	talk_open(&t, IPPROTO_TCP);
+	inspector_rules(t.ins, 0, db, scratch);
+	say(&t, ">what");
+	assert_int_equal(t.ledger.v[LEDGER_PATTERN_LIMIT], 0);
+	t.ins->pattern_bytes += PATTERN_BYTES_MAX;
+	say(&t, ">ever");
+	assert_int_equal(t.ledger.v[LEDGER_PATTERN_LIMIT], 0); /* this side has its stream */
+	say(&t, "<there");
+	say(&t, "<is");
+	assert_int_equal(t.ledger.v[LEDGER_PATTERN_LIMIT], 2);
+	t.ins->pattern_bytes -= PATTERN_BYTES_MAX;
+	talk_close(&t);
+	pattern_scratch_free(scratch);
+	pattern_db_free(db);
+	ruleset_free(r);
+	ruleset_builder_free(b);
+}
+
 /* More connections than there is memory for: those that were quiet longest make room,
  * one that goes on stays, and a new one is read. */
 static void test_eviction(void **state)
@@ -393,9 +428,10 @@ static void test_eviction(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_streams),   cmocka_unit_test(test_gaps),     cmocka_unit_test(test_early_bound),
-	    cmocka_unit_test(test_datagrams), cmocka_unit_test(test_expected), cmocka_unit_test(test_memory_short),
-	    cmocka_unit_test(test_eviction),
+	    cmocka_unit_test(test_streams),     cmocka_unit_test(test_gaps),
+	    cmocka_unit_test(test_early_bound), cmocka_unit_test(test_datagrams),
+	    cmocka_unit_test(test_expected),    cmocka_unit_test(test_memory_short),
+	    cmocka_unit_test(test_eviction),    cmocka_unit_test(test_pattern_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,7 +221,7 @@ static void test_words(void **state)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		char out[256];
 		size_t n = mime_words((struct bytes){(const uint8_t *)words[i].raw, strlen(words[i].raw)}, out,
-				      sizeof(out) - 1);
+				      sizeof(out) - 1, &(bool){false});
 		out[n] = '\0';
 		assert_string_equal(out, words[i].words);
 	}
@@ -251,7 +251,7 @@ static void test_names(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char out[256];
 		size_t n = mime_filename((struct bytes){(const uint8_t *)names[i].value, strlen(names[i].value)},
-					 "filename", out, sizeof(out) - 1);
+					 "filename", out, sizeof(out) - 1, &(bool){false});
 		out[n] = '\0';
 		assert_string_equal(out, names[i].name);
 	}

@@ -625,6 +625,34 @@ static void test_limits(void **state)
 	}
 }
 
+/* Segments of doubt are held up to a number, and counted beyond. */
+static void test_doubtful_limit(void **state)
+{
+	(void)state;
+	struct stream s = {0};
+	struct mem m;
+	struct ledger g = {0};
+	struct notes o = {0};
+	struct stream_sink sink = {&o, note_data, note_gap, note_close};
+	const uint32_t base[2] = {100, 200};
+	const struct step good = {C, ACK, 1, 1, "a"}, answer = {V, ACK, 1, 2, ""};
+	mem_init(&m, MEM_LIMIT);
+	stream_begin(&s, C, 101);
+	give(&s, &good, base, &m, &g, &sink);
+	give(&s, &answer, base, &m, &g, &sink);
+	for (uint32_t i = 0; i < 20; i++) {
+		const struct step bad = {C, ACK | BAD, 2 + i, 1, "b"};
+		give(&s, &bad, base, &m, &g, &sink);
+		assert_int_equal(g.v[LEDGER_STREAM_CHECKSUM], i + 1);
+		assert_int_equal(g.v[LEDGER_STREAM_LIMIT], i < 16 ? 0 : i - 15);
+	}
+	const struct step all = {V, ACK, 1, 22, ""};
+	give(&s, &all, base, &m, &g, &sink);
+	assert_string_equal(o.text[C], "abbbbbbbbbbbbbbbb");
+	stream_drop(&s, &m);
+	mem_close(&m);
+}
+
 static void test_drop(void **state)
 {
 	(void)state;
@@ -649,7 +677,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_conversations), cmocka_unit_test(test_begin), cmocka_unit_test(test_random),
-	    cmocka_unit_test(test_limits),        cmocka_unit_test(test_drop),
+	    cmocka_unit_test(test_limits),        cmocka_unit_test(test_drop),  cmocka_unit_test(test_doubtful_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
