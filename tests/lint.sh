@@ -71,6 +71,10 @@ found=$(grep -nE 'fprintf\(stderr|perror\(' common/*.c rules/*.c sensor/*.c coll
 [ -z "$found" ] || fail "standard error past complain():
 $found"
 
+# Every limit of the sensor is told, counted and tested.
+found=$(tests/limits.sh) || fail "deploy/limits.md is not what sensor/ does:
+$found"
+
 # Headers compile alone.
 if command -v cc >/dev/null; then
 	flags=$(pkg-config --cflags libpcap libndpi hiredis jansson libxxhash 2>/dev/null || true)
