@@ -144,7 +144,8 @@ static bool key_fit(const struct feed *f, struct err *e)
 static bool read_secrets(struct feed *f, const char *file, struct diags *d)
 {
 	struct err e;
-	if (read_password(f, &e) && key_fit(f, &e))
+	const char *ca = given(f->conf.ca);
+	if (read_password(f, &e) && key_fit(f, &e) && (!ca || trusted_file(ca, "the CA", TRUSTED_OWNER, &e)))
 		return true;
 	diag_add(d, DIAG_ERROR, (struct diag_place){.file = file}, "feed", "%s", e.text);
 	return false;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "common/yaml.h"
 
@@ -431,9 +432,10 @@ static void load_map(struct loader *l, struct yaml *y, const char *path)
 static void load_file(struct loader *l, const char *path)
 {
 	struct err e;
-	struct yaml *y = yaml_open(path, &e);
+	bool fit = trusted_file(path, "the configuration", TRUSTED_GROUP, &e);
+	struct yaml *y = fit ? yaml_open(path, &e) : NULL;
 	if (!y) {
-		diag_add(l->d, DIAG_ERROR, (struct diag_place){0}, "unreadable", "%s", e.text);
+		diag_add(l->d, DIAG_ERROR, (struct diag_place){0}, fit ? "unreadable" : "open-to-others", "%s", e.text);
 		return;
 	}
 	struct yaml_event first = yaml_next(y);

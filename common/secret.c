@@ -21,6 +21,34 @@ static bool kept_private(const struct stat *st, const char *path, const char *wh
 	return true;
 }
 
+static bool kept_from_others(const struct stat *st, const char *path, const char *where, const char *what,
+			     enum trusted_by by, struct err *e)
+{
+	const mode_t others = by == TRUSTED_OWNER ? S_IWGRP | S_IWOTH : S_IWOTH;
+	bool sticky = S_ISDIR(st->st_mode) && st->st_mode & S_ISVTX;
+	if (by == TRUSTED_OWNER && st->st_uid != 0 && st->st_uid != geteuid())
+		return err_set(e, "%s %s belongs to user %u, who could replace it: chown root %s", what, where,
+			       (unsigned)st->st_uid, path);
+	if (st->st_mode & others && !sticky)
+		return err_set(e, "%s %s may be written by others (mode %03o): chmod %s %s", what, where,
+			       (unsigned)(st->st_mode & 07777), by == TRUSTED_OWNER ? "go-w" : "o-w", path);
+	return true;
+}
+
+bool trusted_file(const char *path, const char *what, enum trusted_by by, struct err *e)
+{
+	struct stat st;
+	char folder[4096], where[2 * 4096];
+	const char *slash = strrchr(path, '/');
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return true;
+	if (!kept_from_others(&st, path, path, what, by, e))
+		return false;
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + (slash == path) : 1, slash ? path : ".");
+	snprintf(where, sizeof(where), "%s: its folder %s", path, folder);
+	return stat(folder, &st) != 0 || kept_from_others(&st, folder, where, what, by, e);
+}
+
 /* O_NONBLOCK: a FIFO is refused, not waited for. */
 FILE *secret_open(const char *path, const char *what, struct err *e)
 {

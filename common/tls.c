@@ -310,6 +310,9 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 {
 	if (c->web && !c->ca)
 		return true;
+	if (!trusted_file(c->ca, "the CA", TRUSTED_OWNER, e) ||
+	    (c->crl && !trusted_file(c->crl, "the revocation list", TRUSTED_OWNER, e)))
+		return false;
 	if (c->web)
 		SSL_CTX_set_client_CA_list(ctx,
 					   SSL_load_client_CA_file(c->ca)); /* so that clients know which to show */

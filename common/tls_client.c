@@ -8,6 +8,7 @@
 
 #include "common/addr.h"
 #include "common/buf.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "common/tls_parts.h"
 
@@ -20,6 +21,8 @@ static bool load_trust(SSL_CTX *ctx, const char *ca, struct err *e)
 {
 	if (!*ca && SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return err_set(e, "cannot load the system's CAs: %s", tls_reason());
+	if (*ca && !trusted_file(ca, "the CA", TRUSTED_OWNER, e))
+		return false;
 	if (*ca && SSL_CTX_load_verify_file(ctx, ca) != 1)
 		return err_set(e, "cannot load the CA %s: %s", ca, tls_reason());
 	return true;

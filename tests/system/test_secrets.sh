@@ -1,6 +1,7 @@
 #!/bin/sh
 # Keys and passwords that others may read or write are refused, by every program that
-# reads one, with the command that puts it right; what our own scripts make passes.
+# reads one, with the command that puts it right; so are files that say whom to trust
+# when others may write them. What our own scripts make passes.
 set -u
 # shellcheck source=tests/system/help.sh
 . tests/system/help.sh
@@ -93,6 +94,56 @@ refused "$dir/passwords is open to others" "$build/picket-gateway" -c "$dir/gate
 chmod 0600 "$dir/passwords"
 refused "$tls/collector-1.key is open to others" "$build/picket-gateway" -c "$dir/gateway.yaml"
 chmod 0600 "$tls/collector-1.key"
+
+# ---- whom to trust: readable for all, written by the owner only ----
+anchor() { # FILE WHAT COMMAND…
+	file=$1 name=$2 what="$(basename "$3") with $(basename "$1")"
+	shift 2
+	for mode in 644 444 640; do
+		chmod 0$mode "$file"
+		timeout 5 "$@" >"$dir/out" 2>"$dir/err" </dev/null
+		grep -q 'may be written by others' "$dir/err" && wrong "$what, mode $mode: $(cat "$dir/err")"
+	done
+	for mode in 664 646; do
+		chmod 0$mode "$file"
+		refused "$name $file may be written by others (mode $mode): chmod go-w $file" "$@"
+	done
+	chmod 0644 "$file"
+	folder=$(dirname "$file")
+	was=$(stat -c %a "$folder")
+	chmod 0777 "$folder"
+	refused ": its folder $folder may be written by others (mode 777): chmod go-w $folder" "$@"
+	chmod "0$was" "$folder"
+	if [ "$(id -u)" = 0 ]; then
+		chown 12345 "$file"
+		refused "$name $file belongs to user 12345, who could replace it: chown root $file" "$@"
+		chown 0 "$file"
+	fi
+}
+{ echo keys: && "$build/picket" rules keygen --show "$dir/sign.pem"; } >"$tls/keys.yaml"
+"$build/picket" rules sign deploy/demo/rules.yaml --key "$dir/sign.pem" -o "$dir/demo.pset" -q || wrong "cannot sign"
+chmod 0600 "$tls/sensor-1.key"
+anchor "$tls/collector-ca.crt" "the CA" "$build/picket-sensor" -T -c "$dir/sensor.yaml"
+anchor "$tls/sensor-ca.crt" "the CA" "$build/picket-collector" -T -c "$dir/collector.yaml"
+anchor "$tls/collector-ca.crt" "the CA" "$build/picket-collector" -T -c "$dir/collector.yaml"
+anchor "$tls/partner-ca.crt" "the CA" "$build/picket-gateway" -T -c "$dir/gateway.yaml"
+anchor "$tls/collector-ca.crt" "the CA" "$build/picket-gateway" -T -c "$dir/gateway.yaml" # of the feed
+anchor "$tls/collector-ca.crt" "the CA" "$build/picket" status --config "$dir/collector.yaml"
+anchor "$tls/sensor-ca.crl" "the revocation list" "$build/picket-collector" -T -c "$dir/collector.yaml" --set tls.crl="$tls/sensor-ca.crl"
+anchor "$tls/keys.yaml" "the list of trusted keys" "$build/picket-sensor" -T -c "$dir/sensor.yaml" \
+	--set rules.keys="$tls/keys.yaml" --set rules.dir="$dir/sets"
+anchor "$tls/keys.yaml" "the list of trusted keys" "$build/picket" rules verify --keys "$tls/keys.yaml" "$dir/demo.pset"
+gives "verify" 0 "$build/picket" rules verify --keys "$tls/keys.yaml" "$dir/demo.pset"
+for p in sensor collector gateway partners/jp-cert-x feeds/one; do
+	daemon=picket-${p%%/*} what="configuration $p"
+	[ -x "$build/$daemon" ] || daemon=picket-gateway
+	conf=${daemon#picket-}
+	chmod 0664 "$dir/$p.yaml"
+	gives "$what, mode 664" 0 "$build/$daemon" -T -c "$dir/$conf.yaml"
+	chmod 0666 "$dir/$p.yaml"
+	refused "the configuration $dir/$p.yaml may be written by others (mode 666): chmod o-w $dir/$p.yaml" "$build/$daemon" -T -c "$dir/$conf.yaml"
+	chmod 0644 "$dir/$p.yaml"
+done
 
 # ---- commands ----
 secret "$dir/redis.password" "$build/picket" alerts list --config "$dir/collector.yaml"

@@ -133,11 +133,62 @@ static void one_line(void **state)
 	}
 }
 
+/* Who may write the file or its folder, in all modes, by both rules. */
+static void trusted_modes(void **state)
+{
+	(void)state;
+	struct err e;
+	char advice[160];
+	put("x\n", 0644);
+	for (unsigned mode = 0; mode < 01000; mode++) {
+		bool group = mode & S_IWGRP, others = mode & S_IWOTH;
+		assert_int_equal(chmod(path, (mode_t)mode), 0);
+		assert_int_equal(trusted_file(path, "the CA", TRUSTED_OWNER, &e), !group && !others);
+		snprintf(advice, sizeof(advice), ": chmod go-w %s", path);
+		assert_true(!(group || others) || strstr(e.text, advice));
+		assert_int_equal(trusted_file(path, "the configuration", TRUSTED_GROUP, &e), !others);
+		snprintf(advice, sizeof(advice), ": chmod o-w %s", path);
+		assert_true(!others || strstr(e.text, advice));
+	}
+	assert_int_equal(chmod(path, 0644), 0);
+	for (unsigned mode = 0700; mode < 02000; mode++) {
+		bool group = mode & S_IWGRP, others = mode & S_IWOTH, sticky = mode & S_ISVTX;
+		assert_int_equal(chmod(dir, (mode_t)mode), 0);
+		if (geteuid() == 0 || mode & S_IXUSR) /* else it cannot be looked at */
+			assert_int_equal(trusted_file(path, "the CA", TRUSTED_OWNER, &e), sticky || !(group || others));
+		snprintf(advice, sizeof(advice), ": chmod go-w %s", dir);
+		assert_true(sticky || !(group || others) || geteuid() != 0 || strstr(e.text, advice));
+	}
+	assert_int_equal(chmod(dir, 0700), 0);
+	unlink(path);
+}
+
+static void trusted_owners(void **state)
+{
+	(void)state;
+	struct err e;
+	put("x\n", 0644);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, 12345, (gid_t)-1), 0);
+		assert_false(trusted_file(path, "the CA", TRUSTED_OWNER, &e));
+		assert_non_null(strstr(e.text, "belongs to user 12345"));
+		assert_true(trusted_file(path, "the configuration", TRUSTED_GROUP, &e));
+		assert_int_equal(chown(path, 0, 12345), 0);
+		assert_true(trusted_file(path, "the CA", TRUSTED_OWNER, &e));
+	}
+	unlink(path);
+	assert_true(trusted_file(path, "the CA", TRUSTED_OWNER, &e)); /* its reader says that it is not there */
+	assert_true(trusted_file("/dev/null", "the configuration", TRUSTED_GROUP, &e));
+	assert_true(trusted_file("/dev/stdin", "the configuration", TRUSTED_GROUP, &e));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_mode),
 	    cmocka_unit_test(of_another_user),
+	    cmocka_unit_test(trusted_modes),
+	    cmocka_unit_test(trusted_owners),
 	    cmocka_unit_test(other_things_than_files),
 	    cmocka_unit_test(one_line),
 	};
