@@ -85,8 +85,10 @@ static void parse_options(struct daemon *d, int argc, char **argv)
 		usage_error(d->program, "not an option: ", argv[optind]);
 }
 
-/* Prints what was found; false when there is an error among it. */
-static bool load(const struct daemon *d, void *conf)
+/* Prints what was found; false when there is an error among it. At start the files that it
+ * names are judged as -T judges them, so that what -T refuses ends with the same code; while
+ * the program runs, each part judges its own when it loads them again. */
+static bool load(const struct daemon *d, void *conf, bool with_files)
 {
 	const struct daemon_program *p = d->program;
 	const char *where = d->file ? d->file : "configuration";
@@ -95,7 +97,7 @@ static bool load(const struct daemon *d, void *conf)
 	for (size_t i = 0; i < d->set_n; i++)
 		good = conf_set_word(p->keys, p->keys_n, d->set[i], conf, &found) && good;
 	good = p->finish(conf, where, &found) && good;
-	if (good && d->test)
+	if (good && with_files)
 		p->files(conf, where, &found);
 	good = good && found.count[DIAG_ERROR] == 0;
 	diag_print(&found, stderr);
@@ -108,7 +110,7 @@ bool daemon_load_again(void *arg)
 	struct daemon *d = arg;
 	const struct daemon_program *p = d->program;
 	void *fresh = xcalloc(1, p->conf_size);
-	bool good = load(d, fresh);
+	bool good = load(d, fresh, false);
 	if (good) {
 		conf_take_over(p->keys, p->keys_n, d->conf, fresh);
 		p->taken_over(d->conf);
@@ -146,7 +148,7 @@ int daemon_main(const struct daemon_program *p, int argc, char **argv)
 	struct daemon d = {.program = p, .level = LOG_LEVEL_INFO, .conf = xcalloc(1, p->conf_size)};
 	parse_options(&d, argc, argv);
 	log_open(p->name, d.level);
-	bool good = load(&d, d.conf);
+	bool good = load(&d, d.conf, !d.dump);
 	int code = good ? EXIT_OK : EXIT_INVALID;
 	if (d.dump) /* also of one that is not complete yet: where else would one learn the keys */
 		conf_dump(p->keys, p->keys_n, d.conf, stdout);

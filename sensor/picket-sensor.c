@@ -545,14 +545,16 @@ static int sensor_run(struct sensor *s)
 	return code == EXIT_OK && s->armed->partial && s->file ? EXIT_PARTIAL : code;
 }
 
-static int check(const struct sensor *s)
+/* What -T refuses ends a start with the same code: a restart would not mend it. Rules of
+ * which a part loads are refused by -T only. */
+static bool fit(const struct sensor *s)
 {
 	struct output_conf o = output_conf_of(s);
 	struct err e;
-	bool fit = output_check(&o, &e);
-	if (!fit)
+	bool good = output_check(&o, &e);
+	if (!good)
 		log_errorx("%s", e.text);
-	return fit && !s->armed->partial ? EXIT_OK : EXIT_INVALID;
+	return good;
 }
 
 int main(int argc, char **argv)
@@ -572,10 +574,10 @@ int main(int argc, char **argv)
 		bool supplied = (ok || s.check) && supply_open(&s.supply, &s.conf, !s.file, &s.d);
 		s.armed = supplied ? supply_load(&s.supply, 1, &s.d) : NULL;
 		print_findings(&s);
-		if (!ok || !s.armed)
+		if (!ok || !s.armed || !fit(&s))
 			code = EXIT_INVALID;
 		else if (s.check)
-			code = check(&s);
+			code = s.armed->partial ? EXIT_INVALID : EXIT_OK;
 		else
 			code = sensor_run(&s);
 	}

@@ -34,6 +34,30 @@ for p in sensor collector gateway; do
 	gives "$p, wrong --set" 3 "$build/picket-$p" -T --set nonsense -c "$dir/$p.yaml"
 done
 
+# What -T refuses also ends a start with that code (the units do not try again then), and
+# before anything is opened.
+refused_alike() { # LABEL PROGRAM OPTION…
+	label=$1 program=$2
+	shift 2
+	gives "$label, -T" 3 "$build/picket-$program" -T "$@"
+	gives "$label, start" 3 "$build/picket-$program" "$@"
+}
+touch "$dir/empty.pem"
+for p in sensor collector gateway; do
+	refused_alike "$p, mistakes" $p -c "$dir/bad.yaml"
+	refused_alike "$p, no file" $p -c "$dir/none.yaml"
+	refused_alike "$p, no key" $p -c "$dir/$p.yaml" --set tls.key="$dir/none.key"
+	refused_alike "$p, empty certificate" $p -c "$dir/$p.yaml" --set tls.cert="$dir/empty.pem"
+	chmod 0666 "$dir/tls/sensor-ca.crt" "$dir/tls/collector-ca.crt" "$dir/tls/partner-ca.crt"
+	refused_alike "$p, a CA that others may write" $p -c "$dir/$p.yaml"
+	chmod 0644 "$dir/tls/sensor-ca.crt" "$dir/tls/collector-ca.crt" "$dir/tls/partner-ca.crt"
+done
+refused_alike "sensor, no rules" sensor -c "$dir/sensor.yaml" --set rules.files="$dir/none"
+refused_alike "sensor, no keys" sensor -c "$dir/sensor.yaml" --set rules.keys="$dir/none" --set rules.dir="$dir/sets"
+refused_alike "collector, no password" collector -c "$dir/collector.yaml" --set redis.password_file="$dir/none"
+refused_alike "gateway, no policies" gateway -c "$dir/gateway.yaml" --set partners.dir="$dir/none"
+refused_alike "gateway, no collections" gateway -c "$dir/gateway.yaml" --set taxii.collections="$dir/none"
+
 gives "environment" 0 env PICKET_CAPTURE__INTERFACE=eth7,eth8 PICKET_SPOOL__MAX=64MB "$build/picket-sensor" --dump-config -c "$dir/sensor.yaml"
 contains "environment" "$dir/out" 'interface: [eth7, eth8]'
 contains "environment" "$dir/out" 'max: 64MB'

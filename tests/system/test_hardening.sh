@@ -52,6 +52,10 @@ for tool in dash yes redis-check-aof; do
 done
 # /bin/kill is a package of its own, which a small Debian does not have.
 grep -l '^Exec[A-Za-z]*=/bin/kill' deploy/systemd/*.service && wrong "a unit needs /bin/kill"
+for unit in deploy/systemd/*.service; do
+	grep -qx 'RestartPreventExitStatus=2 3' "$unit" || wrong "$unit: a wrong configuration is tried again for ever"
+	grep -q '^ExecStartPre=' "$unit" && wrong "$unit: RestartPreventExitStatus= does not look at ExecStartPre="
+done
 if command -v systemd-analyze >/dev/null; then
 	for unit in deploy/systemd/*.service; do
 		systemd-analyze security --offline=yes --threshold=20 "$unit" >"$dir/score" 2>&1 ||
