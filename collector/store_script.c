@@ -32,6 +32,19 @@
 /* clang-format off */
 #define L(text) text "\n"
 
+/* Numbers as text, and a time of the form 2026-11-21T03:10:00.001 as milliseconds since 1970 as text. */
+#define TEXT_AND_MS \
+L("local function text(x) return x == 1 and '1' or string.format('%.0f', x) end") \
+L("local function ms(t)") \
+L("  local y, m, d, h, i, s, f = string.match(t or '', '^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.(%d%d%d)')") \
+L("  if not y then return '0' end") \
+L("  y, m = tonumber(y), tonumber(m)") \
+L("  if m <= 2 then y, m = y - 1, m + 12 end") \
+L("  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)") \
+L("      + math.floor((153 * (m - 3) + 2) / 5) + d - 719469") \
+L("  return text((((days * 24 + h) * 60 + i) * 60 + s) * 1000 + f)") \
+L("end")
+
 /* The parts: the mark (compare), reading groups and what the deltas make of them,
  * the other reads, then the writes. */
 static const char flush_text[] =
@@ -51,16 +64,7 @@ L("if (part or mark or '0') ~= prev then return {0, mark or '0'} end")
 L("local began = redis.pcall('TIME')")
 L("")
 L("local function num(x) return tonumber(x) or 0 end")
-L("local function text(x) return x == 1 and '1' or string.format('%.0f', x) end")
-L("local function ms(t)")
-L("  local y, m, d, h, i, s, f = string.match(t or '', '^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.(%d%d%d)')")
-L("  if not y then return '0' end")
-L("  y, m = tonumber(y), tonumber(m)")
-L("  if m <= 2 then y, m = y - 1, m + 12 end")
-L("  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)")
-L("      + math.floor((153 * (m - 3) + 2) / 5) + d - 719469")
-L("  return text((((days * 24 + h) * 60 + i) * 60 + s) * 1000 + f)")
-L("end")
+TEXT_AND_MS
 L("")
 L("local dead = {}")
 L("if not mark then")
@@ -426,15 +430,7 @@ L("if v[1] == want then return {0, 'already'} end")
 L("if want == 'acknowledged' and v[1] ~= 'new' then return {0, 'not-new', v[1]} end")
 L("call('ZCARD', P .. 'open')")
 L("for s in pairs(levels) do call('ZCARD', P .. 'severity:' .. s) end")
-L("local function ms(t)")
-L("  local y, m, d, h, i, s, f = string.match(t or '', '^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.(%d%d%d)')")
-L("  if not y then return '0' end")
-L("  y, m = tonumber(y), tonumber(m)")
-L("  if m <= 2 then y, m = y - 1, m + 12 end")
-L("  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)")
-L("      + math.floor((153 * (m - 3) + 2) / 5) + d - 719469")
-L("  return string.format('%.0f', (((days * 24 + h) * 60 + i) * 60 + s) * 1000 + f)")
-L("end")
+TEXT_AND_MS
 L("call('HSET', KEYS[1], 'state', want, 'state_by', ARGV[4], 'state_at', ARGV[5], 'note', ARGV[6])")
 L("if want == 'closed' or want == 'false_positive' then")
 L("  call('ZREM', P .. 'open', id)")

@@ -441,6 +441,21 @@ static void read_set_tests(struct reader *r)
 	end_full(&f);
 }
 
+/* The keys that say what an entry is about, in either form: {domain: x}, {type: domain, value: x}. */
+static bool take_what(struct reader *r, struct full_entry *f, const char *name)
+{
+	enum indicator_type t = indicator_type_parse(name, strlen(name));
+	if (t)
+		take_value(r, f, t, name);
+	else if (strcmp(name, "value") == 0)
+		take_value(r, f, f->e.i.type, name);
+	else if (strcmp(name, "type") == 0)
+		take_text(r, f, name, &f->type_name, &f->type_at);
+	else
+		return false;
+	return true;
+}
+
 static void indicator_item(struct reader *r, struct yaml_event item)
 {
 	struct full_entry f = {0};
@@ -454,14 +469,9 @@ static void indicator_item(struct reader *r, struct yaml_event item)
 	}
 	entry_begin(&f.e, &r->s->defaults);
 	while (next_key(r, &f.e, name, &at)) {
-		enum indicator_type t = indicator_type_parse(name, strlen(name));
-		if (t)
-			take_value(r, &f, t, name);
-		else if (strcmp(name, "value") == 0)
-			take_value(r, &f, f.e.i.type, name);
-		else if (strcmp(name, "type") == 0)
-			take_text(r, &f, name, &f.type_name, &f.type_at);
-		else if (entry_field_known(name))
+		if (take_what(r, &f, name))
+			continue;
+		if (entry_field_known(name))
 			read_field(r, &f.e, name, at);
 		else if (strcmp(name, "test") == 0)
 			read_tests(r, &f);
@@ -538,14 +548,9 @@ static void allow_item(struct reader *r, struct yaml_event item)
 		return;
 	}
 	while (next_key(r, &f.e, name, &at)) {
-		enum indicator_type t = indicator_type_parse(name, strlen(name));
-		if (t)
-			take_value(r, &f, t, name);
-		else if (strcmp(name, "value") == 0)
-			take_value(r, &f, f.e.i.type, name);
-		else if (strcmp(name, "type") == 0)
-			take_text(r, &f, name, &f.type_name, &f.type_at);
-		else if (strcmp(name, "reason") == 0)
+		if (take_what(r, &f, name))
+			continue;
+		if (strcmp(name, "reason") == 0)
 			take_text(r, &f, name, &f.reason, &at);
 		else if (strcmp(name, "by") == 0)
 			take_text(r, &f, name, &by, &at);

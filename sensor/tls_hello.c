@@ -110,15 +110,22 @@ static void take_extension(struct client_hello *h, uint16_t type, struct bytes b
 	}
 }
 
-/* Whether the run of extensions divides evenly; the list is given whole. */
-static bool extensions_whole(struct bytes extensions)
+/* Where a hello's extensions stand, if any; false: they are cut or do not divide evenly. */
+static bool find_extensions(struct cursor *c, struct bytes *out)
 {
-	struct cursor c = cursor_in(extensions);
-	while (cursor_left(&c) && cursor_ok(&c)) {
-		cursor_skip(&c, 2);
-		list16(&c);
+	if (!cursor_ok(c))
+		return false;
+	if (!cursor_left(c))
+		return true;
+	*out = list16(c);
+	if (!cursor_ok(c))
+		return false;
+	struct cursor each = cursor_in(*out);
+	while (cursor_left(&each) && cursor_ok(&each)) {
+		cursor_skip(&each, 2);
+		list16(&each);
 	}
-	return cursor_ok(&c);
+	return cursor_ok(&each);
 }
 
 bool client_hello_read(struct bytes body, bool dtls, struct client_hello *out)
@@ -131,12 +138,7 @@ bool client_hello_read(struct bytes body, bool dtls, struct client_hello *out)
 		list8(&c);
 	out->ciphers = list16(&c);
 	list8(&c);
-	if (!cursor_ok(&c) || out->ciphers.n % 2)
-		return false;
-	if (!cursor_left(&c))
-		return true;
-	out->extensions = list16(&c);
-	if (!cursor_ok(&c) || !extensions_whole(out->extensions))
+	if (out->ciphers.n % 2 || !find_extensions(&c, &out->extensions))
 		return false;
 	for (c = cursor_in(out->extensions); cursor_left(&c);) {
 		uint16_t type = cursor_u16(&c);
@@ -157,12 +159,7 @@ bool server_hello_read(struct bytes body, struct server_hello *out)
 	out->cipher = cursor_u16(&c);
 	if (!early_draft)
 		cursor_skip(&c, 1);
-	if (!cursor_ok(&c))
-		return false;
-	if (!cursor_left(&c))
-		return true;
-	out->extensions = list16(&c);
-	if (!cursor_ok(&c) || !extensions_whole(out->extensions))
+	if (!find_extensions(&c, &out->extensions))
 		return false;
 	for (c = cursor_in(out->extensions); cursor_left(&c);) {
 		uint16_t type = cursor_u16(&c);

@@ -19,6 +19,7 @@
 #include "rules/ruleset_delta.h"
 #include "sensor/worker.h"
 #include "tests/bench/synthetic.h"
+#include "tests/bench/used.h"
 
 enum { ROUNDS_MAX = 99 };
 
@@ -28,16 +29,9 @@ struct reader {
 	atomic_bool stop;
 };
 
-static double clock_ms(clockid_t clock)
-{
-	struct timespec t;
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 static double now_ms(void)
 {
-	return clock_ms(CLOCK_MONOTONIC);
+	return used_ms(CLOCK_MONOTONIC);
 }
 
 static void *read_on(void *arg)
@@ -63,15 +57,7 @@ static bool no_alert(void *owner, const struct ruleset *r, const struct alert *a
 
 static double resident_mb(void)
 {
-	char line[256];
-	double kib = 0;
-	FILE *f = fopen("/proc/self/status", "r");
-	while (f && fgets(line, sizeof(line), f))
-		if (strncmp(line, "RssAnon:", 8) == 0)
-			kib = atof(line + 8);
-	if (f)
-		fclose(f);
-	return kib / 1024;
+	return (double)used_kib("RssAnon:") / 1024;
 }
 
 /* Removes what the base holds, adds what no set of the benches does. */
@@ -131,9 +117,9 @@ static struct armed *measure(struct reader *r, struct armed *now, const char *pa
 	double delta_ms[ROUNDS_MAX], cpu_ms[ROUNDS_MAX], effect_ms[ROUNDS_MAX], open_ms[ROUNDS_MAX], extra_mb = 0;
 	size_t before = ruleset_count(now->rules, INDICATOR_NONE);
 	for (unsigned i = 0; i < rounds; i++) {
-		double t0 = now_ms(), c0 = clock_ms(CLOCK_THREAD_CPUTIME_ID), mb = resident_mb();
+		double t0 = now_ms(), c0 = used_ms(CLOCK_THREAD_CPUTIME_ID), mb = resident_mb();
 		struct ruleset *rules = change(now->rules, changes, i);
-		double t1 = now_ms(), c1 = clock_ms(CLOCK_THREAD_CPUTIME_ID), more = resident_mb() - mb;
+		double t1 = now_ms(), c1 = used_ms(CLOCK_THREAD_CPUTIME_ID), more = resident_mb() - mb;
 		now = arm(r, now, rules);
 		delta_ms[i] = t1 - t0;
 		cpu_ms[i] = c1 - c0;

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "tests/bench/synthetic.h"
+#include "tests/frame_bytes.h"
 
 enum {
 	FRAME_MAX = 1514,
@@ -39,32 +40,6 @@ struct out {
 static uint32_t any(struct out *o)
 {
 	return (uint32_t)(synthetic_mix(o->random++) >> 16);
-}
-
-static void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
-}
-
-static uint32_t sum(const uint8_t *p, size_t n, uint32_t s)
-{
-	for (; n > 1; p += 2, n -= 2)
-		s += (uint32_t)(p[0] << 8 | p[1]);
-	return n ? s + (uint32_t)(*p << 8) : s;
-}
-
-static unsigned fold(uint32_t s)
-{
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	return ~s & 0xffff;
 }
 
 /* Completes Ethernet, IPv4 and the checksum around l4_n bytes at HEAD_L4; writes the record. */

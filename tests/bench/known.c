@@ -8,30 +8,9 @@
  * time of a packet; rss_kib, resident when all flows are there. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "sensor/worker.h"
-
-static double cpu_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static long resident_kib(void)
-{
-	char line[256];
-	long kib = 0;
-	FILE *f = fopen("/proc/self/status", "r");
-	while (f && fgets(line, sizeof(line), f))
-		if (strncmp(line, "VmRSS:", 6) == 0)
-			kib = atol(line + 6);
-	if (f)
-		fclose(f);
-	return kib;
-}
+#include "tests/bench/used.h"
 
 static bool no_alert(void *owner, const struct ruleset *r, const struct alert *a, bool repeat)
 {
@@ -60,14 +39,14 @@ int main(int argc, char **argv)
 	while (worker_figures(w).packets < flows && worker_step(w, 0, &e) == CAPTURE_PACKETS)
 		;
 	struct worker_figures first = worker_figures(w);
-	long kib = resident_kib();
-	double t = cpu_ns();
+	long kib = used_kib("VmRSS:");
+	double t = used_ms(CLOCK_THREAD_CPUTIME_ID);
 	while (worker_step(w, 0, &e) == CAPTURE_PACKETS)
 		;
-	t = cpu_ns() - t;
+	t = used_ms(CLOCK_THREAD_CPUTIME_ID) - t;
 	bool complete = first.packets >= flows && first.flows >= flows - flows / 100;
 	if (complete)
-		printf("known_ns=%.1f\nrss_kib=%ld\n", t / (double)(worker_figures(w).packets - first.packets), kib);
+		printf("known_ns=%.1f\nrss_kib=%ld\n", t * 1e6 / (double)(worker_figures(w).packets - first.packets), kib);
 	else
 		fprintf(stderr, "known: of %s flows in %s the table held %zu\n", argv[3], argv[2], first.flows);
 	worker_free(w);

@@ -28,6 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/frame_bytes.h"
+
 enum { ROOM = 2048, ETHER = 14, V4 = 20, TCP = 20, PAYLOAD = 1000, SYN = 2, PSH = 8, ACK = 16 };
 
 static uint8_t frame[ROOM];
@@ -39,32 +41,6 @@ static uint64_t any(void)
 	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
 	return x ^ x >> 31;
-}
-
-static void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
-}
-
-static uint32_t sum(const uint8_t *p, size_t n, uint32_t s)
-{
-	for (; n > 1; p += 2, n -= 2)
-		s += (uint32_t)(p[0] << 8 | p[1]);
-	return n ? s + (uint32_t)(*p << 8) : s;
-}
-
-static unsigned fold(uint32_t s)
-{
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	return ~s & 0xffff;
 }
 
 static void emit(size_t n)
