@@ -20,6 +20,7 @@
 #include "rules/cli_rules.h"
 #include "rules/export.h"
 #include "rules/json_items.h"
+#include "rules/rulefile_file.h"
 
 #define POLICIES_DIR "/etc/picket/partners"
 #define WAIT_US      5000000
@@ -360,13 +361,20 @@ static void publish_text(struct publishing *p, struct bytes text)
 	p->refused += it.bad;
 }
 
-static void set_addressees(struct publishing *p, const char *list)
+/* A list that is cut would name others, or fewer: too long a one is refused. */
+static bool set_addressees(struct publishing *p, const char *list)
 {
-	snprintf(p->to, sizeof(p->to), "%s", list);
+	bool whole = (size_t)snprintf(p->to, sizeof(p->to), "%s", list) < sizeof(p->to);
+	char *rest = NULL, *w = strtok_r(p->to, ", ", &rest);
 	p->like.rel_n = 0;
-	for (char *w = strtok(p->to, ", "); w && p->like.rel_n < SHARED_REL_MAX; w = strtok(NULL, ", "))
+	for (; w && p->like.rel_n < SHARED_REL_MAX; w = strtok_r(NULL, ", ", &rest))
 		p->names[p->like.rel_n++] = w;
 	p->like.releasable_to = p->names;
+	if (!w && whole)
+		return true;
+	complain("picket partner: addressed to more than %d names or %zu bytes of them: use groups", SHARED_REL_MAX,
+		 sizeof(p->to) - 1);
+	return false;
 }
 
 /* Rules as the bundle that `picket rules export --to stix` writes; of one time for
@@ -382,8 +390,11 @@ static bool publish_rules(struct publishing *p, const char *file)
 	if (!r)
 		return false;
 	struct indicator_set s = ruleset_set_at(r, 0);
-	if (!p->c->to && s.releasable_to)
-		set_addressees(p, s.releasable_to);
+	if (!p->c->to && s.releasable_to && !set_addressees(p, s.releasable_to)) {
+		ruleset_free(r);
+		p->c->code = EXIT_INVALID;
+		return false;
+	}
 	if (!p->c->exercise && s.exercise)
 		p->like.exercise = s.exercise;
 	struct export x = {.r = r, .now_us = clock_wall_us(), .out = open_memstream(&text, &n)};
@@ -400,27 +411,14 @@ static bool publish_rules(struct publishing *p, const char *file)
 	return true;
 }
 
-static bool read_file(const char *path, struct buf *to)
-{
-	FILE *f = fopen(path, "rb");
-	size_t got;
-	if (!f)
-		return false;
-	do {
-		buf_reserve(to, 1 << 20);
-		got = fread(to->p + to->n, 1, 1 << 20, f);
-		to->n += got;
-	} while (got);
-	fclose(f);
-	return true;
-}
-
 static bool publish_file(struct publishing *p, const char *file)
 {
 	struct buf text = {0};
 	struct json_items it;
-	if (!read_file(file, &text)) {
-		complain("picket partner: cannot read %s", file);
+	struct err e;
+	if (!rulefile_slurp(file, &text, &e)) {
+		complain("picket partner: %s", e.text);
+		buf_free(&text);
 		p->c->code = EXIT_ENVIRONMENT;
 		return false;
 	}
@@ -450,8 +448,8 @@ static bool choices(struct publishing *p)
 		    .collection = "", .origin = "", .from = "", .exercise = c->exercise ? c->exercise : ""};
 		p->like.priority = c->priority ? (enum priority)i : PRIORITY_ROUTINE;
 		p->like.path = p->like.releasable_to = p->names;
-		if (c->to)
-			set_addressees(p, c->to);
+		if (c->to && !set_addressees(p, c->to))
+			return false;
 		for (size_t k = 0; k < p->like.rel_n; k++)
 			if (!shared_name_valid(p->names[k])) {
 				complain("picket partner: --to: \"%s\" is not a name", p->names[k]);

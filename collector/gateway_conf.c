@@ -130,6 +130,9 @@ static void check_partners(const struct gateway_conf *c, struct diag_place at, s
 	struct policies p;
 	if ((cert && !all) || (c->links_listen.n && !cert))
 		diag_add(d, DIAG_ERROR, at, "links", "links need links.cert, links.key and links.ca");
+	if (c->links_listen.n > GATEWAY_LINKS_LISTEN_MAX)
+		diag_add(d, DIAG_ERROR, at, "links", "links.address: %zu addresses, at most %d are listened on",
+			 c->links_listen.n, GATEWAY_LINKS_LISTEN_MAX);
 	for (size_t i = 0; i < c->links_listen.n; i++)
 		if (!listen_parse(c->links_listen.v[i], &a, &e))
 			diag_add(d, DIAG_ERROR, at, "links", "links.address: %s", e.text);

@@ -8,6 +8,8 @@
 #include "common/conf.h"
 #include "common/tls.h"
 
+#define GATEWAY_LINKS_LISTEN_MAX 16 /* addresses in links.address */
+
 struct gateway_conf {
 	char *name, *org;
 	struct conf_list taxii_listen;

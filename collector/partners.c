@@ -335,7 +335,7 @@ static bool tls_pair(const struct gateway_conf *c, struct partners *p, struct er
 
 static bool listen_all(struct partners *p, struct err *e)
 {
-	for (size_t i = 0; i < p->conf->links_listen.n && i < PARTNERS_LISTEN_MAX; i++) {
+	for (size_t i = 0; i < p->conf->links_listen.n && i < GATEWAY_LINKS_LISTEN_MAX; i++) {
 		if (!listen_parse(p->conf->links_listen.v[i], &p->listen[i].at, e))
 			return false;
 		p->listen[i].fd = listen_open(&p->listen[i].at, e);

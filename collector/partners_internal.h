@@ -2,6 +2,7 @@
 #ifndef COLLECTOR_PARTNERS_INTERNAL_H
 #define COLLECTOR_PARTNERS_INTERNAL_H
 
+#include "collector/gateway_conf.h"
 #include "collector/inbound.h"
 #include "collector/partner_dial.h"
 #include "collector/partner_link.h"
@@ -10,7 +11,6 @@
 #include "common/listen.h"
 
 #define PARTNERS_LINKS_MAX  256 /* connections, those without a name yet included */
-#define PARTNERS_LISTEN_MAX 16
 
 /* One partner. Its policy is policies.list[same index]. */
 struct partner {
@@ -64,7 +64,7 @@ struct partners {
 		struct listen_address at;
 		int fd;
 		struct event *event;
-	} listen[PARTNERS_LISTEN_MAX];
+	} listen[GATEWAY_LINKS_LISTEN_MAX];
 	size_t listen_n;
 	struct link *links[PARTNERS_LINKS_MAX];
 	size_t links_n;

@@ -65,6 +65,9 @@ static void renew(struct relay *r)
 	for (size_t i = 0; i < r->p->policies.n && s.rel_n < SHARED_REL_MAX; i++)
 		if (r->gave[i] && !addressed(&r->box.is, r->p->policies.list[i].id))
 			to[s.rel_n++] = r->p->policies.list[i].id;
+	if (s.rel_n == SHARED_REL_MAX)
+		log_warnx("what %s said of an indicator is passed on to at most %d of those who gave it", r->from->id,
+			  SHARED_REL_MAX);
 	if (s.rel_n == had) {
 		relay_free(r);
 		return;

@@ -157,6 +157,22 @@ static int is_yaml(const struct dirent *e)
 	return e->d_name[0] != '.' && n > 5 && n - 5 <= SHARED_NAME_MAX && strcmp(e->d_name + n - 5, ".yaml") == 0;
 }
 
+static bool load_one(struct feed *f, const char *folder, const char *file, struct diags *d)
+{
+	char path[PATH_LEN];
+	snprintf(path, sizeof(path), "%s/%s", folder, file);
+	snprintf(f->name, sizeof(f->name), "%.*s", (int)strlen(file) - 5, file);
+	if (!conf_load(feed_keys, feed_keys_n, path, &f->conf, d) || !check(&f->conf, path, d) ||
+	    !read_secrets(f, path, d)) {
+		conf_free(feed_keys, feed_keys_n, &f->conf);
+		return false;
+	}
+	snprintf(f->into, sizeof(f->into), "%s%s", given(f->conf.into) ? "" : "partner-",
+		 given(f->conf.into) ? f->conf.into : f->conf.partner);
+	return true;
+}
+
+/* feeds: room for FEEDS_MAX. */
 static size_t load(struct feed *feeds, const char *folder, struct diags *d)
 {
 	struct dirent **files;
@@ -165,17 +181,11 @@ static size_t load(struct feed *feeds, const char *folder, struct diags *d)
 	if (n < 0)
 		diag_add(d, DIAG_ERROR, (struct diag_place){.file = folder}, "feed", "cannot read the folder");
 	for (int i = 0; i < n; i++) {
-		char path[PATH_LEN];
-		struct feed *f = &feeds[feeds_n];
-		snprintf(path, sizeof(path), "%s/%s", folder, files[i]->d_name);
-		snprintf(f->name, sizeof(f->name), "%.*s", (int)strlen(files[i]->d_name) - 5, files[i]->d_name);
-		if (feeds_n + 1 < FEEDS_MAX && conf_load(feed_keys, feed_keys_n, path, &f->conf, d) &&
-		    check(&f->conf, path, d) && read_secrets(f, path, d)) {
-			snprintf(f->into, sizeof(f->into), "%s%s", given(f->conf.into) ? "" : "partner-",
-				 given(f->conf.into) ? f->conf.into : f->conf.partner);
-			feeds_n++;
-		} else
-			conf_free(feed_keys, feed_keys_n, &f->conf);
+		if (i == FEEDS_MAX)
+			diag_add(d, DIAG_ERROR, (struct diag_place){.file = folder}, "feed",
+				 "%d feeds, at most %d are read: %s and those after it are not", n, FEEDS_MAX,
+				 files[i]->d_name);
+		feeds_n += i < FEEDS_MAX && load_one(&feeds[feeds_n], folder, files[i]->d_name, d);
 		free(files[i]);
 	}
 	if (n >= 0)

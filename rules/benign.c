@@ -223,6 +223,9 @@ static void add_items(struct benign *b, const struct json *root, const char *pat
 								     : add_item(b, set, kind, types, value));
 		unused += !used;
 	}
+	if (json_count(list) > LIST_ITEMS_MAX)
+		diag_add(d, DIAG_ERROR, (struct diag_place){.file = path}, "warning-list-entries",
+			 "%zu entries; those after the first %d are not looked for", json_count(list), LIST_ITEMS_MAX);
 	if (unused)
 		diag_add(d, DIAG_NOTE, (struct diag_place){.file = path}, "warning-list-entries",
 			 "%zu of %zu entries (type %s) fit no indicator type and are not looked for", unused,

@@ -118,13 +118,14 @@ static void tell_partner(const struct why *w, const struct policy *p, const stru
 
 static void tell_partners(const struct why *w, const struct indicator *i, const struct indicator_set *set)
 {
-	const char *names[SHARED_REL_MAX], *why;
-	struct shared s = {
-	    .collection = "", .origin = w->partners->own, .from = "", .exercise = "", .releasable_to = names};
-	char *to = xstrdup(set->releasable_to ? set->releasable_to : "");
+	const char *why;
+	struct shared s = {.collection = "", .origin = w->partners->own, .from = "", .exercise = ""};
+	char *to = xstrdup(set->releasable_to ? set->releasable_to : ""), *rest = NULL;
+	const char **names = xcalloc(strlen(to) / 2 + 1, sizeof(*names));
 	struct json *stix = export_stix_indicator(i, set, w->now_us, &why);
-	for (char *name = strtok(to, ", "); name && s.rel_n < SHARED_REL_MAX; name = strtok(NULL, ", "))
+	for (char *name = strtok_r(to, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
 		names[s.rel_n++] = name;
+	s.releasable_to = names;
 	s.stix = stix;
 	s.exercise = set->exercise ? set->exercise : "";
 	if (!stix)
@@ -132,6 +133,7 @@ static void tell_partners(const struct why *w, const struct indicator *i, const 
 	for (size_t k = 0; stix && k < w->partners->n; k++)
 		tell_partner(w, &w->partners->list[k], &s);
 	json_drop(stix);
+	free(names);
 	free(to);
 }
 

@@ -134,17 +134,28 @@ static void take_line(struct hits *h, const char *line, size_t n)
 	json_drop(o);
 }
 
+/* A line that is longer than an alert may be is none, however long it goes on. */
+static void take_lines(struct hits *h, FILE *f, char *line, size_t cap)
+{
+	for (bool within = false; fgets(line, (int)cap, f);) {
+		size_t n = strlen(line);
+		bool ends = n && line[n - 1] == '\n';
+		if (!ends && n == cap - 1)
+			h->broken += !within;
+		else if (!within && n > 1)
+			take_line(h, line, n);
+		within = !ends && (within || n == cap - 1);
+	}
+}
+
 static bool take_file(struct hits *h, const char *path, struct err *e)
 {
 	bool standard = strcmp(path, "-") == 0;
 	FILE *f = standard ? stdin : fopen(path, "r");
-	char *line = NULL;
-	size_t cap = 0;
 	if (!f)
 		return err_errno(e, "cannot read %s", path);
-	for (ssize_t n; (n = getline(&line, &cap, f)) > 0;)
-		if (n > 1)
-			take_line(h, line, (size_t)n);
+	char *line = xmalloc(LINE_MAX_BYTES + 2);
+	take_lines(h, f, line, LINE_MAX_BYTES + 2);
 	bool ok = !ferror(f) || err_errno(e, "cannot read %s", path);
 	free(line);
 	if (!standard)

@@ -166,13 +166,18 @@ static void add_folder(struct paths *p, const char *folder, struct diags *d)
 			 strerror(errno));
 		return;
 	}
-	size_t before = p->n;
+	size_t before = p->n, left = 0;
 	for (int i = 0; i < n; i++) {
 		struct buf path = {0};
 		buf_printf(&path, "%s%s%s", folder, ends_with(folder, "/") ? "" : "/", names[i]->d_name);
 		buf_u8(&path, 0);
-		if (names[i]->d_name[0] != '.' && p->n - before < FOLDER_FILES_MAX && sort_of_rules((char *)path.p))
+		bool rules = names[i]->d_name[0] != '.' && sort_of_rules((char *)path.p);
+		if (rules && p->n - before < FOLDER_FILES_MAX)
 			paths_add(p, (char *)path.p);
+		else if (rules && !left++)
+			diag_add(d, DIAG_ERROR, (struct diag_place){.file = folder}, "too-many-files",
+				 "at most %d files of a folder are read: %s and those after it are not",
+				 FOLDER_FILES_MAX, names[i]->d_name);
 		buf_free(&path);
 		free(names[i]);
 	}

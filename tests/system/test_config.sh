@@ -58,6 +58,31 @@ refused_alike "collector, no password" collector -c "$dir/collector.yaml" --set 
 refused_alike "gateway, no policies" gateway -c "$dir/gateway.yaml" --set partners.dir="$dir/none"
 refused_alike "gateway, no collections" gateway -c "$dir/gateway.yaml" --set taxii.collections="$dir/none"
 
+# More than is looked at is told, with the name of the first that is not.
+mkdir "$dir/feeds" "$dir/many"
+i=0
+while [ $i -lt 258 ]; do
+	i=$((i + 1))
+	echo 'feed: {partner: p, url: "https://localhost:1/api/collections/91a7b528-80eb-42ed-a74d-c6fbd5a26116/", from: indicators}' \
+		>"$dir/feeds/$(printf 'f%03d' $i).yaml"
+done
+gives "too many feeds" 3 "$build/picket-gateway" -T -c "$dir/gateway.yaml" --set taxii.feeds="$dir/feeds"
+contains "too many feeds" "$dir/err" "258 feeds, at most 256 are read: f257.yaml and those after it are not"
+rm "$dir/feeds/f257.yaml" "$dir/feeds/f258.yaml"
+gives "256 feeds" 0 "$build/picket-gateway" -T -c "$dir/gateway.yaml" --set taxii.feeds="$dir/feeds"
+addresses=$(seq -s , -f '127.0.0.1:%g' 20001 20017)
+gives "too many addresses for links" 3 "$build/picket-gateway" -T -c "$dir/gateway.yaml" --set links.address="[$addresses]"
+contains "too many addresses for links" "$dir/err" "links.address: 17 addresses, at most 16 are listened on"
+echo 'domain: [x.example]' >"$dir/rule"
+python3 -c 'import os, sys
+for i in range(100001, 110002): os.link(sys.argv[1] + "/rule", "%s/many/%d.yaml" % (sys.argv[1], i))' "$dir"
+gives "too many rule files" 5 "$build/picket" rules compile -q "$dir/many" -o "$dir/many.rules"
+contains "too many rule files" "$dir/err" "at most 10000 files of a folder are read: 110001.yaml and those after it are not"
+gives "too many addressees" 2 "$build/picket" partner publish "$dir/rule" --to "$(seq -s , -f 'org-%g' 65)" --redis unix:/none
+contains "too many addressees" "$dir/err" "addressed to more than 64 names"
+gives "too long a list of addressees" 2 "$build/picket" partner publish "$dir/rule" --to "$(printf 'organisation-%0100d,' 1 2 3 4 5 6 7 8 9)end" --redis unix:/none
+contains "too long a list of addressees" "$dir/err" "or 1023 bytes of them"
+
 gives "environment" 0 env PICKET_CAPTURE__INTERFACE=eth7,eth8 PICKET_SPOOL__MAX=64MB "$build/picket-sensor" --dump-config -c "$dir/sensor.yaml"
 contains "environment" "$dir/out" 'interface: [eth7, eth8]'
 contains "environment" "$dir/out" 'max: 64MB'

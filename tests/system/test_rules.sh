@@ -242,6 +242,8 @@ sed 's/^allow.*//' hits.yaml >hits-all.yaml
 "$picket" scan -q --rules hits-all.yaml and.pcap >hits.jsonl
 echo 'no json' >>hits.jsonl
 expect "report hits" 0 "  domain C2.malware.example [s]" "$picket" rules report hits --alerts hits.jsonl hits.yaml
+{ head -c 3000000 /dev/zero | tr '\0' x && echo && cat hits.jsonl; } >long.jsonl
+expect "report hits: a line without end" 0 "0 of indicators that are not here, 2 lines" "$picket" rules report hits --alerts long.jsonl hits.yaml
 expect "report hits: by set" 0 "s                                 2          1          1" "$picket" rules report hits --alerts hits.jsonl hits.yaml
 expect "report hits: what was no alert" 0 "0 of indicators that are not here, 1 lines" "$picket" rules report hits --alerts hits.jsonl hits.yaml
 cat >groups.jsonl <<'EOG'
