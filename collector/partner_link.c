@@ -69,6 +69,7 @@ struct link {
 	struct tls_conn *tls;
 	struct event *readable, *writable, *soon;
 	bool theirs_known, welcomed, tls_wants_write;
+	unsigned window;           /* OBJECTS that they take without TAKEN */
 	struct buf in, out, bulk;  /* out: everything but objects of the bulk lane; it goes first */
 	size_t bulk_at, bulk_left; /* bytes of bulk that went; bytes of the frame in it that has begun */
 	uint64_t epoch, their_epoch;
@@ -162,11 +163,11 @@ void link_bye(struct link *l, const char *why)
 static void on_batch(void *arg, bool ok, struct feed_batch *b);
 
 /* A batch has fewer than half a window's pieces, because any two that follow each
- * other have more than WIRE_PIECE bytes. */
+ * other have more than WIRE_PIECE bytes. Where the window is smaller it goes in one. */
 static bool may_send(const struct link *l, enum lane lane)
 {
 	const struct lane_out *o = &l->to[lane];
-	return l->state == LINK_UP && o->more && !o->busy && o->unacked_n <= WIRE_WINDOW / 2 &&
+	return l->state == LINK_UP && o->more && !o->busy && o->unacked_n <= l->window / 2 &&
 	       o->bytes <= WIRE_WAITING / 2 && l->now_us >= o->not_before_us &&
 	       (lane == LANE_FLASH || l->bulk.n - l->bulk_at < BULK_UNSENT) &&
 	       !l->h->paused(l->h->arg, l->policy, true);
@@ -200,14 +201,14 @@ static void charge(const struct link *l, struct lane_out *o, size_t n)
 	o->not_before_us = o->tokens_us - 100000; /* a tenth of a second's worth at once */
 }
 
-/* Bytes of the next piece, from at on; *n objects more are in it. */
-static size_t piece_of(const struct buf *records, size_t at, size_t *n)
+/* Bytes of the next piece, from at on, at most most unless it is one object; *n objects more are in it. */
+static size_t piece_of(const struct buf *records, size_t at, size_t most, size_t *n)
 {
 	size_t bytes = 0;
 	for (*n = 0; at + bytes < records->n; ++*n) {
 		struct cursor c = cursor_over(records->p + at + bytes, 4);
 		size_t more = 4 + (size_t)cursor_u32(&c);
-		if (bytes && bytes + more > WIRE_PIECE)
+		if (bytes && bytes + more > most)
 			break;
 		bytes += more;
 	}
@@ -217,8 +218,9 @@ static size_t piece_of(const struct buf *records, size_t at, size_t *n)
 static void send_pieces(struct link *l, enum lane lane, const struct feed_batch *b)
 {
 	struct lane_out *o = &l->to[lane];
+	size_t most = l->window < WIRE_WINDOW ? FRAME_PAYLOAD_MAX - WIRE_OBJECTS_AT : WIRE_PIECE;
 	for (size_t at = 0, first = 0, n, bytes; at < b->records.n; at += bytes, first += n) {
-		bytes = piece_of(&b->records, at, &n);
+		bytes = piece_of(&b->records, at, most, &n);
 		assert(o->unacked_n < WIRE_WINDOW);
 		struct unacked *u = &o->unacked[o->unacked_n++];
 		*u = (struct unacked){b->place[first + n - 1], n, bytes};
@@ -439,6 +441,7 @@ static void on_places(void *arg, const struct reply *r)
 		for (size_t i = 0; i < LANE_COUNT; i++)
 			if (!reply_number(reply_at(r, 1 + i), &w.place[i]) || w.place[i] < 0)
 				w.place[i] = 0;
+	wire_window_put(&l->out);
 	wire_welcome_put(&l->out, &w);
 	l->theirs_known = true;
 	if (l->welcomed)
@@ -504,13 +507,17 @@ static bool known(struct link *l, struct err *e)
 
 /* ---- frames ---- */
 
-static bool take_receipt(const struct link *l, struct bytes payload)
+/* What is for the program and not for people. */
+static bool take_word(struct link *l, struct bytes payload)
 {
 	struct err e;
 	struct json *o = json_read(payload.p, payload.n, WIRE_NOTICE_MAX, &e);
 	const struct json *r = json_at(o, "receipt");
-	bool is = r != NULL;
-	if (is)
+	int64_t window = json_int(json_at(o, "window"), 0);
+	bool is = r != NULL || window > 0;
+	if (window > 0)
+		l->window = window < WIRE_WINDOW ? (unsigned)window : WIRE_WINDOW;
+	if (r)
 		l->h->receipt(
 		    l->h->arg, l->policy,
 		    &(struct link_receipt){json_int(json_at(r, "place"), 0), json_int(json_at(r, "matching"), -1),
@@ -519,10 +526,10 @@ static bool take_receipt(const struct link *l, struct bytes payload)
 	return is;
 }
 
-static bool take_notice(const struct link *l, struct bytes payload)
+static bool take_notice(struct link *l, struct bytes payload)
 {
 	char clean[1024];
-	if (take_receipt(l, payload))
+	if (take_word(l, payload))
 		return true;
 	if (payload.n > 2)
 		log_info("%s says: %s", l->policy->id, text_clean(clean, sizeof(clean), payload.p, payload.n));
@@ -717,7 +724,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 struct link *link_open(const struct link_house *h, struct tls *tls, int fd, const struct policy *expect, struct err *e)
 {
 	struct link *l = xcalloc(1, sizeof(*l));
-	*l = (struct link){.h = h, .expect = expect, .fd = fd};
+	*l = (struct link){.h = h, .expect = expect, .fd = fd, .window = WIRE_WINDOW_LEAST};
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){KERNEL_UNSENT}, sizeof(int));
 	l->now_us = l->opened_us = l->heard_us = l->said_us = l->frame_us = clock_mono_us();
 	l->tls = tls_open(tls, fd, e);

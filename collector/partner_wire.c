@@ -1,5 +1,6 @@
 #include "collector/partner_wire.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/text.h"
@@ -55,6 +56,13 @@ void wire_text_put(struct buf *out, enum frame_type type, const char *text)
 		buf_u8(out, 0);
 	buf_add(out, text, n > WIRE_NOTICE_MAX ? WIRE_NOTICE_MAX : n);
 	frame_end(out, at);
+}
+
+void wire_window_put(struct buf *out)
+{
+	char text[40];
+	snprintf(text, sizeof(text), "{\"window\":%d}", WIRE_WINDOW);
+	wire_text_put(out, FRAME_NOTICE, text);
 }
 
 static bool done(const struct cursor *c, const char *what, struct err *e)

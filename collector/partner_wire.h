@@ -13,7 +13,10 @@
  *   TAKEN    u8 lane, u64 place: everything up to it is judged, what was not refused
  *            stands in Redis, and so does the place
  *   NOTICE   JSON, for people and as a sign of life: {"refused": {code: n}, "first": "…"};
- *            or a receipt: {"receipt": {"place", "matching", "sensors", "ms"}}
+ *            or a receipt: {"receipt": {"place", "matching", "sensors", "ms"}};
+ *            or {"window": n}, before WELCOME: that many OBJECTS of a lane may be on their
+ *            way without TAKEN. Who does not say so takes WIRE_WINDOW_LEAST (and closes the link
+ *            above that, as he would for a longer HELLO)
  *   BYE      u8 reason, text
  *
  * The state of a transfer is kept by the receiver: a sender starts behind WELCOME
@@ -31,7 +34,8 @@
 #include "common/frame.h"
 
 #define WIRE_PIECE      (64u << 10) /* bytes of objects in one OBJECTS; a larger object goes alone */
-#define WIRE_WINDOW     64          /* OBJECTS of a lane without TAKEN */
+#define WIRE_WINDOW     64          /* OBJECTS of a lane without TAKEN, here */
+#define WIRE_WINDOW_LEAST 4         /* at a gateway that does not say how many it takes: of any size */
 #define WIRE_WAITING    (4u << 20)  /* bytes in them */
 #define WIRE_OBJECTS_AT (1 + 8 + 2) /* where the records begin */
 #define WIRE_NOTICE_MAX 8192
@@ -58,6 +62,7 @@ void wire_hello_put(struct buf *out, uint64_t epoch, const char *name);
 void wire_welcome_put(struct buf *out, const struct wire_welcome *w);
 void wire_objects_put(struct buf *out, const struct wire_objects *o);
 void wire_taken_put(struct buf *out, const struct wire_taken *t);
+void wire_window_put(struct buf *out); /* NOTICE: how many we take */
 void wire_text_put(struct buf *out, enum frame_type type, const char *text); /* NOTICE, BYE */
 
 /* False: not what the type says; e names it. */

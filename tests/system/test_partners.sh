@@ -114,9 +114,23 @@ cli alpha xdel 'picket:{x}:audit' "$first" >/dev/null
 on alpha partner audit --verify >"$dir/out" && fail "a removed entry is not noticed"
 grep -q 'were removed' "$dir/out" || fail "$(cat "$dir/out")"
 
-# 8. a stranger's certificate, and one without a policy
-deploy/make-test-ca.sh "$dir/tls" mallory 90 partner gw-mallory
+# 8. a gateway of the first version, which says nothing of a window, gets all of it and no more than four frames at once
+deploy/make-test-ca.sh "$dir/tls" charlie 90 partner gw-charlie
 port=$(sed -n 's/.*127.0.0.1:\([0-9]*\).*/\1/p' "$dir/bravo/gateway.yaml")
+partner_policy bravo charlie "" 'release: {tlp_max: green, groups: [bravo-own], profile: picket}'
+{
+	echo 'set: {id: own, version: 1, producer: bravo, tlp: green, releasable_to: [bravo-own], valid_until: 2030-03-01T00:00:00Z}'
+	echo 'file: [{type: domain, path: many.txt}]'
+} >"$dir/own.yaml"
+on bravo partner publish "$dir/own.yaml" >/dev/null || fail "publish at bravo"
+gateway_stop bravo
+gateway_start bravo
+wait_for 10 grep -q 'Redis is ready' "$dir/bravo/gateway.log"
+python3 tests/system/old_partner.py "$port" "$dir/tls/gw-charlie.crt" "$dir/tls/gw-charlie.key" "$dir/tls/partner-ca.crt" \
+	gw-charlie 4000 >"$dir/out" 2>&1 || fail "an older gateway: $(cat "$dir/out")"
+
+# 9. a stranger's certificate, and one without a policy
+deploy/make-test-ca.sh "$dir/tls" mallory 90 partner gw-mallory
 timeout 5 openssl s_client -connect "127.0.0.1:$port" -cert "$dir/tls/gw-mallory.crt" -key "$dir/tls/gw-mallory.key" \
 	-CAfile "$dir/tls/partner-ca.crt" </dev/null >/dev/null 2>&1 || true
 wait_for 5 grep -q 'no policy has link.identity picket://mallory/partner/gw-mallory' "$dir/bravo/gateway.log" || fail "a stranger was not refused"
