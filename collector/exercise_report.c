@@ -1,4 +1,7 @@
-/* Two sources: the receipts of the published sets (who has it since when), and
+/* What partners sent of the exercise is on sensors too, as sets that the gateway publishes: their
+ * versions (the last PUBLISH_KEEP) are injects like the others.
+ *
+ * Two sources: the receipts of the published sets (who has it since when), and
  * the groups of alerts under the exercise's keys with the stream of their
  * transitions (who saw what first). A set that was injected again counts from its
  * last inject before the hit. */
@@ -18,10 +21,11 @@
 #include "common/mem.h"
 #include "common/text.h"
 
-#define ALERT    STORE_EXERCISE "alert:"
-#define PAGE     "500"
-#define SEEN_MAX 100000 /* pairs of inject and sensor */
-#define NEVER    INT64_MAX
+#define ALERT        STORE_EXERCISE "alert:"
+#define PAGE         "500"
+#define VERSIONS_MAX 64     /* of a partner's set: those that are kept, and some that rings hold */
+#define SEEN_MAX     100000 /* pairs of inject and sensor */
+#define NEVER        INT64_MAX
 
 /* What one sensor made of one inject. */
 struct seen {
@@ -67,6 +71,60 @@ void exercise_injects_read(const struct reply *record, struct exercise_injects *
 		snprintf(field, sizeof(field), "inject:%" PRId64, i);
 		list->n += cli_field(record, field, &text) && read_inject(text, &list->v[list->n]);
 	}
+}
+
+static void add_version(struct report *r, const char *set, uint32_t version, const struct manifest *m)
+{
+	struct exercise_injects *l = &r->list;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].version == version && strcmp(l->v[i].set, set) == 0)
+			return;
+	if (l->n == EXERCISE_INJECTS_MAX)
+		return;
+	l->v = xrealloc(l->v, (l->n + 1) * sizeof(*l->v));
+	struct exercise_inject *i = &l->v[l->n++];
+	*i = (struct exercise_inject){.at_us = m->created_us, .version = version, .count = m->count};
+	memcpy(i->set, m->set, sizeof(i->set));
+}
+
+static bool read_versions(struct report *r, const char *set)
+{
+	uint32_t version[VERSIONS_MAX];
+	size_t n = 0;
+	struct published p;
+	struct err e;
+	bool ok = publish_versions(r->c->redis, set, version, VERSIONS_MAX, &n, &e);
+	for (size_t i = 0; ok && i < n; i++) {
+		ok = publish_read(r->c->redis, set, version[i], &p, &e);
+		if (ok && strcmp(p.m.exercise, r->name) == 0 && !p.m.withdrawn)
+			add_version(r, set, version[i], &p.m);
+	}
+	return ok;
+}
+
+/* Sets of the exercise that nobody here injected. */
+static bool read_partners(struct report *r)
+{
+	struct reply *all = cli_ask(r->c, "HKEYS", PUBLISH_PREFIX "sets", NULL);
+	bool ok = all != NULL;
+	for (size_t i = 0; ok && i < reply_count(all); i++) {
+		char set[MANIFEST_SET_MAX + 1];
+		struct bytes name;
+		if (!reply_text(reply_at(all, i), &name) || name.n > MANIFEST_SET_MAX || name.n < 8 ||
+		    memcmp(name.p, "partner-", 8) != 0)
+			continue;
+		memcpy(set, name.p, name.n);
+		set[name.n] = '\0';
+		ok = !manifest_id_valid(set, name.n) || read_versions(r, set);
+	}
+	reply_free(all);
+	return ok;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct exercise_inject *x = a, *y = b;
+	return x->at_us < y->at_us ? -1 : x->at_us > y->at_us;
 }
 
 void exercise_injects_free(struct exercise_injects *list)
@@ -337,8 +395,10 @@ int exercise_report(struct cli *c, const char *name, const struct reply *record)
 {
 	struct report r = {.c = c, .name = name};
 	exercise_injects_read(record, &r.list);
+	bool ok = read_partners(&r);
+	if (r.list.n)
+		qsort(r.list.v, r.list.n, sizeof(*r.list.v), by_time);
 	r.of = xcalloc(r.list.n + 1, sizeof(*r.of));
-	bool ok = true;
 	for (size_t i = 0; i < r.list.n; i++) {
 		r.of[i] = (struct outcome){.inject = &r.list.v[i], .hit_us = NEVER, .acknowledged_us = NEVER};
 		ok = ok && read_receipts(&r, &r.of[i]);

@@ -38,7 +38,7 @@ struct partner {
 		uint32_t version;
 		size_t counting, sensors, armed, told; /* counting: answers that are to come */
 		int64_t place, came_us, changed_us, look_us, told_us, until_us;
-	} watch;
+	} watch, next; /* next: on while it waits for answers about the one before */
 	struct link_stats before; /* sums of links that are gone */
 	bool up;
 };

@@ -50,12 +50,22 @@ static void on_sensors(void *arg, const struct reply *r)
 
 void receipt_watch(struct partner *p, const char *set, uint32_t version, int64_t place, int64_t came_us)
 {
-	struct watch *w = &p->watch;
-	if (!partner_policy(p)->release.receipts || !place || w->counting || w->asking)
+	if (!partner_policy(p)->release.receipts || !place)
 		return;
-	*w = (struct watch){
-	    .on = true, .version = version, .place = place, .came_us = came_us, .until_us = p->all->now_us + WATCH_US};
-	snprintf(w->set, sizeof(w->set), "%s", set);
+	p->next = (struct watch){.on = true, .version = version, .place = place, .came_us = came_us};
+	snprintf(p->next.set, sizeof(p->next.set), "%s", set);
+}
+
+/* The newest takes the place of the one before, whose objects it holds as well. Answers
+ * that are on their way are about the one before. */
+static void begin(struct partner *p)
+{
+	struct watch *w = &p->watch;
+	if (!p->next.on || w->counting || w->asking)
+		return;
+	*w = p->next;
+	w->until_us = p->all->now_us + WATCH_US;
+	p->next.on = false;
 	if (!redis_link_words(p->all->redis, 5, (const char *[]){"ZRANGE", "picket:sensors", "0", SENSORS_END, "REV"},
 			      (struct redis_done){on_sensors, p}))
 		return;
@@ -115,8 +125,10 @@ static void look(struct partner *p)
 
 void receipts_work(struct partners *p)
 {
-	for (size_t i = 0; i < p->policies.n; i++)
+	for (size_t i = 0; i < p->policies.n; i++) {
+		begin(&p->list[i]);
 		look(&p->list[i]);
+	}
 }
 
 /* ---- what they tell ---- */

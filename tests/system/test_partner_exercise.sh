@@ -105,6 +105,14 @@ rules more more.bad.example >"$dir/more.yaml"
 on alpha partner publish "$dir/more.yaml" --exercise ke --priority flash >/dev/null || fail "publish"
 wait_for 20 says "$flash" '"count":2' || fail "what comes meanwhile is not matched"
 
+# the report of the exercise knows it, too: what came, when, who had it and saw it
+on bravo exercise report ke >"$dir/out" || fail "report"
+grep -q "  $flash version 1, 1 indicators" "$dir/out" && grep -q "  $flash version [0-9]*, 2 indicators" "$dir/out" || fail "report: $(cat "$dir/out")"
+on bravo exercise report ke --json | grep -q "\"set\":\"$flash\",\"version\":[0-9]*,\"indicators\":2" || fail "report --json"
+if [ -n "$sensor" ]; then
+	wait_for 10 sh -c "PICKET_REDIS=unix:$dir/bravo/redis.sock '$build/picket' exercise report ke | grep -q '   s-1  *has it +[0-9.]* s  *first hit +'" || fail "report of s-1: $(on bravo exercise report ke)"
+fi
+
 # 4. it is over: off the sensors, the real set untouched; a gateway that was away finds that out
 real=$(cli bravo hget 'picket:{x}:sets' partner-alpha)
 gateway_stop bravo
