@@ -15,10 +15,11 @@ static const char export_help[] =
     "usage: picket rules export --to FORMAT [option…] FILE…\n"
     "Writes rules in another format. What it cannot say is left out and counted.\n"
     "\n"
-    "      --to FORMAT    csv, yaml (one set), zeek (intel file), suricata (dataset), stix (2.1 bundle)\n"
+    "      --to FORMAT    stix (2.1 bundle), misp (an event a set), zeek (intel file), suricata (dataset),\n"
+    "                     maltrail (trails), csv, plain (one value a line), yaml (one set)\n"
     "  -o, --output FILE  where to (default: standard output)\n"
-    "      --type TYPE    suricata: which type; a dataset holds one\n"
-    "      --at TIME      the time of creation that is written into STIX (default: now)\n"
+    "      --type TYPE    suricata, plain: which type; a dataset holds one\n"
+    "      --at TIME      the time of creation that is written into STIX and MISP (default: now)\n"
     "  -q, --quiet        no summary\n"
     "\n"
     "Exit code: 0 all of it, 2 usage, 3 rules invalid, 4 a file cannot be read or written, 5 some was left out.\n";
@@ -27,11 +28,9 @@ typedef void export_fn(struct export *x);
 static const struct {
 	const char *name;
 	export_fn *write;
-} formats[] = {{"csv", export_csv},
-	       {"yaml", export_yaml},
-	       {"zeek", export_zeek},
-	       {"suricata", export_suricata},
-	       {"stix", export_stix}};
+} formats[] = {{"csv", export_csv},           {"yaml", export_yaml}, {"zeek", export_zeek},
+	       {"suricata", export_suricata}, {"misp", export_misp}, {"maltrail", export_maltrail},
+	       {"plain", export_plain},       {"stix", export_stix}};
 
 static void tell(const struct export *x)
 {

@@ -216,8 +216,8 @@ static void zeek_cell(struct export *x, const char *text, char after)
 	fputc(after, x->out);
 }
 
-/* Zeek's URLs have no scheme and compare without it. */
-static const char *zeek_value(const struct indicator *i)
+/* Zeek's and Maltrail's URLs have no scheme and compare without it. */
+static const char *without_scheme(const struct indicator *i)
 {
 	const char *scheme = i->type == INDICATOR_URL ? strstr(i->value, "://") : NULL;
 	return scheme ? scheme + 3 : i->value;
@@ -238,7 +238,7 @@ void export_zeek(struct export *x)
 			export_leave(x, why);
 			continue;
 		}
-		zeek_cell(x, zeek_value(&i), '\t');
+		zeek_cell(x, without_scheme(&i), '\t');
 		zeek_cell(x, zeek_types[i.type], '\t');
 		zeek_cell(x, s.producer ? s.producer : s.id, '\t');
 		zeek_cell(x, i.note, '\t');
@@ -295,4 +295,82 @@ void export_suricata(struct export *x)
 		else if (dataset_value(x, &i))
 			x->written++;
 	}
+}
+
+/* ---- lists: a value a line ---- */
+
+/* Whether a reader that goes by the look of a value takes it for what it is. */
+static bool told_by_look(const struct indicator *i)
+{
+	enum indicator_type seen = import_guess(i->value, strlen(i->value));
+	return seen == i->type || (i->type == INDICATOR_HOSTNAME && seen == INDICATOR_DOMAIN);
+}
+
+/* Nothing in it that would have to be escaped, which lists cannot. */
+static bool clean(const char *value)
+{
+	size_t n = strlen(value);
+	char *shown = xmalloc(4 * n + 1);
+	bool same = strcmp(text_clean(shown, 4 * n + 1, value, n), value) == 0;
+	free(shown);
+	return same;
+}
+
+static const char *no_line(const struct indicator *i)
+{
+	return i->where                   ? "limited to a place (where), which a list cannot say"
+	       : i->match == MATCH_PREFIX ? "match: prefix, which a list cannot say"
+	       : strchr(i->value, '#')    ? "# in the value, which begins a comment"
+	       : !clean(i->value)         ? "values with control characters"
+					  : NULL;
+}
+
+static void list(struct export *x, const char *(*unfit)(const struct export *x, const struct indicator *i),
+		 const char *(*value_of)(const struct indicator *i))
+{
+	for (ruleset_ref k = 0; k < ruleset_count(x->r, INDICATOR_NONE); k++) {
+		struct ruleset_room room;
+		struct indicator i = ruleset_indicator_in(x->r, k, &room);
+		const char *why = unfit(x, &i);
+		why = why ? why : no_line(&i);
+		if (why) {
+			export_leave(x, why);
+			continue;
+		}
+		fprintf(x->out, "%s\n", value_of(&i));
+		x->written++;
+	}
+	for (size_t k = 0; k < ruleset_allow_count(x->r); k++)
+		export_leave(x, "allow entries: this format has none");
+}
+
+static const char *not_plain(const struct export *x, const struct indicator *i)
+{
+	if (x->type)
+		return i->type == x->type ? NULL : "other types than --type";
+	return told_by_look(i) ? NULL : "types that are not told by their look: --type writes one";
+}
+
+static const char *plain_value(const struct indicator *i)
+{
+	return i->value;
+}
+
+void export_plain(struct export *x)
+{
+	list(x, not_plain, plain_value);
+}
+
+/* Trails have no scheme; names stand for all below them there, too. */
+static const char *not_trail(const struct export *x, const struct indicator *i)
+{
+	const indicator_mask trails = INDICATOR_BIT(INDICATOR_IP) | INDICATOR_BIT(INDICATOR_IP_PORT) |
+				      INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_URL);
+	(void)x;
+	return trails & INDICATOR_BIT(i->type) ? NULL : "types that Maltrail has no trails for, or would match wider";
+}
+
+void export_maltrail(struct export *x)
+{
+	list(x, not_trail, without_scheme);
 }

@@ -31,6 +31,9 @@ void export_csv(struct export *x);
 void export_yaml(struct export *x); /* one set only */
 void export_zeek(struct export *x);
 void export_suricata(struct export *x); /* a dataset of x->type */
+void export_maltrail(struct export *x); /* trails */
+void export_plain(struct export *x);    /* values, one a line; of x->type, or of those that are told by their look */
+void export_misp(struct export *x);
 void export_stix(struct export *x);
 /* One indicator as export_stix() writes it: a tree of the caller's. NULL: STIX cannot say it, *why says why
  * (static storage). */

@@ -12,48 +12,7 @@
 #include "common/json.h"
 #include "rules/import.h"
 #include "rules/json_items.h"
-
-#define NONE INDICATOR_NONE
-#define T(t) INDICATOR_##t
-
-/* "a|b" types have a value "x|y": each half has its own type, NONE is left out
- * quietly because the other half says it all. */
-static const struct {
-	const char *name;
-	enum indicator_type first, second;
-} types[] = {
-    {"ip-src", T(IP), NONE},
-    {"ip-dst", T(IP), NONE},
-    {"ip-src|port", T(IP_PORT), NONE},
-    {"ip-dst|port", T(IP_PORT), NONE},
-    {"domain", T(DOMAIN), NONE},
-    {"hostname", T(HOSTNAME), NONE},
-    {"hostname|port", T(HOSTNAME), NONE},
-    {"domain|ip", T(DOMAIN), T(IP)},
-    {"url", T(URL), NONE},
-    {"uri", T(URL), NONE},
-    {"user-agent", T(USER_AGENT), NONE},
-    {"ja3-fingerprint-md5", T(JA3), NONE},
-    {"ja4-plus", T(JA4), NONE},
-    {"x509-fingerprint-sha1", T(CERT_SHA1), NONE},
-    {"x509-fingerprint-sha256", T(CERT_SHA256), NONE},
-    {"md5", T(FILE_MD5), NONE},
-    {"sha1", T(FILE_SHA1), NONE},
-    {"sha256", T(FILE_SHA256), NONE},
-    {"filename", T(FILENAME), NONE},
-    {"attachment", T(FILENAME), NONE},
-    {"filename|md5", NONE, T(FILE_MD5)},
-    {"filename|sha1", NONE, T(FILE_SHA1)},
-    {"filename|sha256", NONE, T(FILE_SHA256)},
-    {"malware-sample", NONE, T(FILE_MD5)},
-    {"email", T(EMAIL), NONE},
-    {"email-src", T(EMAIL), NONE},
-    {"email-dst", T(EMAIL), NONE},
-    {"email-subject", T(EMAIL_SUBJECT), NONE},
-    {"email-attachment", T(FILENAME), NONE},
-    {"hassh-md5", T(HASSH), NONE},
-    {"hasshserver-md5", T(HASSH_SERVER), NONE},
-};
+#include "rules/misp_map.h"
 
 /* What the event says for all of its attributes. */
 struct event {
@@ -106,35 +65,34 @@ static void take_half(struct import *m, struct import_item i, enum indicator_typ
 	import_take(m, &i);
 }
 
-static void take_value(struct import *m, const struct import_item *i, size_t type, const char *value, size_t n)
+static void take_value(struct import *m, const struct import_item *i, const struct misp_type *t, const char *value,
+		       size_t n)
 {
-	bool pair = strchr(types[type].name, '|') || strcmp(types[type].name, "malware-sample") == 0;
+	bool pair = strchr(t->name, '|') || strcmp(t->name, "malware-sample") == 0;
 	const char *bar = pair ? memchr(value, '|', n) : NULL;
-	if (types[type].first == INDICATOR_IP_PORT || !bar) {
-		take_half(m, *i, types[type].first ? types[type].first : types[type].second, value, n);
+	if (t->first == INDICATOR_IP_PORT || !bar) {
+		take_half(m, *i, t->first ? t->first : t->second, value, n);
 		return;
 	}
 	size_t k = (size_t)(bar - value);
-	if (types[type].first)
-		take_half(m, *i, types[type].first, value, k);
-	if (types[type].second)
-		take_half(m, *i, types[type].second, bar + 1, n - k - 1);
+	if (t->first)
+		take_half(m, *i, t->first, value, k);
+	if (t->second)
+		take_half(m, *i, t->second, bar + 1, n - k - 1);
 }
 
 static void take_attribute(struct import *m, const struct event *event, const struct json *a)
 {
 	struct import_item i = IMPORT_ITEM;
-	size_t n = 0, t = 0;
+	size_t n = 0;
 	const char *type = json_text(json_at(a, "type"), NULL), *value = json_text(json_at(a, "value"), &n);
 	const char *comment = json_text(json_at(a, "comment"), NULL);
-	const size_t known = sizeof(types) / sizeof(*types);
 	if (!type || !value || truth(json_at(a, "deleted")) || !truth(json_at(a, "to_ids"))) {
 		import_inactive(m);
 		return;
 	}
-	while (t < known && strcmp(types[t].name, type) != 0)
-		t++;
-	if (t == known) {
+	const struct misp_type *t = misp_type_named(type);
+	if (!t) {
 		char why[160];
 		snprintf(why, sizeof(why), "the type \"%.80s\" is not seen on a network", type);
 		import_leave(m, "not-matched", why, value, n);

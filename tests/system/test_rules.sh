@@ -92,6 +92,12 @@ expect "export" 0 "url,http://a.test/x" "$picket" rules export --to csv list.yam
 expect "export what cannot be said" 5 "1: allow entries" "$picket" rules export --to stix new.yaml -o new.json
 expect "and back" 0 "4 indicators written" "$picket" rules import --from stix new.json -o back.yaml
 
+expect "export to MISP" 5 "limited to a place" sh -c "sed '/- {ip/a\\  - {domain: w.test, where: tls}' new.yaml >where.yaml; '$picket' rules export --to misp where.yaml -o misp.json"
+echo '{"0a": {"Orgc": {"name": "x"}, "info": "a feed has this beside its events"}}' >manifest.json
+expect "and back, as a feed" 0 "4 indicators written" "$picket" rules import --from misp manifest.json misp.json -o misp.yaml
+expect "export to Maltrail" 5 "same.test" "$picket" rules export --to maltrail new.yaml
+expect "export a list" 5 "new.test" "$picket" rules export --to plain --type domain new.yaml
+
 # STIX patterns joined by AND: whole on the way in, matched, signed, and the same on the way out.
 cat >and.json <<'J'
 [{"type":"indicator","id":"indicator--11111111-1111-4111-8111-111111111111","pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z",

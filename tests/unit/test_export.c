@@ -136,6 +136,93 @@ static void test_suricata(void **state)
 	ruleset_free(r);
 }
 
+static bool has_value(const struct ruleset *r, const struct indicator *wanted)
+{
+	for (ruleset_ref k = 0; k < ruleset_count(r, INDICATOR_NONE); k++) {
+		struct ruleset_room room;
+		struct indicator i = ruleset_indicator_in(r, k, &room);
+		if (i.type == wanted->type && strcmp(i.value, wanted->value) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What MISP can say comes in again as it was; what it cannot is counted. */
+static void test_misp(void **state)
+{
+	(void)state;
+	static const char set[] =
+	    "set: {id: x, version: 2, producer: p, tlp: green, title: \"T\"}\n"
+	    "domain: [Bad.example]\nhostname: [h.example]\nip: [198.51.100.7]\ncidr: [203.0.113.0/24]\n"
+	    "ip_port: [\"198.51.100.7:443\", \"[2001:db8::5]:53\"]\nuser_agent: [\"Evil \\\"1\\\"\"]\n"
+	    "ja3: [e7d705a3286e19ea42f587b344ee6865]\nemail: [a@bad.example]\nfilename: [\"x y.exe\"]\n"
+	    "file_md5: [d41d8cd98f00b204e9800998ecf8427f]\nhassh: [ec7378c1a92f5a8dde7e8b7a1ddf33d1]\n"
+	    "stix: [\"[domain-name:value = 'a.example' AND network-traffic:dst_port = 443]\"]\n"
+	    "indicators:\n- {url: \"http://a.example/x\", id: indicator--01234567-0123-4123-8123-0123456789ab, tlp: "
+	    "red, "
+	    "severity: high, note: why}\n- {domain: over.example, valid_until: 2025-01-01}\n"
+	    "- {url: \"http://a.example/p\", match: prefix}\n- {url: a.example/y}\n- {ip: 198.51.100.9, where: "
+	    "ip.dest}\n"
+	    "- {ja3s: e7d705a3286e19ea42f587b344ee6865}\n";
+	size_t left;
+	struct err e = {""};
+	struct ruleset *r = load(set, sizeof(set) - 1, ".yaml");
+	char *text = exported(r, export_misp, INDICATOR_NONE, &left);
+	assert_int_equal(left, 4);
+	struct json *root = json_read(text, strlen(text), 1u << 20, &e);
+	const struct json *list = json_at(root, "Event.Attribute"), *last = json_item(list, json_count(list) - 2);
+	assert_int_equal(json_count(list), ruleset_count(r, INDICATOR_NONE) - 4);
+	assert_string_equal(json_text(json_at(root, "Event.threat_level_id"), NULL), "1");
+	assert_string_equal(json_text(json_at(last, "uuid"), NULL), "01234567-0123-4123-8123-0123456789ab");
+	assert_string_equal(json_text(json_at(json_item(json_at(last, "Tag"), 0), "name"), NULL), "tlp:red");
+	assert_false(json_bool(json_at(json_item(list, json_count(list) - 1), "to_ids"), true));
+	struct diags d = {0};
+	struct import m = {.d = &d, .file = "f"};
+	import_misp(&m, (struct bytes){.p = (const uint8_t *)text, .n = strlen(text)});
+	assert_int_equal(m.left, 0);
+	assert_int_equal(m.inactive, 1);
+	assert_int_equal(m.taken, ruleset_count(r, INDICATOR_NONE) - 5);
+	assert_string_equal(m.producer, "p");
+	struct buf again = {0};
+	buf_printf(&again, "set: {id: x}\nindicators:\n%.*s", (int)m.entries.n, (const char *)m.entries.p);
+	struct ruleset *back = load((const char *)again.p, again.n, ".yaml");
+	for (ruleset_ref k = 0; k < ruleset_count(back, INDICATOR_NONE); k++) {
+		struct indicator i = ruleset_indicator(back, k);
+		assert_true(has_value(r, &i));
+	}
+	assert_int_equal(ruleset_count(back, INDICATOR_NONE), m.taken);
+	import_end(&m);
+	buf_free(&m.entries);
+	buf_free(&m.kept);
+	buf_free(&again);
+	diag_free(&d);
+	json_drop(root);
+	free(text);
+	ruleset_free(back);
+	ruleset_free(r);
+}
+
+static void test_lists(void **state)
+{
+	(void)state;
+	size_t left;
+	struct ruleset *r = load(rules, sizeof(rules) - 1, ".yaml");
+	char *text = exported(r, export_maltrail, INDICATOR_NONE, &left);
+	assert_string_equal(text, "Bad.example\nbücher.example\n198.51.100.7\n2001:DB8::7\n198.51.100.7:443\n"
+				  "[2001:db8::5]:53\n");
+	assert_int_equal(left, ruleset_count(r, INDICATOR_NONE) - 6);
+	free(text);
+	text = exported(r, export_plain, INDICATOR_NONE, &left);
+	assert_string_equal(text, "Bad.example\nbücher.example\nh.example\n198.51.100.7\n2001:DB8::7\n203.0.113.0/24\n"
+				  "2001:db8::/32\n198.51.100.7:443\n[2001:db8::5]:53\n"
+				  "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\n");
+	free(text);
+	text = exported(r, export_plain, INDICATOR_USER_AGENT, &left);
+	assert_string_equal(text, "Evil, '1.0' \\ x\n lead\n");
+	free(text);
+	ruleset_free(r);
+}
+
 /* The same bytes each time, one JSON value, unique ids, and what goes out comes in again. */
 static void test_stix(void **state)
 {
@@ -219,25 +306,15 @@ static struct ruleset *hostile_rules(void)
 	return r;
 }
 
-static bool has_value(const struct ruleset *r, const struct indicator *wanted)
-{
-	for (ruleset_ref k = 0; k < ruleset_count(r, INDICATOR_NONE); k++) {
-		struct ruleset_room room;
-		struct indicator i = ruleset_indicator_in(r, k, &room);
-		if (i.type == wanted->type && strcmp(i.value, wanted->value) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Whatever is written can be shown, and what comes in again is what was there. */
 static void test_hostile(void **state)
 {
 	(void)state;
-	static export_fn *const formats[] = {export_yaml, export_csv, export_zeek, export_stix};
-	static const char *const endings[] = {".yaml", ".csv", NULL, NULL};
+	static export_fn *const formats[] = {export_yaml, export_csv,   export_zeek,    export_stix,
+					     export_misp, export_plain, export_maltrail};
+	static const char *const endings[] = {".yaml", ".csv", NULL, NULL, NULL, NULL, NULL};
 	struct ruleset *r = hostile_rules();
-	for (size_t f = 0; f < 4; f++) {
+	for (size_t f = 0; f < sizeof(formats) / sizeof(*formats); f++) {
 		size_t left;
 		char *text = exported(r, formats[f], INDICATOR_NONE, &left);
 		assert_true(hostile_escaped(text, strlen(text), true));
@@ -268,8 +345,9 @@ static void test_hostile(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_yaml), cmocka_unit_test(test_csv),
-					   cmocka_unit_test(test_zeek), cmocka_unit_test(test_suricata),
-					   cmocka_unit_test(test_stix), cmocka_unit_test(test_hostile)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_yaml),  cmocka_unit_test(test_csv),
+					   cmocka_unit_test(test_zeek),  cmocka_unit_test(test_suricata),
+					   cmocka_unit_test(test_stix),  cmocka_unit_test(test_misp),
+					   cmocka_unit_test(test_lists), cmocka_unit_test(test_hostile)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
