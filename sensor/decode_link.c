@@ -18,8 +18,11 @@ enum {
 	TYPE_MPLS = 0x8847,
 	TYPE_MPLS_MULTICAST = 0x8848,
 	TYPE_PPPOE = 0x8864,
+	TYPE_MACSEC = 0x88e5,
 	TYPE_PBB = 0x88e7,
+	TYPE_FABRIC = 0x8903,
 	TYPE_VNTAG = 0x8926,
+	TYPE_ETAG = 0x893f,
 	TYPE_NSH = 0x894f,
 	TYPE_FIRST = 0x0600 /* below this it is a length (IEEE 802.3) */
 };
@@ -181,12 +184,23 @@ static enum ledger_id skip_then(struct walk *w, size_t n, struct cursor c, uint3
 	return cursor_take(&c, n) ? next(w, c, cut) : walk_short(cut);
 }
 
-/* VN-Tag (IEEE 802.1BR): 0 interfaces(4) | 4 EtherType */
-static enum ledger_id walk_vntag(struct walk *w, struct cursor c, uint32_t cut)
+/* A tag of n bytes that says nothing of the packet, then the EtherType. */
+static enum ledger_id walk_tag(struct walk *w, size_t n, struct cursor c, uint32_t cut)
 {
-	cursor_skip(&c, 4);
+	cursor_skip(&c, n);
 	uint16_t type = cursor_u16(&c);
 	return cursor_ok(&c) ? walk_ethertype(w, type, c, cut) : walk_short(cut);
+}
+
+/* IEEE 802.1AE, SecTAG: 0 TCI and AN (0x20: a channel id follows; 0x0c: encrypted, changed) | 1 length |
+ * 2 number(4) | [6 channel id(8)] | EtherType … | check value(16), which the IP length leaves out */
+static enum ledger_id walk_macsec(struct walk *w, struct cursor c, uint32_t cut)
+{
+	struct cursor first = c;
+	uint8_t tci = cursor_u8(&first);
+	if (!cursor_ok(&first))
+		return walk_short(cut);
+	return tci & 0x0c ? LEDGER_END_NOT_IP : walk_tag(w, tci & 0x20 ? 14 : 6, c, cut);
 }
 
 enum ledger_id walk_ethertype(struct walk *w, uint16_t type, struct cursor c, uint32_t cut)
@@ -214,8 +228,14 @@ enum ledger_id walk_ethertype(struct walk *w, uint16_t type, struct cursor c, ui
 		return walk_ethernet(w, c, cut);
 	case TYPE_PBB: /* IEEE 802.1ah: service id(4), then the customer's frame */
 		return skip_then(w, 4, c, cut, walk_ethernet);
-	case TYPE_VNTAG:
-		return walk_vntag(w, c, cut);
+	case TYPE_FABRIC: /* Cisco FabricPath: tag(2), then the customer's frame */
+		return skip_then(w, 2, c, cut, walk_ethernet);
+	case TYPE_VNTAG: /* IEEE 802.1BR's forerunner: interfaces(4) */
+		return walk_tag(w, 4, c, cut);
+	case TYPE_ETAG: /* IEEE 802.1BR: E-TCI(6) */
+		return walk_tag(w, 6, c, cut);
+	case TYPE_MACSEC:
+		return walk_macsec(w, c, cut);
 	case TYPE_NSH:
 		return walk_nsh(w, c, cut);
 	default:

@@ -172,6 +172,30 @@ static void vntag(struct build *b)
 	FRONT(b, 0, 0, 0, 9, 8, 0);
 	ethernet(b, 0x8926);
 }
+static void etag(struct build *b)
+{
+	inner(b);
+	FRONT(b, 0x10, 0, 0, 0xd3, 0, 0, 8, 0);
+	ethernet(b, 0x893f);
+}
+static void fabric(struct build *b)
+{
+	inner_ethernet(b);
+	FRONT(b, 0, 0x20);
+	ethernet(b, 0x8903);
+}
+static void macsec(struct build *b)
+{
+	inner(b);
+	FRONT(b, 0x00, 0, 0, 0, 0, 1, 8, 0);
+	ethernet(b, 0x88e5);
+}
+static void macsec_channel(struct build *b)
+{
+	inner(b);
+	FRONT(b, 0x20, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0, 1, 8, 0);
+	ethernet(b, 0x88e5);
+}
 static void nsh(struct build *b)
 {
 	inner_ethernet(b);
@@ -542,6 +566,10 @@ static const struct wrapping {
     {"PPPoE", pppoe, 1, 1, TUNNEL_NONE, 0},
     {"provider backbone bridge", pbb, 1, 1, TUNNEL_NONE, 0},
     {"VN-Tag", vntag, 1, 1, TUNNEL_NONE, 0},
+    {"E-Tag", etag, 1, 1, TUNNEL_NONE, 0},
+    {"FabricPath", fabric, 1, 1, TUNNEL_NONE, 0},
+    {"MACsec in clear", macsec, 1, 1, TUNNEL_NONE, 0},
+    {"MACsec in clear, channel id", macsec_channel, 1, 1, TUNNEL_NONE, 0},
     {"NSH", nsh, 1, 1, TUNNEL_NONE, 0},
     {"IPv4 options", options, 1, 1, TUNNEL_NONE, 0},
     {"Ethernet padding", padded, 1, 1, TUNNEL_NONE, 0},
