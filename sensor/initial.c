@@ -39,6 +39,8 @@ static const uint8_t salt_21[SALT_SIZE] = {0x7f, 0xbc, 0xdb, 0x0e, 0x7c, 0x66, 0
 					   0x96, 0xcd, 0x21, 0x51, 0x9e, 0xbd, 0x7a, 0x02, 0x64, 0x4a};
 static const uint8_t salt_q050[SALT_SIZE] = {0x50, 0x45, 0x74, 0xef, 0xd0, 0x66, 0xfe, 0x2f, 0x9d, 0x94,
 					     0x5c, 0xfc, 0xdb, 0xd3, 0xa7, 0xf0, 0xd3, 0xb5, 0x6b, 0x45};
+static const uint8_t salt_t050[SALT_SIZE] = {0x7f, 0xf5, 0x79, 0xe5, 0xac, 0xd0, 0x72, 0x91, 0x55, 0x80,
+					     0x30, 0x4c, 0x43, 0xa2, 0x36, 0x7c, 0x60, 0x48, 0x83, 0x10};
 static const uint8_t salt_t051[SALT_SIZE] = {0x7a, 0x4e, 0xde, 0xf4, 0xe7, 0xcc, 0xee, 0x5f, 0xa4, 0x50,
 					     0x6c, 0x19, 0x12, 0x4f, 0xc8, 0xcc, 0xda, 0x6e, 0x03, 0x3d};
 
@@ -55,12 +57,22 @@ static const struct {
     {0xff000015, 0xff000016, {.salt = salt_21}},
     {0xfaceb001, 0xfaceb001, {.salt = salt_21}}, /* mvfst: draft 22, 27 and its experiments */
     {0xfaceb002, 0xfaceb00e, {.salt = salt_23}},
-    {0x51303530, 0x51303530, {.salt = salt_q050, .google = true}}, /* Q050 */
-    {0x54303531, 0x54303531, {.salt = salt_t051}},                 /* T051: a TLS handshake */
+    {0x51303530, 0x51303530, {.salt = salt_q050, .google = true, .chlo = true}}, /* Q050 */
+    {0x54303530, 0x54303530, {.salt = salt_t050, .google = true}},               /* T050, T051: a TLS handshake */
+    {0x54303531, 0x54303531, {.salt = salt_t051, .google = true}},
 };
 
-bool initial_scheme_of(uint32_t version, struct initial_scheme *out)
+static const struct initial_scheme any_of[] = {{.salt = salt_v1}, {.salt = salt_29}, {.salt = salt_23}};
+
+bool initial_scheme_of(uint32_t version, unsigned which, struct initial_scheme *out)
 {
+	bool reserved = (version & 0x0f0f0f0f) == 0x0a0a0a0a;
+	if (which >= (reserved ? sizeof(any_of) / sizeof(any_of[0]) : 1))
+		return false;
+	if (reserved) {
+		*out = any_of[which];
+		return true;
+	}
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		if (version < schemes[i].from || version > schemes[i].to)
 			continue;

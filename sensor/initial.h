@@ -13,15 +13,18 @@
 struct initial_scheme {
 	const uint8_t *salt; /* 20 bytes */
 	bool v2;             /* its own labels and packet type numbers */
-	bool google;         /* a CHLO inside instead of a ClientHello */
+	bool google;         /* Google's frame numbers */
+	bool chlo;           /* a CHLO inside instead of a ClientHello */
 };
 
 struct initial_keys {
 	uint8_t key[16], iv[12], mask[16]; /* mask: for the header */
 };
 
-/* False: a version whose Initial packets are not known here. */
-bool initial_scheme_of(uint32_t version, struct initial_scheme *out);
+/* What may hold for a version: which = 0, 1, … until false. Most have one; a version
+ * number that is reserved to provoke a negotiation (RFC 9000 section 15: 0x?a?a?a?a)
+ * stands before a packet of whichever its sender speaks. */
+bool initial_scheme_of(uint32_t version, unsigned which, struct initial_scheme *out);
 
 /* The keys of both directions from the client's first destination id. */
 void initial_keys_of(const struct initial_scheme *s, struct bytes id, struct initial_keys *client,

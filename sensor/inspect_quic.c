@@ -87,7 +87,7 @@ static bool packet_read(struct cursor *c, struct long_packet *p)
 	const uint8_t *begin = c->p;
 	uint8_t first = cursor_u8(c);
 	p->version = cursor_u32(c);
-	if (!cursor_ok(c) || !(first & 0x80) || !initial_scheme_of(p->version, &p->scheme))
+	if (!cursor_ok(c) || !(first & 0x80) || !initial_scheme_of(p->version, 0, &p->scheme))
 		return false;
 	p->kind = kind_of(first, p->scheme.v2);
 	if (p->kind == PACKET_RETRY || !id_read(c, &p->id) || !id_read(c, &source))
@@ -250,10 +250,10 @@ static void google_crypto(struct inspect *in, struct bytes data)
 		report_chlo(in, sni);
 }
 
-static void crypto_frame(struct inspect *in, enum role role, bool google, uint64_t offset, struct bytes data)
+static void crypto_frame(struct inspect *in, enum role role, bool chlo, uint64_t offset, struct bytes data)
 {
 	struct quic_state *s = in->state;
-	if (google) {
+	if (chlo) {
 		google_crypto(in, data);
 		return;
 	}
@@ -275,10 +275,23 @@ static void ack_skip(struct cursor *c, bool ecn)
 		varint(c);
 }
 
-/* Q050 has its own number for CRYPTO. */
+/* Google has its own number for CRYPTO. */
 static bool crypto_type(uint64_t type, bool google)
 {
 	return type == 6 || (google && type == 8);
+}
+
+/* Google's ACK with one block, in its two usual lengths: type(1) largest(1, 2) delay(2) block(1, 2) stamps(1 …). */
+static bool google_ack(struct cursor *c)
+{
+	uint8_t type = cursor_left(c) ? *c->p : 0;
+	if (type == 0x40)
+		cursor_skip(c, 6);
+	else if (type == 0x60)
+		cursor_skip(c, 9);
+	else
+		return false;
+	return true;
 }
 
 /* Most of a client's first packet. */
@@ -296,28 +309,30 @@ static void padding_skip(struct cursor *c)
 	cursor_skip(c, (size_t)(p - c->p));
 }
 
-static void frames(struct inspect *in, enum role role, bool google, struct cursor c)
+static void frames(struct inspect *in, enum role role, const struct initial_scheme *scheme, struct cursor c)
 {
 	for (unsigned i = 0; cursor_left(&c) && cursor_ok(&c); i++) {
 		if (i == FRAMES_MAX) {
 			ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 			break;
 		}
+		if (scheme->google && google_ack(&c))
+			continue;
 		uint64_t type = varint(&c);
 		if (type == 0) {
 			padding_skip(&c);
 		} else if (type == 2 || type == 3) {
 			ack_skip(&c, type == 3);
-		} else if (crypto_type(type, google)) {
+		} else if (crypto_type(type, scheme->google)) {
 			uint64_t offset = varint(&c), n = varint(&c);
 			struct bytes data = cursor_bytes(&c, n <= cursor_left(&c) ? (size_t)n : cursor_left(&c) + 1);
 			if (cursor_ok(&c))
-				crypto_frame(in, role, google, offset, data);
+				crypto_frame(in, role, scheme->chlo, offset, data);
 		} else if (type != 1) {
 			break;
 		}
 	}
-	if (!google)
+	if (!scheme->chlo)
 		messages(in, role);
 }
 
@@ -326,8 +341,13 @@ static void frames(struct inspect *in, enum role role, bool google, struct curso
 /* A client's first packet, or its first after a Retry: it brings its own keys. */
 static size_t open_with_own(const struct long_packet *p, struct initial_keys keys[2], uint8_t *plain)
 {
-	initial_keys_of(&p->scheme, p->id, &keys[ROLE_CLIENT], &keys[ROLE_SERVER]);
-	return initial_open(&keys[ROLE_CLIENT], p->whole.p, p->number_at, p->whole.n, plain);
+	struct initial_scheme scheme;
+	size_t n = 0;
+	for (unsigned i = 0; !n && initial_scheme_of(p->version, i, &scheme); i++) {
+		initial_keys_of(&scheme, p->id, &keys[ROLE_CLIENT], &keys[ROLE_SERVER]);
+		n = initial_open(&keys[ROLE_CLIENT], p->whole.p, p->number_at, p->whole.n, plain);
+	}
+	return n;
 }
 
 static void forget(struct inspect *in)
@@ -366,7 +386,7 @@ static void initial_packet(struct inspect *in, enum side side, const struct long
 	}
 	size_t n = open_packet(in, side, p, plain);
 	if (n)
-		frames(in, side == s->client ? ROLE_CLIENT : ROLE_SERVER, p->scheme.google, cursor_over(plain, n));
+		frames(in, side == s->client ? ROLE_CLIENT : ROLE_SERVER, &p->scheme, cursor_over(plain, n));
 }
 
 static enum verdict datagram(struct inspect *in, enum side side, const uint8_t *p, size_t n)

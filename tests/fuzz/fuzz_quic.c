@@ -16,7 +16,7 @@ static void feed_sealed(struct observed *o, uint32_t version, const uint8_t *dat
 	buf_add(&part[0], data, cut);
 	buf_add(&part[1], data + cut, n - cut);
 	buf_add(&part[2], data, n);
-	if (initial_scheme_of(version, &scheme)) {
+	if (initial_scheme_of(version, 0, &scheme)) {
 		initial_keys_of(&scheme, to, &keys[0], &keys[1]);
 		for (int i = 0; i < 3; i++) {
 			put_initial(&packet[i], version, &keys[i == 2], to, from, (uint8_t)i, &part[i]);

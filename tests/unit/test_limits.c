@@ -403,7 +403,7 @@ static void quic(void **state)
 	struct initial_keys keys[2];
 	struct observed o;
 	(void)state;
-	assert_true(initial_scheme_of(1, &scheme));
+	assert_true(initial_scheme_of(1, 0, &scheme));
 	initial_keys_of(&scheme, to, &keys[0], &keys[1]);
 	for (size_t over = 0; over < 2; over++) {
 		struct buf b = {0}, frames = {0};

@@ -70,7 +70,7 @@ static void put_hex(struct buf *b, const char *hex)
 static void keys_of(uint32_t version, struct bytes id, struct initial_keys keys[2])
 {
 	struct initial_scheme s;
-	assert_true(initial_scheme_of(version, &s));
+	assert_true(initial_scheme_of(version, 0, &s));
 	initial_keys_of(&s, id, &keys[0], &keys[1]);
 }
 
@@ -164,6 +164,39 @@ static void crypto_in_any_order(void **state)
 	struct buf *all[] = {&stream, &one, &two, &first, &second};
 	for (size_t k = 0; k < 5; k++)
 		buf_free(all[k]);
+}
+
+static void other_versions(void **state)
+{
+	static const uint32_t greased = 0x1a2a3a4a, t050 = 0x54303530, t051 = 0x54303531;
+	static const struct {
+		uint32_t says, is;  /* in the header; whose keys */
+		const char *before; /* frames before CRYPTO */
+		uint8_t crypto;     /* its number */
+	} rows[] = {{greased, V1, "", 6}, {greased, 0xff00001d, "", 6},    {greased, 0xff000017, "", 6},
+		    {t050, t050, "", 8},  {t051, t051, "400102030405", 8}, {t051, t051, "600102030405060708", 8}};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct initial_keys keys[2];
+		struct buf stream = {0}, payload = {0}, packet = {0};
+		struct observed o;
+		keys_of(rows[i].is, ID(rfc_id), keys);
+		hello_stream(&stream);
+		put_hex(&payload, rows[i].before);
+		size_t at = payload.n;
+		put_crypto(&payload, &stream, 0, stream.n);
+		payload.p[at] = rows[i].crypto;
+		put_initial(&packet, rows[i].says, &keys[0], ID(rfc_id), ID(client_id), 0, &payload);
+		assert_int_equal(feed_probe(&parser_quic, TO_SERVER, packet.p, packet.n), PROBE_YES);
+		observed_begin(&o, &parser_quic);
+		feed_datagram(&o, TO_SERVER, packet.p, packet.n);
+		assert_string_equal(observed_text(&o), HELLO_LINES);
+		observed_end(&o);
+		feed_every_cut(&parser_quic, TO_SERVER, packet.p, packet.n);
+		struct buf *all[] = {&stream, &payload, &packet};
+		for (size_t k = 0; k < 3; k++)
+			buf_free(all[k]);
+	}
 }
 
 /* Both halves in one datagram; and after a Retry the same hello under the keys of
@@ -295,9 +328,10 @@ static void google_s_hello(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(examples_of_the_rfcs),      cmocka_unit_test(crypto_in_any_order),
-	    cmocka_unit_test(coalesced_and_retried),     cmocka_unit_test(crypto_is_limited),
-	    cmocka_unit_test(a_byte_changed_is_no_quic), cmocka_unit_test(google_s_hello),
+	    cmocka_unit_test(examples_of_the_rfcs), cmocka_unit_test(crypto_in_any_order),
+	    cmocka_unit_test(other_versions),       cmocka_unit_test(coalesced_and_retried),
+	    cmocka_unit_test(crypto_is_limited),    cmocka_unit_test(a_byte_changed_is_no_quic),
+	    cmocka_unit_test(google_s_hello),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
