@@ -176,6 +176,8 @@ void json_write_sorted(const struct json *v, struct buf *out)
 /* ---- yajl's events to jansson's tree ---- */
 
 struct reading {
+	yajl_handle yajl;
+	size_t end; /* of the text that the root takes */
 	json_t *open[READ_DEPTH]; /* borrowed but for the first */
 	size_t depth;
 	json_t *root;
@@ -190,6 +192,7 @@ static int add(struct reading *r, json_t *v)
 		return 0;
 	if (!r->depth) {
 		r->root = v;
+		r->end = yajl_get_bytes_consumed(r->yajl);
 		return 1;
 	}
 	json_t *to = r->open[r->depth - 1];
@@ -262,8 +265,16 @@ static int on_list(void *r)
 static int on_end(void *arg)
 {
 	struct reading *r = arg;
-	r->depth--;
+	if (!--r->depth)
+		r->end = yajl_get_bytes_consumed(r->yajl);
 	return 1;
+}
+
+static bool all_blank(const char *p, size_t n)
+{
+	while (n && strchr(" \t\r\n", *p) && *p)
+		p++, n--;
+	return !n;
 }
 
 static void *take_memory(void *ctx, size_t n)
@@ -300,9 +311,13 @@ static json_t *read_plain(const void *text, size_t n)
 	struct reading r = {.depth = 0};
 	if (!n || memchr(text, '\\', n))
 		return NULL;
-	yajl_handle y = yajl_alloc(&calls, &memory, &r);
-	bool good = yajl_parse(y, text, n) == yajl_status_ok && yajl_complete_parse(y) == yajl_status_ok;
-	yajl_free(y);
+	r.yajl = yajl_alloc(&calls, &memory, &r);
+	bool good = yajl_parse(r.yajl, text, n) == yajl_status_ok;
+	/* yajl lets a text pass behind which a string begins that does not end. */
+	if (good && r.root && !r.depth)
+		good = all_blank((const char *)text + r.end, n - r.end);
+	good = good && yajl_complete_parse(r.yajl) == yajl_status_ok;
+	yajl_free(r.yajl);
 	if (good)
 		return r.root;
 	json_decref(r.root);
