@@ -48,7 +48,7 @@
 #define OTHER_MAX     4u     /* packets of flows that are neither TCP nor UDP */
 #define KILLERS_MAX   64u    /* captures kept per run */
 #define LOOK_MS       100
-#define STALL_CPU_US  500000 /* nDPI takes microseconds for a packet */
+#define STALL_CPU_US  200000 /* nDPI takes microseconds for a packet */
 #define STALL_WALL_US 4000000
 #define QUICK_US      1000000 /* a child that lived shorter than that */
 #define PATIENCE_MS   500     /* before another try when several died quickly */
