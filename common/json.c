@@ -177,7 +177,7 @@ void json_write_sorted(const struct json *v, struct buf *out)
 
 struct reading {
 	yajl_handle yajl;
-	size_t end; /* of the text that the root takes */
+	size_t end;               /* of the text that the root takes */
 	json_t *open[READ_DEPTH]; /* borrowed but for the first */
 	size_t depth;
 	json_t *root;
