@@ -162,6 +162,21 @@ static void verify(struct walk *w, struct layer *l, const struct datagram *g, st
 
 /* ---- transport ---- */
 
+/* 0 end | 1 NOP | other kinds: length with these two bytes, content */
+uint32_t tcp_stamp_among(const uint8_t *options, size_t n)
+{
+	struct cursor c = cursor_over(options, n);
+	for (uint8_t kind = cursor_u8(&c); cursor_ok(&c) && kind; kind = cursor_u8(&c)) {
+		uint8_t length = kind == 1 ? 0 : cursor_u8(&c);
+		if (kind == 8 && length == 10)
+			return cursor_u32(&c);
+		if (kind != 1 && length < 2)
+			return 0;
+		cursor_skip(&c, kind == 1 ? 0 : length - 2u);
+	}
+	return 0;
+}
+
 /* TCP (RFC 9293): 0 source port | 2 destination port | 4 sequence | 8 acknowledgement
  *   12 header length in words (4 bits) | 13 flags | 14 window | 16 checksum | 18 urgent | 20 options */
 static bool read_tcp(struct layer *l, struct cursor *c)
@@ -175,12 +190,13 @@ static bool read_tcp(struct layer *l, struct cursor *c)
 	l->tcp_seq = be32(p + 4);
 	l->tcp_ack = be32(p + 8);
 	l->tcp_flags = p[13];
-	l->tcp_window = be16(p + 14);
 	unsigned head_n = (p[12] >> 4) * 4u;
 	if (head_n < 20)
 		return false;
-	cursor_skip(c, head_n - 20);
-	return cursor_ok(c);
+	const uint8_t *options = cursor_take(c, head_n - 20);
+	if (options)
+		l->tcp_stamp = tcp_stamp_of(options, head_n - 20, l->tcp_flags);
+	return options != NULL;
 }
 
 /* UDP (RFC 768): 0 source port | 2 destination port | 4 length | 6 checksum. For

@@ -67,7 +67,7 @@ static bool read_tcp(struct layer *l, const struct segment *s)
 	l->tcp_seq = be32(s->p + 4);
 	l->tcp_ack = be32(s->p + 8);
 	l->tcp_flags = s->p[13];
-	l->tcp_window = be16(s->p + 14);
+	l->tcp_stamp = tcp_stamp_of(s->p + TCP_HEAD, head_n - TCP_HEAD, l->tcp_flags);
 	set_payload(l, s->p + head_n, s->n - head_n);
 	return true;
 }

@@ -75,6 +75,17 @@ static inline uint32_t be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* The time stamp among n bytes of TCP options that do not begin with it. */
+uint32_t tcp_stamp_among(const uint8_t *options, size_t n);
+
+/* Nearly every segment that has options begins them with two NOPs and the stamp. A SYN's is not asked for. */
+static inline uint32_t tcp_stamp_of(const uint8_t *options, size_t n, uint8_t flags)
+{
+	if (n >= 12 && be32(options) == 0x0101080a)
+		return be32(options + 4);
+	return n && !(flags & TCP_SYN) ? tcp_stamp_among(options, n) : 0;
+}
+
 /* decode.c */
 enum ledger_id walk_ip(struct walk *w, struct cursor c, uint32_t cut); /* by the version nibble */
 enum ledger_id walk_arp(struct walk *w, struct cursor c, uint32_t cut);

@@ -53,6 +53,9 @@
 	  "TCP segments with a bad checksum, set aside until the other side acknowledges them")                        \
 	X(STREAM_TTL, "stream.low_ttl",                                                                                \
 	  "TCP segments whose TTL is far below their side's, set aside until the other side acknowledges them")        \
+	X(STREAM_STAMP, "stream.old_stamp",                                                                            \
+	  "TCP segments whose time stamp is older than their side's, set aside until the other side acknowledges "     \
+	  "them")                                                                                                      \
 	X(STREAM_URGENT, "stream.urgent", "TCP segments with urgent data: read in line, as the others")                \
 	X(STREAM_LIMIT, "stream.limit", "TCP segments not kept because of a memory limit")                             \
 	X(PARSER_MEMORY, "inspect.memory", "flows whose parser met the memory limit")                                  \

@@ -50,7 +50,7 @@ struct layer {
 	bool good_checksum; /* verified, the header's and the transport's: none is wrong */
 	bool arp;
 	uint32_t tcp_seq, tcp_ack;
-	uint16_t tcp_window;
+	uint32_t tcp_stamp; /* TSval, RFC 7323, 3; 0: none */
 	const uint8_t *ip; /* the IP header: what nDPI is given */
 	uint32_t ip_n;
 	const uint8_t *payload; /* behind the transport header */

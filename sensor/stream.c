@@ -16,6 +16,11 @@
  *                        receiver: set aside as one with a bad checksum. Once it
  *                        is acknowledged the path has changed, and is believed. Only
  *                        when the other side is heard.
+ *   old time stamp       Older than that of the side's last segment in order, which a
+ *                        receiver that asked for stamps drops (PAWS, RFC 7323, 5.3): set
+ *                        aside as one with a low TTL. Whether the receiver asked for them
+ *                        need not be known: what it acknowledges is believed, as are the
+ *                        stamps that go back in captures without a decoy.
  *   urgent data          In line, though some receivers take one byte of it out
  *                        (RFC 6093, 2): counted.
  *   RST                  Only with exactly the number that the receiver expects (RFC
@@ -36,12 +41,12 @@
  *   hole, too much waits Given up: the rest is worth more than the order. So is a
  *                        hole when memory is short.
  *
- * Not done: time stamps (PAWS, RFC 7323, 5), and the receiver's exact window. Whether a
- * receiver drops an old time stamp depends on what both SYNs offered, on how long the
- * connection was idle (24 days, by the RFC) and on the system, and the captures that this
- * was tried on hold stamps that go back without a decoy. One with the right number, a good
- * checksum and the usual TTL that a receiver drops for another reason is believed; its
- * bytes show as a conflict only while they wait. */
+ *   end of the flow      What is in doubt and stands where bytes are missing is handed on:
+ *                        nothing else came, and no acknowledgement will.
+ *
+ * Not done: the receiver's exact window. A segment with the right number, a good checksum,
+ * the usual TTL and a new time stamp that a receiver drops for another reason is believed;
+ * its bytes show as a conflict only while they wait. */
 #include "sensor/stream.h"
 
 #include <assert.h>
@@ -59,8 +64,9 @@
 struct segment {
 	struct segment *next;
 	uint32_t seq, n;
-	bool lost;   /* cut by the capture: no bytes behind, a gap when its turn comes */
-	uint8_t ttl; /* of a doubtful one */
+	bool lost;      /* cut by the capture: no bytes behind, a gap when its turn comes */
+	uint8_t ttl;    /* of a doubtful one */
+	uint32_t stamp; /* the same */
 	uint8_t bytes[];
 };
 
@@ -430,7 +436,7 @@ static void set_aside(struct walk *w, const struct layer *l, enum ledger_id why)
 		ledger_count(w->ledger, LEDGER_STREAM_LIMIT);
 		return;
 	}
-	*g = (struct segment){.next = NULL, .seq = l->tcp_seq, .n = n, .ttl = l->ttl};
+	*g = (struct segment){.next = NULL, .seq = l->tcp_seq, .n = n, .ttl = l->ttl, .stamp = l->tcp_stamp};
 	memcpy(g->bytes, l->payload, n);
 	struct segment **end = &h->doubtful; /* in the order of arrival */
 	while (*end)
@@ -466,6 +472,8 @@ static bool believe_one(struct walk *w, uint32_t limit)
 		struct run r = {.seq = g->seq, .n = g->n, .p = g->bytes, .have = g->n};
 		if (g->ttl < h->ttl)
 			h->ttl = g->ttl;
+		if (g->stamp)
+			h->stamp = g->stamp;
 		hand_due(w, &r);
 		drop_doubtful(h, at, w->mem);
 		return true;
@@ -479,10 +487,9 @@ static void believe_acknowledged(struct walk *w)
 		;
 }
 
-/* The end: without the other side nobody could acknowledge. */
 static void believe_rest(struct walk *w)
 {
-	while (w->h->doubtful && !w->h->closed && !heard(w->h) && believe_one(w, w->h->next + AHEAD_BLIND))
+	while (w->h->doubtful && !w->h->closed && believe_one(w, w->h->next + AHEAD_BLIND))
 		;
 }
 
@@ -591,6 +598,27 @@ static bool ttl_counts(struct walk *w, const struct layer *l)
 	return false;
 }
 
+static bool stamp_old(const struct stream_half *h, const struct layer *l)
+{
+	return l->tcp_stamp && h->stamp && seq_diff(l->tcp_stamp, h->stamp) < 0;
+}
+
+/* False: a receiver may drop it. RSTs are asked for their number alone. */
+static bool stamp_counts(struct walk *w, const struct layer *l)
+{
+	struct stream_half *h = w->h;
+	bool carries = l->payload_wire_n || (l->tcp_flags & TCP_FIN);
+	if (stamp_old(h, l) && heard(h) && h->known && !h->closed) {
+		if (!carries || (l->tcp_flags & (TCP_SYN | TCP_RST)))
+			return true;
+		set_aside(w, l, LEDGER_STREAM_STAMP);
+		return false;
+	}
+	if (l->tcp_stamp && l->tcp_seq == h->next)
+		h->stamp = l->tcp_stamp;
+	return true;
+}
+
 static bool number_counts(struct walk *w, uint32_t seq, bool content)
 {
 	if (!w->h->known)
@@ -606,7 +634,7 @@ void stream_segment(struct stream *s, enum side side, const struct layer *l, str
 {
 	enum side across = side == TO_SERVER ? TO_CLIENT : TO_SERVER;
 	struct walk w = {&s->half[side], side, mem, ledger, sink}, o = {&s->half[across], across, mem, ledger, sink};
-	if (stream_closed(s) || !checksum_counts(&w, l) || !ttl_counts(&w, l))
+	if (stream_closed(s) || !checksum_counts(&w, l) || !ttl_counts(&w, l) || !stamp_counts(&w, l))
 		return;
 	if (l->tcp_flags & TCP_URG)
 		ledger_count(ledger, LEDGER_STREAM_URGENT);
@@ -650,11 +678,13 @@ bool stream_next(struct stream *s, enum side side, const struct layer *l)
 	struct stream_half *h = &s->half[side], *o = &s->half[side == TO_SERVER ? TO_CLIENT : TO_SERVER];
 	uint32_t n = l->payload_n;
 	if ((l->tcp_flags & flags) != TCP_ACK || l->bad_checksum || l->tcp_seq != h->next || l->payload_wire_n != n ||
-	    l->ttl + TTL_SLACK < h->ttl || !smooth(h) || !smooth(o) || h->closed || o->closed)
+	    l->ttl + TTL_SLACK < h->ttl || stamp_old(h, l) || !smooth(h) || !smooth(o) || h->closed || o->closed)
 		return false;
 	h->good_checksum |= l->good_checksum;
 	if (!h->ttl || l->ttl < h->ttl)
 		h->ttl = l->ttl;
+	if (l->tcp_stamp)
+		h->stamp = l->tcp_stamp;
 	o->unheard = 0;
 	if (!o->acked_known || seq_diff(l->tcp_ack, o->acked) > 0)
 		o->acked = l->tcp_ack;

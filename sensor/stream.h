@@ -27,12 +27,13 @@ struct stream_half {
 	bool good_checksum; /* this side sends good ones, so a bad one is no offloading */
 	uint8_t ttl;        /* the lowest that was believed of this side; 0: none yet */
 	bool acked_known;
+	uint32_t stamp;           /* time stamp of the last that was in order; 0: none yet */
 	struct segment *waiting;  /* by sequence number, without overlap */
-	struct segment *doubtful; /* bad checksum, low TTL: believed when the other side acknowledges it */
+	struct segment *doubtful; /* bad checksum, low TTL, old time stamp: believed when the other side acknowledges it */
 	uint64_t delivered;       /* bytes handed on so far */
 	struct segment *last;     /* of those that wait */
-	uint32_t waiting_bytes, waiting_n;
-	uint32_t doubtful_n;
+	uint32_t waiting_bytes;
+	uint16_t waiting_n, doubtful_n;
 };
 
 struct stream {

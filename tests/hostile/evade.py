@@ -147,23 +147,67 @@ def tcp_ttl_decoy():
     return talk(t, f)
 
 
-@case("Time stamps are not looked at (stream.c says why): a decoy with an old one that came first is read.", [])
-def tcp_old_timestamp():
+def stamped(t, data, tsval, usual=True):
+    """A segment of the client's with a time stamp, in the usual place or behind other options."""
+    (src, sp), (dst, dp) = t.ends
+    stamp = b"\x08\x0a" + struct.pack("!II", tsval, 1)
+    options = b"\1\1" + stamp if usual else b"\xfd\x04ab" + stamp + b"\1\0"
+    s = bytearray(tcp(src, sp, dst, dp, t.seq[0], t.seq[1], PSH | ACK, options + data))
+    s[12], s[16:18] = (20 + len(options)) << 2, b"\0\0"
+    s[16:18] = struct.pack("!H", checksum(pseudo(src, dst, 6, len(s)) + bytes(s)))
+    return ether(ip4(src, dst, 6, bytes(s)))
+
+
+def old_stamp(usual):
     t = Tcp()
-    f = t.open()
-
-    def stamped(data, tsval):
-        (src, sp), (dst, dp) = t.ends
-        s = bytearray(tcp(src, sp, dst, dp, t.seq[0], t.seq[1], PSH | ACK, b"\1\1\x08\x0a" + struct.pack("!II", tsval, 1) + data))
-        s[12], s[16:18] = 0x80, b"\0\0"
-        s[16:18] = struct.pack("!H", checksum(pseudo(src, dst, 6, len(s)) + bytes(s)))
-        return ether(ip4(src, dst, 6, bytes(s)))
-
-    f += [stamped(b"G", 1000)]
+    f = t.open() + [stamped(t, b"G", 1000, usual)]
     t.seq[0] += 1
-    f += [stamped(DECOY[1 : len(REQUEST)], 1), stamped(REQUEST[1:], 1001)]
+    f += [stamped(t, DECOY[1 : len(REQUEST)], 1, usual), stamped(t, REQUEST[1:], 1001, usual)]
     t.seq[0] += len(REQUEST) - 1
     return talk(t, f)
+
+
+@case("A copy with an old time stamp waits; one with a new stamp goes first.", [HOST, URL], {"stream.old_stamp": 1})
+def tcp_old_timestamp():
+    return old_stamp(True)
+
+
+@case("The same with the stamp behind other options.", [HOST, URL], {"stream.old_stamp": 1})
+def tcp_old_timestamp_hidden():
+    return old_stamp(False)
+
+
+@case("A clock that goes back (the data is acknowledged) is believed, and so is what follows.", [HOST, URL],
+      {"stream.old_stamp": 1})
+def tcp_clock_back():
+    t = Tcp()
+    f = t.open() + [stamped(t, REQUEST[:1], 1000)]
+    t.seq[0] += 1
+    f += [stamped(t, REQUEST[1:20], 10)]
+    t.seq[0] += 19
+    f += [packet(t, 1, ACK), stamped(t, REQUEST[20:], 11)]
+    t.seq[0] += len(REQUEST) - 20
+    return talk(t, f)
+
+
+@case("A late segment has an older stamp than those behind it: nothing is set aside.", [HOST, URL],
+      {"stream.old_stamp": 0, "stream.reordered": 1})
+def tcp_stamp_reordered():
+    t = Tcp()
+    f = t.open()
+    parts = [REQUEST[:10], REQUEST[10:20], REQUEST[20:]]
+    made = []
+    for i, part in enumerate(parts):
+        made.append(stamped(t, part, 1000 + i))
+        t.seq[0] += len(part)
+    return talk(t, f + [made[0], made[2], made[1]])
+
+
+@case("What is in doubt at the end of the capture, and nothing else stands for, is read.", [HOST, URL],
+      {"stream.bad_checksum": 1})
+def tcp_doubtful_at_the_end():
+    t = Tcp()
+    return t.open() + [t.send(0, REQUEST[:1]), packet(t, 0, ACK, REQUEST[1:], bad=True)]
 
 
 @case("A longer path (the TTL drops, the data is acknowledged) is believed.", [HOST, URL], {"stream.low_ttl": 1})

@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "sensor/decode.h"
+#include "sensor/decode_plain.h"
 
 /* A packet is built from the inside out: each helper puts bytes in front. */
 struct build {
@@ -784,8 +785,38 @@ static void test_tcp(void **state)
 	assert_int_equal(p.layer[0].tcp_seq, 7);
 	assert_int_equal(p.layer[0].tcp_ack, 9);
 	assert_int_equal(p.layer[0].tcp_flags, 0x18);
-	assert_int_equal(p.layer[0].tcp_window, 256);
 	assert_int_equal(p.layer[0].payload_n, 1);
+	assert_int_equal(p.layer[0].tcp_stamp, 0);
+	static const struct {
+		const char *label;
+		uint8_t option[12];
+		uint32_t want;
+	} stamps[] = {
+	    {"usual", {1, 1, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0}, 0x010203},
+	    {"behind", {8, 10, 0, 1, 2, 3, 0, 0, 0, 0, 1, 0}, 0x010203},
+	    {"behind another", {5, 2, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0}, 0x010203},
+	    {"behind the end", {0, 1, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0}, 0},
+	    {"none", {5, 10, 8, 10, 0, 1, 2, 3, 0, 0, 1, 1}, 0},
+	    {"lengths that lie", {5, 1, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0}, 0},
+	    {"beyond", {1, 1, 1, 1, 5, 200, 1, 1, 8, 10, 0, 1}, 0},
+	    {"cut", {1, 1, 1, 1, 1, 1, 1, 8, 10, 0, 0, 1}, 0},
+	};
+	for (size_t i = 0; i < COUNT(stamps); i++) {
+		begin(&b, "x");
+		front(&b, stamps[i].option, sizeof(stamps[i].option));
+		FRONT(&b, 4, 0, 0, 80, 0, 0, 0, 7, 0, 0, 0, 9, 0x80, 0x18, 1, 0, 0, 0, 0, 0);
+		over_ip(&b, 6);
+		struct raw_packet raw = {
+		    .data = b.p + b.at, .n = (uint32_t)size(&b), .wire_n = (uint32_t)size(&b), .link_type = 1};
+		struct packet plain = {0};
+		assert_true(decode(d, &l, b.p + b.at, size(&b), size(&b), 1, &p));
+		assert_true(decode_plain(d, &raw, &plain));
+		if (p.layer[0].tcp_stamp != stamps[i].want || plain.layer[0].tcp_stamp != stamps[i].want)
+			fail_msg("%s: %x %x", stamps[i].label, p.layer[0].tcp_stamp, plain.layer[0].tcp_stamp);
+	}
+	begin(&b, "x");
+	tcp(&b, 1024, 80);
+	over_ip(&b, 6);
 	/* cut behind the IP header: addresses, protocol, the reason */
 	assert_true(decode(d, &l, b.p + b.at, 34, size(&b), 1, &p));
 	assert_true(p.layer[0].truncated);
