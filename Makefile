@@ -221,7 +221,7 @@ mutate-run: all $(BUILD)/tests/hostile/mutate
 mutate-short: all $(BUILD)/tests/hostile/mutate
 	$(Q)tests/hostile/mutate.py $(BUILD) 200000 "$(SEED)"
 
-# Floods of 15 kinds; make test sends few.
+# Floods of 19 kinds; make test sends few.
 FLOWS ?= 10000000
 flood: all $(BUILD)/tests/hostile/flood
 	$(Q)tests/hostile/flood.py $(BUILD) $(FLOWS) $(KINDS)

@@ -10,6 +10,9 @@
  *   syn       SYNs that nobody answers
  *   hsum hxor hlow   SYNs whose addresses and ports collide in a sum, in an exclusive
  *             or, in their low bits: what a hash without a key would suffer from
+ *   fragsum fraglow   fragments whose addresses and identifiers collide so
+ *   dnssum dnslow     names that are as long and have the same sum of letters; that
+ *             differ in one bit of each letter
  *   udp       one datagram each
  *   est       connections with a segment that no parser knows, never closed
  *   gap       a segment that waits for one that never comes
@@ -59,6 +62,8 @@ static uint8_t *ether(unsigned kind)
 	return frame + ETHER;
 }
 
+static unsigned ident_mask = 0xffff; /* of the identifiers of IPv4 */
+
 /* Around n bytes that stand behind the header; fragment: the field of that name. */
 static void emit4(uint32_t src, uint32_t dest, uint8_t proto, unsigned fragment, size_t n)
 {
@@ -66,7 +71,7 @@ static void emit4(uint32_t src, uint32_t dest, uint8_t proto, unsigned fragment,
 	memset(ip, 0, V4);
 	ip[0] = 0x45;
 	put16(ip + 2, (unsigned)(V4 + n));
-	put16(ip + 4, (unsigned)any() & 0xffff);
+	put16(ip + 4, (unsigned)any() & ident_mask);
 	put16(ip + 6, fragment);
 	ip[8] = 64;
 	ip[9] = proto;
@@ -172,17 +177,48 @@ static void syn(void)
 	tcp(&e, false, SYN, (uint32_t)any(), 0, 0);
 }
 
-static void collide(const char *kind)
+static struct ends colliding_ends(const char *kind)
 {
 	struct ends e = any_ends(80);
-	if (strcmp(kind, "hsum") == 0)
+	if (strcmp(kind, "sum") == 0)
 		e.dest = 0x16000000u - e.src + (80u - e.sport) + 0x10000;
-	else if (strcmp(kind, "hxor") == 0)
+	else if (strcmp(kind, "xor") == 0)
 		e.dest = e.src ^ e.sport ^ 0x01000000u;
 	else
 		e = (struct ends){0x0a000000u | (uint32_t)(any() & 0xff0000),
 				  0x0b000000u | (uint32_t)(any() & 0xff0000), (uint16_t)(0x400 | (any() & 0xfc00)), 80};
+	return e;
+}
+
+static void collide(const char *kind)
+{
+	struct ends e = colliding_ends(kind);
 	tcp(&e, false, SYN, 1, 0, 0);
+}
+
+static void colliding_fragment(const char *kind)
+{
+	enum { PART = 512 };
+	struct ends e = colliding_ends(kind);
+	memset(frame + ETHER + V4, 0x55, PART);
+	ident_mask = strcmp(kind, "low") == 0 ? 0xff00 : 0;
+	emit4(e.src, e.dest, 17, 0x2000, PART);
+	ident_mask = 0xffff;
+}
+
+static void colliding_lookup(const char *kind)
+{
+	static const char digits[] = "abcdefghijklmnop";
+	char name[96] = "";
+	struct ends e = any_ends(53);
+	uint64_t r = any();
+	for (int i = 0; i < 8; i++, r >>= 4) {
+		bool sums = strcmp(kind, "sum") == 0;
+		name[i] = digits[sums ? r & 15 : r & 8];
+		name[8 + i] = digits[sums ? 15 - (r & 15) : r >> 28 & 8];
+	}
+	strcpy(name + 16, ".flooding.example");
+	ask(&e, name);
 }
 
 static void datagram(void)
@@ -302,9 +338,12 @@ static bool one(const char *kind)
 	static const struct ends same = {0x0a010207, 0x0b000035, 50000, 53};
 	if (strcmp(kind, "syn") == 0)
 		syn();
-	else if (kind[0] == 'h' &&
-		 (strcmp(kind, "hsum") == 0 || strcmp(kind, "hxor") == 0 || strcmp(kind, "hlow") == 0))
-		collide(kind);
+	else if (strcmp(kind, "hsum") == 0 || strcmp(kind, "hxor") == 0 || strcmp(kind, "hlow") == 0)
+		collide(kind + 1);
+	else if (strcmp(kind, "fragsum") == 0 || strcmp(kind, "fraglow") == 0)
+		colliding_fragment(kind + 4);
+	else if (strcmp(kind, "dnssum") == 0 || strcmp(kind, "dnslow") == 0)
+		colliding_lookup(kind + 3);
 	else if (strcmp(kind, "udp") == 0)
 		datagram();
 	else if (strcmp(kind, "est") == 0 || strcmp(kind, "gap") == 0 || strcmp(kind, "http") == 0)
