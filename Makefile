@@ -229,7 +229,7 @@ flood: all $(BUILD)/tests/hostile/flood
 flood-short: all $(BUILD)/tests/hostile/flood
 	$(Q)tests/hostile/flood.py $(BUILD) 200000
 
-system: all $(BUILD)/tests/torture/driver $(addprefix $(BUILD)/tests/bench/,bench_collector bench_sets generate send sets)
+system: all $(BUILD)/tests/torture/driver $(BUILD)/tests/hostile/flood $(addprefix $(BUILD)/tests/bench/,bench_collector bench_sets generate send sets)
 	$(Q)set -e; for t in tests/system/test_*.sh; do "$$t" $(BUILD); done
 
 # Faults against the whole way from the sensor to Redis; SEED=n repeats a campaign.

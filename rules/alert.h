@@ -123,5 +123,8 @@ void record_write(struct buf *out, const struct record *rec);
 bool record_read(const void *data, size_t n, struct record *rec);
 /* The key recomputed from the fields, to check a sensor's word. */
 void record_key(const struct record *rec, uint8_t key[static 16]);
+struct hash_key;
+/* A keyed hash of set and indicator: what keeps one indicator's flood from others. */
+uint64_t record_indicator_hash(const struct hash_key *k, const struct record *rec);
 
 #endif

@@ -136,3 +136,9 @@ void record_key(const struct record *rec, uint8_t key[static 16])
 	memcpy(key, digest, 16);
 	buf_free(&b);
 }
+
+uint64_t record_indicator_hash(const struct hash_key *k, const struct record *rec)
+{
+	uint64_t set = hash64(k, rec->field[FIELD_SET].p, rec->field[FIELD_SET].n);
+	return set * 31 + hash64(k, rec->field[FIELD_INDICATOR].p, rec->field[FIELD_INDICATOR].n);
+}

@@ -134,9 +134,7 @@ static void lane_append(struct coalesce *c, uint32_t i, int64_t now_us)
 
 static uint16_t lane_for(struct coalesce *c, const struct record *r)
 {
-	uint64_t set = hash64(&c->hash, r->field[FIELD_SET].p, r->field[FIELD_SET].n);
-	uint64_t indicator = hash64(&c->hash, r->field[FIELD_INDICATOR].p, r->field[FIELD_INDICATOR].n);
-	return (uint16_t)((set * 31 + indicator) % LANES);
+	return (uint16_t)(record_indicator_hash(&c->hash, r) % LANES);
 }
 
 /* ---- folding ---- */

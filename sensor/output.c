@@ -5,7 +5,8 @@
  *
  * What may be slow here (a disk, a pipe that nobody reads) fills the workers'
  * queues; they count what does not fit and go on with their packets, and the count
- * goes on as a loss record. The network is never waited for. */
+ * goes on as a loss record. An indicator that floods cannot fill a queue for the others.
+ * The network is never waited for. */
 #define _GNU_SOURCE
 #include "sensor/output.h"
 
@@ -23,6 +24,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/tls.h"
 #include "rules/alert.h"
@@ -32,6 +34,8 @@
 #include "sensor/uplink.h"
 
 #define QUEUE_BYTES     (4u << 20) /* per worker */
+#define SHARES          256        /* of its second half, for what hashes of indicators fall into */
+#define SHARE_RECORDS   32         /* of one share, each second */
 #define TURN_RECORDS    2048       /* taken from a queue before the next step */
 #define FOLD_GROUPS     8192
 #define JSON_FLUSH      (256u << 10)
@@ -43,6 +47,9 @@ struct producer {
 	struct queue *queue;
 	_Atomic uint64_t queued, lost;
 	uint64_t told; /* of lost */
+	struct hash_key hash;
+	uint8_t share[SHARES]; /* records that went into the second half since share_us */
+	int64_t share_us;
 };
 
 /* The file of -o. */
@@ -427,6 +434,8 @@ static struct output *output_new(const struct output_conf *c, unsigned producers
 	o->waker.fd = -1;
 	o->producers = producers;
 	o->producer = xcalloc(producers, sizeof(*o->producer));
+	for (unsigned i = 0; i < producers; i++)
+		hash_key_random(&o->producer[i].hash);
 	o->collectors = (struct conf_list){.v = xcalloc(c->collectors.n, sizeof(char *)), .n = c->collectors.n};
 	for (size_t i = 0; i < c->collectors.n; i++)
 		o->collectors.v[i] = xstrdup(c->collectors.v[i]);
@@ -460,10 +469,29 @@ struct output *output_start(const struct output_conf *c, unsigned producers, str
 	return NULL;
 }
 
+/* Half of a queue is anybody's. In the other half an indicator gets a few records a second:
+ * what floods fills the first, what is hit once among it still finds room. */
+static bool has_room(struct producer *p, const void *record, size_t n)
+{
+	struct record r;
+	if (queue_used(p->queue) < QUEUE_BYTES / 2 || !record_read(record, n, &r) || r.kind != RECORD_ALERT)
+		return true;
+	int64_t now_us = clock_mono_us();
+	if (now_us - p->share_us >= 1000000) {
+		memset(p->share, 0, sizeof(p->share));
+		p->share_us = now_us;
+	}
+	uint8_t *share = &p->share[record_indicator_hash(&p->hash, &r) % SHARES];
+	if (*share == SHARE_RECORDS)
+		return false;
+	++*share;
+	return true;
+}
+
 bool output_record(struct output *o, unsigned producer, const void *record, size_t n)
 {
 	struct producer *p = &o->producer[producer];
-	bool ok = n <= SPOOL_RECORD_MAX && queue_push(p->queue, record, n);
+	bool ok = n <= SPOOL_RECORD_MAX && has_room(p, record, n) && queue_push(p->queue, record, n);
 	if (ok)
 		atomic_fetch_add_explicit(&p->queued, 1, memory_order_relaxed);
 	return ok;

@@ -133,6 +133,14 @@ bool queue_push(struct queue *q, const void *record, size_t n)
 	return true;
 }
 
+size_t queue_used(struct queue *q)
+{
+	uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+	if (head - q->tail_seen > q->size / 4) /* else it is not worth the other core's cache line */
+		q->tail_seen = atomic_load_explicit(&q->tail, memory_order_acquire);
+	return (size_t)(head - q->tail_seen);
+}
+
 bool queue_peek(struct queue *q, struct bytes *record)
 {
 	uint64_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);

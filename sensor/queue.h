@@ -34,6 +34,9 @@ void queue_free(struct queue *q);
 /* Producer. False: there is no room (or n is over a quarter of the ring). */
 bool queue_push(struct queue *q, const void *record, size_t n);
 
+/* Producer: bytes in it, or more: the consumer may have taken some. */
+size_t queue_used(struct queue *q);
+
 /* Consumer. The oldest record stays where it is until queue_drop(); false: empty. */
 bool queue_peek(struct queue *q, struct bytes *record);
 void queue_drop(struct queue *q);

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -786,6 +787,74 @@ static void test_output_tells_what_it_could_not_queue(void **state)
 	spool_close(s);
 }
 
+/* A record of one hit of the indicator. */
+static size_t hit_record(uint8_t *out, const char *indicator)
+{
+	static char json[1000];
+	struct buf b = {0};
+	memset(json, 'x', sizeof(json));
+	struct record r = {.kind = RECORD_ALERT, .n = 1, .first_us = 1, .last_us = 1};
+	r.field[FIELD_SET] = (struct bytes){(const uint8_t *)"s", 1};
+	r.field[FIELD_INDICATOR] = (struct bytes){(const uint8_t *)indicator, strlen(indicator)};
+	r.field[FIELD_JSON] = (struct bytes){(const uint8_t *)json, sizeof(json)};
+	record_write(&b, &r);
+	size_t n = b.n;
+	memcpy(out, b.p, n);
+	buf_free(&b);
+	return n;
+}
+
+static void *drain(void *arg)
+{
+	char chunk[65536];
+	size_t *lines = arg;
+	int fd = (int)*lines;
+	*lines = 0;
+	for (ssize_t n; (n = read(fd, chunk, sizeof(chunk))) > 0;)
+		for (ssize_t i = 0; i < n; i++)
+			*lines += chunk[i] == '\n';
+	return NULL;
+}
+
+/* Nobody reads the file of alerts, and one indicator floods: the queue takes no more of it,
+ * but of every other one, and no line that was taken is lost. */
+static void test_a_flood_leaves_room_for_others(void **state)
+{
+	(void)state;
+	char fifo[300], name[32];
+	uint8_t record[2048];
+	struct err e;
+	pthread_t thread;
+	size_t taken = 0, refused = 0, others = 0;
+	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	int reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct output_conf c = {.sensor_id = "tok-03", .json_path = fifo};
+	struct output *o = output_start(&c, 1, &e);
+	assert_non_null(o);
+	while (refused < 3000) { /* the thread is stuck in its write by then */
+		bool ok = output_record(o, 0, record, hit_record(record, "flood"));
+		taken += ok;
+		refused = ok ? 0 : refused + 1;
+		if (!ok && refused % 100 == 0)
+			usleep(1000);
+	}
+	assert_true(taken > 1000);
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "needle-%d", i);
+		others += output_record(o, 0, record, hit_record(record, name));
+	}
+	assert_true(others >= 285); /* of 256 shares one is the flood's */
+	fcntl(reader, F_SETFL, 0);
+	size_t lines = (size_t)reader;
+	assert_int_equal(pthread_create(&thread, NULL, drain, &lines), 0);
+	output_stop(o, 0);
+	pthread_join(thread, NULL);
+	close(reader);
+	assert_int_equal(lines, taken + others);
+	unlink(fifo);
+}
+
 static int remove_all(const char *path)
 {
 	DIR *d = opendir(path);
@@ -839,6 +908,7 @@ int main(void)
 	    CASE(test_output_without_collector_keeps_all),
 	    CASE(test_output_full_disk),
 	    CASE(test_output_tells_what_it_could_not_queue),
+	    CASE(test_a_flood_leaves_room_for_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
