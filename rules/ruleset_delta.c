@@ -132,13 +132,19 @@ static struct chain chain_of(const struct ruleset *r, const uint32_t *place)
 	return (struct chain){.ref = r->groups + at + 1, .n = r->groups[at]};
 }
 
-static bool key_of(const struct ruleset *r, uint32_t ref, struct ruleset_record *rec, struct lookup_key *key,
-		   uint8_t room[static RULESET_KEY_ROOM])
+/* A record and the key that it is filed under. */
+struct keyed {
+	struct ruleset_record rec;
+	struct lookup_key key;
+	uint8_t room[RULESET_KEY_ROOM]; /* of the key */
+};
+
+static bool keyed_read(const struct ruleset *r, uint32_t ref, struct keyed *k)
 {
-	if (!ruleset_record_at(r, ref, rec))
+	if (!ruleset_record_at(r, ref, &k->rec))
 		return false;
-	*key = lookup_key(rec->type, (enum match_mode)r->metas[rec->meta].match, ref >= r->head.count,
-			  ruleset_record_key(rec, room));
+	k->key = lookup_key(k->rec.type, (enum match_mode)r->metas[k->rec.meta].match, ref >= r->head.count,
+			    ruleset_record_key(&k->rec, k->room));
 	return true;
 }
 
@@ -149,14 +155,12 @@ static const uint32_t *find_key(const struct ruleset *r, uint64_t h, const struc
 	for (uint32_t k = 0; k < r->table_n && k < RULESET_PROBES; k++, at = at + 1 == r->table_n ? 0 : at + 1)
 		for (int s = 0; s < TABLE_SLOTS; s++) {
 			const uint32_t *place = &r->table[at].ref[s];
-			uint8_t room[RULESET_KEY_ROOM];
-			struct ruleset_record rec;
-			struct lookup_key other;
+			struct keyed other;
 			if (*place == RULESET_NONE)
 				return NULL;
 			struct chain c = chain_of(r, place);
 			if (r->table[at].fingerprint[s] == fingerprint_of(h) && c.n &&
-			    key_of(r, c.ref[0], &rec, &other, room) && lookup_same(key, &other))
+			    keyed_read(r, c.ref[0], &other) && lookup_same(key, &other.key))
 				return place;
 		}
 	return NULL;
@@ -233,34 +237,37 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-/* Those of the base that are what `is` says; *ref: the last of them. */
+/* Whether a record of the base is of this set and says what `is` says. */
+static bool says_same(const struct ruleset_delta *d, uint32_t ref, uint32_t set, const struct indicator *is)
+{
+	struct ruleset_record rec;
+	struct indicator old = ruleset_indicator(d->base, ref);
+	return ref < d->base->head.count && ruleset_record_at(d->base, ref, &rec) &&
+	       d->base->metas[rec.meta].set == set && old.type == is->type && old.match == is->match &&
+	       strcmp(old.value, is->value) == 0 && same_text(old.where, is->where);
+}
+
+/* How many do; *ref: the last of them. */
 static size_t count_same(const struct ruleset_delta *d, const struct lookup_key *key, uint32_t set,
 			 const struct indicator *is, uint32_t *ref)
 {
 	struct chain c = find_chain(d->base, key);
 	size_t n = 0;
-	for (uint32_t k = 0; k < c.n; k++) {
-		struct ruleset_record rec;
-		struct indicator old = ruleset_indicator(d->base, c.ref[k]);
-		if (c.ref[k] >= d->base->head.count || !ruleset_record_at(d->base, c.ref[k], &rec) ||
-		    d->base->metas[rec.meta].set != set || old.type != is->type || old.match != is->match ||
-		    strcmp(old.value, is->value) != 0 || !same_text(old.where, is->where))
-			continue;
-		*ref = c.ref[k];
-		n++;
-	}
+	for (uint32_t k = 0; k < c.n; k++)
+		if (says_same(d, c.ref[k], set, is)) {
+			*ref = c.ref[k];
+			n++;
+		}
 	return n;
 }
 
 bool ruleset_delta_remove_all(struct ruleset_delta *d, uint32_t set, const struct ruleset *from, struct err *e)
 {
 	for (uint32_t i = 0; i < from->head.count; i++) {
-		uint8_t room[RULESET_KEY_ROOM];
-		struct ruleset_record rec;
-		struct lookup_key key;
+		struct keyed k;
 		struct indicator one = ruleset_indicator(from, i);
 		uint32_t ref = RULESET_NONE;
-		if (!key_of(from, i, &rec, &key, room) || count_same(d, &key, d->set.v[set], &one, &ref) != 1)
+		if (!keyed_read(from, i, &k) || count_same(d, &k.key, d->set.v[set], &one, &ref) != 1)
 			return err_set(e, "%s \"%.100s\" is not there once", indicator_type_name(one.type), one.value);
 		refs_add(&d->gone, ref);
 		buf_printf(&d->story, "%s%c%d %zu%c", d->id[set], 0, (int)one.type, strlen(one.value), 0);
@@ -273,17 +280,15 @@ bool ruleset_delta_remove_all(struct ruleset_delta *d, uint32_t set, const struc
 bool ruleset_delta_add_all(struct ruleset_delta *d, uint32_t set, const struct ruleset *from, struct err *e)
 {
 	for (uint32_t i = 0; i < from->head.count; i++) {
-		uint8_t room[RULESET_KEY_ROOM];
-		struct ruleset_record rec;
-		struct lookup_key key;
+		struct keyed k;
 		struct indicator one = ruleset_indicator(from, i);
 		uint32_t ref = RULESET_NONE;
-		if (!key_of(from, i, &rec, &key, room))
+		if (!keyed_read(from, i, &k))
 			return err_set(e, "the rule set is damaged: an indicator cannot be read");
-		size_t there = count_same(d, &key, d->set.v[set], &one, &ref);
+		size_t there = count_same(d, &k.key, d->set.v[set], &one, &ref);
 		if (there > 1 || (there && !refs_have(&d->gone, ref)))
 			return err_set(e, "%s \"%.100s\" is there already", indicator_type_name(one.type), one.value);
-		if (!rec.id)
+		if (!k.rec.id)
 			one.id = NULL;
 		if (ruleset_delta_add(d, set, &one, e) != ADDED)
 			return false;
@@ -295,23 +300,14 @@ bool ruleset_delta_add_all(struct ruleset_delta *d, uint32_t set, const struct r
 static void replace_same(struct ruleset_delta *d, const struct ruleset *extra)
 {
 	for (uint32_t i = 0; i < extra->head.count; i++) {
-		uint8_t room[RULESET_KEY_ROOM];
-		struct ruleset_record rec;
-		struct lookup_key key;
-		if (!key_of(extra, i, &rec, &key, room))
+		struct keyed k;
+		if (!keyed_read(extra, i, &k))
 			continue;
-		uint32_t set = d->set.v[extra->metas[rec.meta].set];
 		struct indicator new = ruleset_indicator(extra, i);
-		struct chain c = find_chain(d->base, &key);
-		for (uint32_t k = 0; k < c.n; k++) {
-			struct ruleset_record old_rec;
-			struct indicator old = ruleset_indicator(d->base, c.ref[k]);
-			if (ruleset_record_at(d->base, c.ref[k], &old_rec) && old.type == new.type &&
-			    old.match == new.match &&
-			    d->base->metas[old_rec.meta].set == set &&strcmp(old.value, new.value) == 0 &&
-			    same_text(old.where, new.where))
-				refs_add(&d->gone, c.ref[k]);
-		}
+		struct chain c = find_chain(d->base, &k.key);
+		for (uint32_t j = 0; j < c.n; j++)
+			if (says_same(d, c.ref[j], d->set.v[extra->metas[k.rec.meta].set], &new))
+				refs_add(&d->gone, c.ref[j]);
 	}
 }
 
@@ -554,12 +550,9 @@ static uint64_t group_words(const struct patch *p)
 {
 	uint64_t words = 1;
 	for (uint32_t i = 0; i < p->extra->head.count; i++) {
-		uint8_t room[RULESET_KEY_ROOM];
-		struct ruleset_record rec;
-		struct lookup_key key;
-		if (!key_of(p->extra, i, &rec, &key, room))
-			continue;
-		words += find_chain(p->base, &key).n + find_chain(p->extra, &key).n + 1;
+		struct keyed k;
+		if (keyed_read(p->extra, i, &k))
+			words += find_chain(p->base, &k.key).n + find_chain(p->extra, &k.key).n + 1;
 	}
 	return words;
 }
@@ -762,10 +755,8 @@ static void free_place(struct patch *p, struct ruleset_line *line, uint32_t *pla
 
 static uint64_t base_hash(const struct patch *p, uint32_t ref)
 {
-	uint8_t room[RULESET_KEY_ROOM];
-	struct ruleset_record rec;
-	struct lookup_key key;
-	return key_of(p->base, ref, &rec, &key, room) ? lookup_hash(&p->base->head.key, &key) : 0;
+	struct keyed k;
+	return keyed_read(p->base, ref, &k) ? lookup_hash(&p->base->head.key, &k.key) : 0;
 }
 
 static void remove_ref(struct patch *p, uint32_t ref)
@@ -808,13 +799,11 @@ static bool add_ref(struct patch *p, const struct ruleset *r, uint32_t ref, stru
 {
 	struct ruleset_line *table = at_section(p, SECTION_TABLE);
 	uint32_t *groups = at_section(p, SECTION_GROUPS);
-	uint8_t room[RULESET_KEY_ROOM];
-	struct ruleset_record rec;
-	struct lookup_key key;
-	if (!key_of(r, ref, &rec, &key, room))
+	struct keyed k;
+	if (!keyed_read(r, ref, &k))
 		return err_set(e, "the rule set is damaged: an indicator cannot be read");
-	uint64_t h = lookup_hash(&r->head.key, &key);
-	const uint32_t *there = find_key(r, h, &key);
+	uint64_t h = lookup_hash(&r->head.key, &k.key);
+	const uint32_t *there = find_key(r, h, &k.key);
 	if (!there) {
 		bloom_add(at_section(p, SECTION_BLOOM), r->bloom_n, h);
 		return table_add(table, r->table_n, h, ref, p->gone, &p->head.taken) ||
