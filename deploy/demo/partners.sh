@@ -12,13 +12,7 @@ build=${1:-build}
 . tests/system/partners.sh
 dir=$(mktemp -d /tmp/picket-demo-partners.XXXXXX)
 pids=
-finish() {
-	for pid in $pids; do kill "$pid" 2>/dev/null || true; done
-	partners_stop
-	for pid in $pids; do wait "$pid" 2>/dev/null || true; done
-	rm -rf "$dir"
-}
-trap finish EXIT
+trap partners_leave EXIT
 trap 'exit 1' INT TERM
 ms() { echo $(($(date +%s%N) / 1000000)); }
 fail() {
@@ -59,14 +53,6 @@ done
 wait_for 20 grep -q 'link with bravo is up' "$dir/alpha/gateway.log" || fail "no link"
 echo "   the link is up: TLS 1.3, both sides show a certificate of the role partner"
 
-lookup() { # NAME PORT
-	python3 - "$1" "$2" <<-'PY'
-		import socket, sys
-		q = b"".join(bytes([len(p)]) + p.encode() for p in sys.argv[1].split(".")) + b"\0"
-		m = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + q + b"\x00\x01\x00\x01"
-		socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(m, ("127.0.0.1", int(sys.argv[2])))
-	PY
-}
 rules() { # ID TLP TO DOMAIN...
 	echo "set: {id: $1, version: 1, producer: $4, tlp: $2, releasable_to: [$3], valid_until: 2099-01-01T00:00:00Z}"
 	shift 4

@@ -7,6 +7,12 @@
 #   gateway_start ORG, gateway_stop ORG [SIGNAL]
 #   wait_for SECONDS COMMAND…
 #   partners_stop
+#
+# And for tests alone:
+#
+#   partners_test NAME       dir is a folder of its own, gone at the end with everything that ran in it and all pids
+#   fail WORDS…              says so, shows the logs, exits 1
+#   lookup NAME PORT         a DNS question on loopback
 
 on() {
 	org=$1
@@ -36,9 +42,35 @@ gateway_start() {
 }
 
 gateway_stop() {
+	[ -e "$partners_dir/$1/gateway.pid" ] || return 0
 	kill "-${2:-TERM}" "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null || true
 	wait "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null || true
 }
+
+partners_leave() {
+	for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+	[ -z "${partners_dir:-}" ] || partners_stop
+	for pid in $pids; do wait "$pid" 2>/dev/null || true; done
+	rm -rf "$dir"
+}
+
+partners_test() {
+	command -v redis-server >/dev/null || {
+		echo "SKIP: no redis-server (apt install redis-server)"
+		exit 0
+	}
+	dir=$(mktemp -d "/tmp/picket-test-$1.XXXXXX")
+	pids=
+	trap partners_leave EXIT
+}
+
+fail() {
+	echo "FAIL: $*" >&2
+	tail -n 20 "$dir"/*/*.log >&2
+	exit 1
+}
+
+lookup() { python3 tests/system/lookup.py "$@"; }
 
 free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
@@ -85,6 +117,7 @@ partners_start() {
 
 partners_stop() {
 	for org in alpha bravo; do
+		[ -e "$partners_dir/$org/redis.pid" ] || continue
 		gateway_stop "$org"
 		redis_pid=$(cat "$partners_dir/$org/redis.pid")
 		kill "$redis_pid" 2>/dev/null || true

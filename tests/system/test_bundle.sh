@@ -5,22 +5,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build}
 . tests/system/partners.sh
-command -v redis-server >/dev/null || {
-	echo "SKIP: no redis-server (apt install redis-server)"
-	exit 0
-}
-dir=$(mktemp -d /tmp/picket-test-bundle.XXXXXX)
+partners_test bundle
 partners_dir=$dir
 partners_build=$build
-stop() {
-	for org in alpha bravo; do
-		pid=$(cat "$dir/$org/redis.pid" 2>/dev/null) || continue
-		kill "$pid" 2>/dev/null || true
-		while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
-	done
-	rm -rf "$dir"
-}
-trap stop EXIT
 fail() {
 	echo "FAIL: $*" >&2
 	cat "$dir/out" >&2

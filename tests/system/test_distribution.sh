@@ -139,14 +139,7 @@ verb allow add domain d3.example --reason vendor --expires 2100-01-01
 all_three "allow"
 gives "list" 0 "$picket" suppress list --set apt-local
 contains "list" "$dir/out" "our scanner"
-lookup() {
-	python3 - "$1" <<-'PY'
-		import socket, sys
-		q = b"".join(bytes([len(p)]) + p.encode() for p in sys.argv[1].split(".")) + b"\0"
-		socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0" + q + b"\0\x01\0\x01", ("127.0.0.1", 5399))
-	PY
-}
-for name in d1 www.d3 d3; do lookup $name.example; done
+for name in d1 www.d3 d3; do python3 tests/system/lookup.py $name.example 5399; done
 until_ok 15 sh -c "'$picket' allow list --set apt-local --json | grep -q '\"value\":\"d3.example\".*\"reason\":\"vendor.*\"hidden\":6}'" # three sensors
 until_ok 15 sh -c "'$picket' disable list --set apt-local | grep -q ' 3 hidden wrong'"
 gives "what allow hid" 0 "$picket" allow list --set apt-local

@@ -7,18 +7,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build}
 . tests/system/partners.sh
-command -v redis-server >/dev/null || {
-	echo "SKIP: no redis-server (apt install redis-server)"
-	exit 0
-}
-dir=$(mktemp -d /tmp/picket-test-chain.XXXXXX)
+partners_test chain
 charlie_stop() { ! [ -e "$dir/charlie/redis.pid" ] || { gateway_stop charlie; kill "$(cat "$dir/charlie/redis.pid")"; }; }
-trap 'charlie_stop; partners_stop; rm -rf "$dir"' EXIT
-fail() {
-	echo "FAIL: $*" >&2
-	tail -n 20 "$dir"/*/gateway.log >&2
-	exit 1
-}
+trap 'charlie_stop; partners_leave' EXIT
 texts() { cli "$1" hvals 'picket:{x}:rows'; }
 has() { texts "$1" | grep "$2" | grep -q "$3"; } # ORG TYPE TEXT
 count() { texts "$1" | grep -c "\"type\":\"$2\"" || true; }

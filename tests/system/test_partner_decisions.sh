@@ -6,17 +6,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build}
 . tests/system/partners.sh
-command -v redis-server >/dev/null || {
-	echo "SKIP: no redis-server (apt install redis-server)"
-	exit 0
-}
-dir=$(mktemp -d /tmp/picket-test-decisions.XXXXXX)
-trap 'partners_stop; rm -rf "$dir"' EXIT
-fail() {
-	echo "FAIL: $*" >&2
-	tail -n 20 "$dir"/*/gateway.log >&2
-	exit 1
-}
+partners_test decisions
 held() { cli bravo zcard "picket:{x}:partner-alpha$1:last"; }
 told() { cli bravo hget 'picket:{x}:partner:alpha' "$1"; }
 holds() { [ "$(held "$1")" = "$2" ]; }
