@@ -61,6 +61,14 @@ bool listen_is_local(const struct listen_address *a)
 	return addr_is_v4(&a->addr) ? a->addr.b[12] == 127 : memcmp(a->addr.b, one, 16) == 0;
 }
 
+/* What a process left behind that is gone. connect() is refused by plain files, too. */
+static void remove_old(const char *path)
+{
+	struct stat st;
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path);
+}
+
 static int open_local(const struct listen_address *a, struct err *e)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -72,7 +80,7 @@ static int open_local(const struct listen_address *a, struct err *e)
 		return -1;
 	}
 	if (errno == ECONNREFUSED)
-		unlink(a->path);
+		remove_old(a->path);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&un, sizeof(un)) != 0 || chmod(a->path, SOCKET_MODE) != 0 ||
 	    listen(fd, BACKLOG) != 0) {
 		err_errno(e, "cannot listen on unix:%s", a->path);
