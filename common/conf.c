@@ -201,6 +201,10 @@ static void list_clear(struct conf_list *list)
 static void list_add(const struct loader *l, const struct conf_key *k, const char *text, size_t n, struct diag_place at)
 {
 	struct conf_list *list = slot(k, l->into);
+	if (!n) {
+		diag_add(l->d, DIAG_ERROR, at, "bad-value", "%s: an empty entry", k->name);
+		return;
+	}
 	if (list->n >= LIST_MAX) {
 		if (list->n == LIST_MAX)
 			diag_add(l->d, DIAG_ERROR, at, "too-many", "%s: more than %d entries", k->name, LIST_MAX);
