@@ -40,7 +40,8 @@ enum {
 	PROTO_MOBILITY = 135,
 	PROTO_UDPLITE = 136,
 	PROTO_HIP = 139,
-	PROTO_SHIM6 = 140
+	PROTO_SHIM6 = 140,
+	LENGTH_TOP = 65535 /* of IP and UDP */
 };
 
 /* An IP header that has been read: what both families have in common. */
@@ -274,6 +275,8 @@ static void walk_transport(struct walk *w, struct layer *l, const struct datagra
 {
 	struct cursor c = g->c;
 	uint32_t cut = g->cut;
+	if (cut && (g->fragmented || g->rebuilt))
+		cut = g->proto == PROTO_UDP ? LENGTH_TOP : cut; /* its length is that of all fragments */
 	if (w->d->conf.checksums)
 		verify(w, l, g, c);
 	if (!read_transport(l, &c, &cut)) {
@@ -310,12 +313,12 @@ static enum ledger_id end_with_layer(struct walk *w, const struct datagram *g, e
 	return WALKED;
 }
 
-static uint32_t mix_vlans(const struct walk *w)
+static struct fragment_vlans vlans_of(const struct walk *w)
 {
-	uint32_t mix = 0;
+	struct fragment_vlans v = {.n = w->vlan_n};
 	for (unsigned i = 0; i < w->vlan_n; i++)
-		mix = mix * 4097 + w->vlan[i] + 1;
-	return mix;
+		v.tag[i] = w->vlan[i];
+	return v;
 }
 
 /* A fragment: kept, or the last missing one, with which the whole datagram is
@@ -329,7 +332,7 @@ static enum ledger_id walk_fragment(struct walk *w, struct datagram *g)
 		struct fragment f = {.src = g->v6 ? addr_v6(ip + 8) : addr_v4(ip + 12),
 				     .dest = g->v6 ? addr_v6(ip + 24) : addr_v4(ip + 16),
 				     .id = g->id,
-				     .vlans = mix_vlans(w),
+				     .vlans = vlans_of(w),
 				     .v6 = g->v6,
 				     .proto = g->proto,
 				     .offset = g->offset,
@@ -415,10 +418,17 @@ static enum header_step step_header(struct datagram *g)
 	return HEADER_READ;
 }
 
+/* A first fragment that was cut will never be put together: what it begins with is read as
+ * that of any packet that was cut. */
+static bool cut_beginning(const struct datagram *g)
+{
+	return g->fragmented && g->cut && !g->offset;
+}
+
 /* Behind the IP header: further headers, then a fragment or the transport. */
 static enum ledger_id walk_datagram(struct walk *w, struct datagram *g)
 {
-	for (int i = 0; !g->fragmented; i++) {
+	for (int i = 0; !g->fragmented || cut_beginning(g); i++) {
 		enum header_step step = step_header(g);
 		if (step == HEADER_LAST)
 			break;
@@ -427,8 +437,12 @@ static enum ledger_id walk_datagram(struct walk *w, struct datagram *g)
 		if (i >= IP_HEADERS_MAX)
 			return end_with_layer(w, g, LEDGER_END_TOO_DEEP);
 	}
-	if (g->fragmented)
+	if (g->fragmented && !cut_beginning(g))
 		return walk_fragment(w, g);
+	if (g->fragmented) {
+		ledger_count(w->d->ledger, LEDGER_FRAG_SEEN);
+		ledger_count(w->d->ledger, LEDGER_FRAG_BEGUN);
+	}
 	struct layer *l = ip_layer(w, g);
 	if (!l)
 		return LEDGER_END_TOO_DEEP;
@@ -530,12 +544,42 @@ __attribute__((noinline)) static bool decode_walk(struct decoder *d, const struc
 	return true;
 }
 
-bool decode_packet(struct decoder *d, const struct raw_packet *raw, struct packet *out)
+static void blank(struct packet *out, int64_t ts_us, uint32_t wire_n)
 {
-	out->ts_us = raw->ts_us;
-	out->wire_n = raw->wire_n;
+	out->ts_us = ts_us;
+	out->wire_n = wire_n;
 	out->layers = 0;
 	out->end = LEDGER_END_COUNT;
 	out->reassembled = false;
+}
+
+bool decode_packet(struct decoder *d, const struct raw_packet *raw, struct packet *out)
+{
+	blank(out, raw->ts_us, raw->wire_n);
 	return decode_plain(d, raw, out) || decode_walk(d, raw, out);
+}
+
+bool decode_given_up(struct decoder *d, int64_t ts_us, struct packet *out)
+{
+	struct fragment_vlans vlans;
+	defrag_release(d->defrag);
+	defrag_expire(d->defrag, ts_us);
+	for (struct bytes b; (b = defrag_given_up(d->defrag, &vlans)).p;) {
+		struct walk w = {.d = d, .out = out, .rebuilt = true, .vlan_n = vlans.n};
+		memcpy(w.vlan, vlans.tag, sizeof(w.vlan));
+		blank(out, ts_us, (uint32_t)b.n);
+		if (walk_ip(&w, cursor_over(b.p, b.n), 0) != WALKED)
+			continue;
+		ledger_count(d->ledger, LEDGER_FRAG_BEGUN);
+		out->reassembled = true;
+		return true;
+	}
+	return false;
+}
+
+bool decoder_end(struct decoder *d)
+{
+	bool waits = defrag_waiting(d->defrag) > 0;
+	defrag_end(d->defrag);
+	return waits;
 }

@@ -32,6 +32,13 @@ void decoder_free(struct decoder *d);
  * FRAG…. Counted by the caller: RECEIVED, BYTES, the other ends. */
 bool decode_packet(struct decoder *d, const struct raw_packet *raw, struct packet *out);
 
+/* A datagram that will not complete: fills *out with what it began with, as the packet
+ * at ts_us; its layer is truncated. Call after each burst until it is false. What it is
+ * made of has ended already (FRAGMENT): it is no further packet of the ledger. */
+bool decode_given_up(struct decoder *d, int64_t ts_us, struct packet *out);
+/* Nothing more will come: call decode_given_up() until it is false, and both again until this is. */
+bool decoder_end(struct decoder *d);
+
 /* link_type: a LINKTYPE_… number as in capture files, or Linux' DLT_RAW (12). */
 bool decode_knows_link_type(int link_type);
 

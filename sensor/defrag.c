@@ -9,7 +9,9 @@
  *   fragment costs the same wherever it lies and however many came before, and
  *   one tiny fragment at a high offset costs one chunk, not 64 KiB.
  * - A datagram that is too old (30 s of the capture's clock, RFC 1122), or the
- *   oldest one when memory is short, is dropped and counted. One group of sources
+ *   oldest one when memory is short, is given up and counted; what it began with is
+ *   still inspected, as a packet that the capture cut: a fragment may have been lost
+ *   on the way to the sensor alone. One group of sources
  *   (256 groups by keyed hash) may hold at most a quarter of the memory, so that
  *   a single flooding host pushes out its own datagrams first.
  * - More than 65,535 bytes (ping of death) and empty fragments are refused, and
@@ -37,7 +39,8 @@ enum {
 	CHUNKS = DATAGRAM_MAX / CHUNK_BYTES + 1,
 	BUCKETS = 4096,
 	SOURCES = 256,
-	SOURCE_SHARE = 4 /* one group of sources may hold 1/4 of the memory */
+	SOURCE_SHARE = 4,  /* one group of sources may hold 1/4 of the memory */
+	GIVEN_UP_MAX = 256 /* beginnings that wait for the worker, which takes them after each burst */
 };
 
 struct chunk {
@@ -49,9 +52,9 @@ _Static_assert(CHUNK_BLOCKS <= 4 * 64, "a bit for every block");
 
 struct key {
 	struct addr src, dest;
-	uint32_t id, vlans;
-	uint8_t v6, proto;
-	uint16_t zero;
+	uint32_t id;
+	uint16_t vlan[VLAN_TAGS_MAX];
+	uint8_t v6, proto, vlan_n, zero;
 };
 
 /* A doubly linked list through `link`, oldest first. */
@@ -77,6 +80,7 @@ struct datagram {
 
 struct done {
 	struct done *next;
+	struct fragment_vlans vlans;
 	uint32_t n;
 	uint8_t data[];
 };
@@ -86,7 +90,10 @@ struct defrag {
 	struct ledger *ledger;
 	struct hash_key hash;
 	struct list age;
-	struct done *done;
+	struct done *done;     /* handed out */
+	struct done *given_up; /* not handed out yet, oldest first */
+	struct done **given_up_last;
+	size_t given_up_n;
 	size_t waiting;
 	struct datagram *bucket[BUCKETS];
 	struct list source[SOURCES];
@@ -127,6 +134,7 @@ struct defrag *defrag_new(size_t bytes, struct ledger *ledger)
 	struct defrag *d = xcalloc(1, sizeof(*d));
 	mem_init(&d->mem, bytes ? bytes : DEFAULT_BYTES);
 	d->ledger = ledger;
+	d->given_up_last = &d->given_up;
 	hash_key_random(&d->hash);
 	list_init(&d->age);
 	for (int i = 0; i < SOURCES; i++)
@@ -163,9 +171,11 @@ void defrag_free(struct defrag *d)
 {
 	if (!d)
 		return;
-	defrag_release(d);
 	while (d->age.next != &d->age)
 		drop(d, from_age(d->age.next));
+	while (defrag_given_up(d, NULL).p)
+		;
+	defrag_release(d);
 	mem_close(&d->mem);
 	free(d);
 }
@@ -182,12 +192,98 @@ static bool too_old(const struct datagram *g, int64_t now_us)
 	return (now_us > g->first_us ? now - first : first - now) > TIMEOUT_US;
 }
 
-static void expire(struct defrag *d, int64_t now_us)
+static void copy_out(const struct datagram *g, uint8_t *to, uint32_t bytes)
 {
-	while (d->age.next != &d->age && too_old(from_age(d->age.next), now_us)) {
-		drop(d, from_age(d->age.next));
-		ledger_count(d->ledger, LEDGER_FRAG_TIMEOUT);
+	for (uint32_t at = 0; at < bytes; at += CHUNK_BYTES) {
+		uint32_t n = bytes - at < CHUNK_BYTES ? bytes - at : CHUNK_BYTES;
+		memcpy(to + at, g->chunk[at / CHUNK_BYTES]->data, n);
 	}
+}
+
+static void put16(uint8_t *p, size_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+/* Lengths, flags and next header as if it had never been split, with n bytes of payload. */
+static void mend_head(const struct datagram *g, size_t n, uint8_t *ip)
+{
+	if (g->key.v6) {
+		put16(ip + 4, g->head_n - 40 + n);
+		ip[g->next_at] = g->first_proto;
+		return;
+	}
+	put16(ip + 2, g->head_n + n);
+	put16(ip + 6, 0);
+	put16(ip + 10, 0);
+}
+
+/* The bytes that are there from the first on. */
+static uint32_t beginning(const struct datagram *g)
+{
+	uint32_t block = 0;
+	for (; block < DATAGRAM_MAX / BLOCK; block++) {
+		const struct chunk *c = g->chunk[block / CHUNK_BLOCKS];
+		uint32_t i = block % CHUNK_BLOCKS;
+		if (!c || !(c->have[i / 64] >> (i % 64) & 1))
+			break;
+	}
+	return block * BLOCK < g->highest ? block * BLOCK : g->highest;
+}
+
+/* Drops it for the reason; what it began with is kept for the worker if there is room. */
+static void give_up(struct defrag *d, struct datagram *g, enum ledger_id reason)
+{
+	uint32_t n = g->head ? beginning(g) : 0;
+	if (n && d->given_up_n >= GIVEN_UP_MAX) {
+		ledger_count(d->ledger, LEDGER_FRAG_LIMIT);
+		n = 0;
+	}
+	struct done *begun = n ? mem_alloc(&d->mem, sizeof(*begun) + g->head_n + n) : NULL;
+	if (begun) {
+		uint32_t whole = g->end > n ? g->end : g->highest > n ? g->highest : n + 1;
+		begun->n = g->head_n + n;
+		begun->vlans.n = g->key.vlan_n;
+		memcpy(begun->vlans.tag, g->key.vlan, sizeof(begun->vlans.tag));
+		memcpy(begun->data, g->head, g->head_n);
+		mend_head(g, whole, begun->data);
+		copy_out(g, begun->data + g->head_n, n);
+		begun->next = NULL;
+		*d->given_up_last = begun;
+		d->given_up_last = &begun->next;
+		d->given_up_n++;
+	}
+	drop(d, g);
+	ledger_count(d->ledger, reason);
+}
+
+struct bytes defrag_given_up(struct defrag *d, struct fragment_vlans *vlans)
+{
+	struct done *begun = d->given_up;
+	if (!begun)
+		return (struct bytes){0};
+	d->given_up = begun->next;
+	if (!d->given_up)
+		d->given_up_last = &d->given_up;
+	d->given_up_n--;
+	begun->next = d->done;
+	d->done = begun;
+	if (vlans)
+		*vlans = begun->vlans;
+	return (struct bytes){.p = begun->data, .n = begun->n};
+}
+
+void defrag_expire(struct defrag *d, int64_t now_us)
+{
+	while (d->age.next != &d->age && too_old(from_age(d->age.next), now_us))
+		give_up(d, from_age(d->age.next), LEDGER_FRAG_TIMEOUT);
+}
+
+void defrag_end(struct defrag *d)
+{
+	while (d->age.next != &d->age && d->given_up_n < GIVEN_UP_MAX)
+		give_up(d, from_age(d->age.next), LEDGER_FRAG_TIMEOUT);
 }
 
 /* Room for n more bytes of one group of sources: pushes out the oldest of the
@@ -199,15 +295,13 @@ static void *room(struct defrag *d, uint32_t source, size_t n, const struct data
 	while (d->source_bytes[source] + n > d->mem.limit / SOURCE_SHARE) {
 		if (peers->next == peers || from_peers(peers->next) == keep)
 			return NULL;
-		drop(d, from_peers(peers->next));
-		ledger_count(d->ledger, LEDGER_FRAG_LIMIT);
+		give_up(d, from_peers(peers->next), LEDGER_FRAG_LIMIT);
 	}
 	void *p;
 	while (!(p = mem_alloc(&d->mem, n))) {
 		if (d->age.next == &d->age || from_age(d->age.next) == keep)
 			return NULL;
-		drop(d, from_age(d->age.next));
-		ledger_count(d->ledger, LEDGER_FRAG_LIMIT);
+		give_up(d, from_age(d->age.next), LEDGER_FRAG_LIMIT);
 	}
 	return p;
 }
@@ -215,7 +309,8 @@ static void *room(struct defrag *d, uint32_t source, size_t n, const struct data
 static struct key key_of(const struct fragment *f)
 {
 	/* An IPv6 datagram is named by addresses and id alone (RFC 8200, 4.5). */
-	struct key k = {.src = f->src, .dest = f->dest, .id = f->id, .vlans = f->vlans, .v6 = f->v6};
+	struct key k = {.src = f->src, .dest = f->dest, .id = f->id, .v6 = f->v6, .vlan_n = f->vlans.n};
+	memcpy(k.vlan, f->vlans.tag, sizeof(k.vlan));
 	k.proto = f->v6 ? 0 : f->proto;
 	return k;
 }
@@ -309,43 +404,14 @@ static bool end_agrees(struct datagram *g, const struct fragment *f, uint32_t en
 	return true;
 }
 
-static void copy_out(const struct datagram *g, uint8_t *to)
-{
-	for (uint32_t at = 0; at < g->end; at += CHUNK_BYTES) {
-		uint32_t n = g->end - at < CHUNK_BYTES ? g->end - at : CHUNK_BYTES;
-		memcpy(to + at, g->chunk[at / CHUNK_BYTES]->data, n);
-	}
-}
-
-static void put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-/* Lengths, flags and next header as if it had never been split. */
-static void mend_head(const struct datagram *g, uint8_t *ip)
-{
-	if (g->key.v6) {
-		put16(ip + 4, g->head_n - 40 + g->end);
-		ip[g->next_at] = g->first_proto;
-		return;
-	}
-	put16(ip + 2, g->head_n + g->end);
-	put16(ip + 6, 0);
-	put16(ip + 10, 0);
-}
-
 static struct bytes complete(struct defrag *d, struct datagram *g)
 {
 	size_t n = (size_t)g->head_n + g->end;
 	bool fits = n - (g->key.v6 ? 40 : 0) <= DATAGRAM_MAX;
 	struct done *done = NULL;
 	/* Not charged to the source: it lives until the next packet. */
-	while (fits && !(done = mem_alloc(&d->mem, sizeof(*done) + n)) && from_age(d->age.next) != g) {
-		drop(d, from_age(d->age.next));
-		ledger_count(d->ledger, LEDGER_FRAG_LIMIT);
-	}
+	while (fits && !(done = mem_alloc(&d->mem, sizeof(*done) + n)) && from_age(d->age.next) != g)
+		give_up(d, from_age(d->age.next), LEDGER_FRAG_LIMIT);
 	if (!done) {
 		ledger_count(d->ledger, LEDGER_FRAG_LIMIT);
 		drop(d, g);
@@ -353,8 +419,8 @@ static struct bytes complete(struct defrag *d, struct datagram *g)
 	}
 	done->n = (uint32_t)n;
 	memcpy(done->data, g->head, g->head_n);
-	mend_head(g, done->data);
-	copy_out(g, done->data + g->head_n);
+	mend_head(g, g->end, done->data);
+	copy_out(g, done->data + g->head_n, g->end);
 	done->next = d->done;
 	d->done = done;
 	drop(d, g);
@@ -374,7 +440,7 @@ static struct bytes whole_blocks(const struct fragment *f)
 
 struct bytes defrag_add(struct defrag *d, const struct fragment *f, int64_t now_us)
 {
-	expire(d, now_us);
+	defrag_expire(d, now_us);
 	struct bytes data = whole_blocks(f);
 	size_t end = f->offset + data.n;
 	if (!data.n || end > DATAGRAM_MAX) {

@@ -39,6 +39,7 @@
 	X(FRAG_DONE, "defrag.completed", "datagrams put together")                                                     \
 	X(FRAG_OVERLAP, "defrag.overlap", "fragments that overlap: the first copy counts")                             \
 	X(FRAG_TIMEOUT, "defrag.timeout", "incomplete datagrams given up after 30 s")                                  \
+	X(FRAG_BEGUN, "defrag.begun", "incomplete datagrams that were given up, whose beginning was inspected") \
 	X(FRAG_LIMIT, "defrag.limit", "incomplete datagrams dropped because of a memory limit")                        \
 	X(FLOWS, "flow.created", "flows")                                                                              \
 	X(FLOW_EXPIRED, "flow.expired", "flows that ended by time")                                                    \

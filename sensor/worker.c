@@ -111,12 +111,12 @@ static bool set_aside(struct worker *w, struct flow *f, enum side side, const st
 	if (!overload_sheds(shed, f, side, l, false, patterns) || inspector_dns(w->inspector, f, side, l))
 		return false;
 	inspector_lost(w->inspector, f, side, l, w->now_us);
-	ledger_count(&w->ledger, LEDGER_END_SHED);
 	return true;
 }
 
-static void worker_packet(struct worker *w, const struct packet *p, const struct flow_seek *seek,
-			  const struct ahead *ahead)
+/* Gives where the packet ends; the caller counts that. */
+static enum ledger_id worker_packet(struct worker *w, const struct packet *p, const struct flow_seek *seek,
+				    const struct ahead *ahead)
 {
 	size_t inner = p->layers - 1;
 	const struct layer *l = &p->layer[inner];
@@ -134,20 +134,18 @@ static void worker_packet(struct worker *w, const struct packet *p, const struct
 		else
 			match_addresses(w, f, false);
 	}
-	if (p->end != LEDGER_END_COUNT) { /* nothing that could be inspected */
-		ledger_count(&w->ledger, p->end);
-		return;
-	}
+	if (p->end != LEDGER_END_COUNT) /* nothing that could be inspected */
+		return p->end;
 	if (w->judging)
 		heuristic_packet(&w->tap, f, side, l, p->ts_us);
 	if (w->overload.shed && set_aside(w, f, side, l))
-		return;
+		return LEDGER_END_SHED;
 	bool inspected = inspector_packet(w->inspector, f, side, l, p->ts_us, &ahead->dns);
 	if (w->overload.shed)
 		classify_shed(w->classifier, f, l);
 	else if (w->dpi)
 		classify_packet(w->classifier, f, side, l, p->ts_us);
-	ledger_count(&w->ledger, inspected ? LEDGER_END_INSPECTED : LEDGER_END_FLOW);
+	return inspected ? LEDGER_END_INSPECTED : LEDGER_END_FLOW;
 }
 
 /* ---- a burst ---- */
@@ -181,7 +179,7 @@ static void run_decoded(struct worker *w, size_t n)
 		if (guess[i] && w->packet[i].layer[w->packet[i].layers - 1].payload_n)
 			inspector_prefetch_parser(w->inspector, guess[i]);
 	for (size_t i = 0; i < n; i++)
-		worker_packet(w, &w->packet[i], &w->seek[i], &w->ahead[i]);
+		ledger_count(&w->ledger, worker_packet(w, &w->packet[i], &w->seek[i], &w->ahead[i]));
 	w->detector.layer = w->detector.outer = NULL;
 }
 
@@ -209,6 +207,18 @@ static void run_burst(struct worker *w, const struct burst *b)
 	ledger_add(&w->ledger, LEDGER_RECEIVED, b->n);
 	ledger_add(&w->ledger, LEDGER_BYTES, bytes);
 	run_decoded(w, n);
+}
+
+/* The beginnings of datagrams that did not complete. Their fragments are counted. */
+static void run_given_up(struct worker *w)
+{
+	while (decode_given_up(w->decoder, w->now_us, &w->packet[0])) {
+		struct packet *p = &w->packet[0];
+		flow_seek(w->flows, &p->layer[p->layers - 1], &w->seek[0]);
+		look_ahead(w, p, &w->seek[0], true, &w->ahead[0]);
+		worker_packet(w, p, &w->seek[0], &w->ahead[0]);
+	}
+	w->detector.layer = w->detector.outer = NULL;
 }
 
 /* ---- overload ---- */
@@ -368,6 +378,7 @@ static bool take_next(struct worker *w, struct err *e)
 /* What is done between bursts, never per packet. */
 static bool between_bursts(struct worker *w, struct err *e)
 {
+	run_given_up(w);
 	classify_collect(w->classifier, w->now_us);
 	flow_expire(w->flows, w->now_us);
 	int64_t mono_us = clock_mono_us();
@@ -414,6 +425,8 @@ struct worker_figures worker_figures(const struct worker *w)
 
 void worker_finish(struct worker *w)
 {
+	while (decoder_end(w->decoder))
+		run_given_up(w);
 	flow_table_free(w->flows);
 	w->flows = NULL;
 	classify_finish(w->classifier, w->now_us);

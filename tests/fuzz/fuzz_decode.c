@@ -49,7 +49,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			ledger_count(&l, p.end == LEDGER_END_COUNT ? LEDGER_END_FLOW : p.end);
 		touch(&p);
 		free(copy);
+		while (decode_given_up(d, now_us, &p))
+			touch(&p);
 	}
+	struct packet p;
+	while (decoder_end(d))
+		while (decode_given_up(d, now_us, &p))
+			touch(&p);
 	if (!ledger_balanced(&l))
 		abort();
 	decoder_free(d);

@@ -284,6 +284,18 @@ def ipv6_fragments():
     return pcap(frames)
 
 
+def first_fragments():
+    """Beginnings of datagrams that never complete: one whose rest is lost, one that the capture cut as well."""
+    server = "198.51.100.53"
+    frames = []
+    for ident, name in ((1, "lost-rest.bad.example"), (2, "cut-too.bad.example")):
+        whole = udp(server, 53, CLIENT, 50000 + ident, dns(ident, name, ["203.0.113.1"]) + bytes(1200))
+        first = ip4(server, CLIENT, 17, whole[:256], ident)
+        frame = ether(first[:6] + struct.pack("!H", 0x2000) + first[8:])
+        frames.append(frame if ident == 1 else frame[:-128])
+    return pcap(frames)
+
+
 def tcp_overlap():
     t = Tcp()
     frames = t.open()
@@ -397,6 +409,7 @@ def main():
     write("vlan-qinq", vlan_qinq())
     write("gre-inner", gre_inner())
     write("ipv6-fragments", ipv6_fragments())
+    write("first-fragments", first_fragments())
     write("tcp-overlap-first-copy-wins", tcp_overlap())
     write("tcp-reordered", tcp_reordered())
     write("protocol-ntp", ntp())

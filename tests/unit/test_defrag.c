@@ -174,6 +174,70 @@ static void test_floods(void **state)
 	defrag_free(f.d);
 }
 
+/* What a datagram began with, when it is given up: by time, for room, at the end. */
+static void test_given_up(void **state)
+{
+	(void)state;
+	static uint8_t all[4096];
+	for (size_t i = 0; i < sizeof(all); i++)
+		all[i] = (uint8_t)(i * 7);
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct fixture f = fixture(0);
+		struct fragment_vlans vlans;
+		size_t head_n = v6 ? 48 : 20;
+		attach(&f);
+		give(&f, v6, 1, all, 4000, 0, 1480, 0);    /* the first alone */
+		give(&f, v6, 2, all, 4000, 1480, 2960, 0); /* not the first: nothing to begin with */
+		give(&f, v6, 3, all, 4000, 0, 1480, 1);    /* a hole, and the end is known */
+		give(&f, v6, 3, all, 4000, 2960, 4000, 1);
+		assert_null(defrag_given_up(f.d, &vlans).p);
+		defrag_expire(f.d, 31000000);
+		assert_int_equal(f.ledger.v[LEDGER_FRAG_TIMEOUT], 3);
+		for (int i = 0; i < 2; i++) {
+			struct bytes b = defrag_given_up(f.d, &vlans);
+			assert_int_equal(b.n, head_n + 1480);
+			assert_memory_equal(b.p + head_n, all, 1480);
+			size_t says = v6 ? 40u + (b.p[4] << 8 | b.p[5]) : (size_t)(b.p[2] << 8 | b.p[3]);
+			assert_int_equal(says, head_n + (i ? 4000 : 1481)); /* more than there is */
+			assert_int_equal(v6 ? b.p[40] : b.p[6], v6 ? 17 : 0);
+		}
+		assert_null(defrag_given_up(f.d, &vlans).p);
+		give(&f, v6, 4, all, 4000, 0, 8, 40000000);
+		defrag_end(f.d);
+		assert_int_equal(defrag_given_up(f.d, &vlans).n, head_n + 8);
+		assert_int_equal(defrag_waiting(f.d), 0);
+		for (uint32_t i = 0; i < 2 * GIVEN_UP_MAX; i++) /* handed to nobody: bounded */
+			give(&f, v6, 100 + i, all, 4000, 0, 8, 40000000);
+		defrag_expire(f.d, 90000000);
+		size_t n = 0;
+		while (defrag_given_up(f.d, &vlans).p)
+			n++;
+		assert_int_equal(n, GIVEN_UP_MAX);
+		assert_int_equal(f.ledger.v[LEDGER_FRAG_LIMIT], GIVEN_UP_MAX);
+		defrag_free(f.d);
+	}
+}
+
+/* Room for others is made of what waits: each beginning comes out all the same. */
+static void test_given_up_for_room(void **state)
+{
+	(void)state;
+	static uint8_t all[1480];
+	struct fixture f = fixture(1 << 20);
+	struct fragment_vlans vlans;
+	size_t n = 0;
+	attach(&f);
+	for (uint32_t i = 0; i < 5000; i++) {
+		give(&f, false, i, all, 3000, 0, 1480, 0);
+		while (defrag_given_up(f.d, &vlans).p)
+			n++;
+		defrag_release(f.d);
+	}
+	assert_true(f.ledger.v[LEDGER_FRAG_LIMIT] > 4000);
+	assert_int_equal(n, f.ledger.v[LEDGER_FRAG_LIMIT]);
+	defrag_free(f.d);
+}
+
 static void test_ping_of_death(void **state)
 {
 	(void)state;
@@ -199,6 +263,8 @@ int main(void)
 	    cmocka_unit_test(test_ends_that_disagree),
 	    cmocka_unit_test(test_time),
 	    cmocka_unit_test(test_floods),
+	    cmocka_unit_test(test_given_up),
+	    cmocka_unit_test(test_given_up_for_room),
 	    cmocka_unit_test(test_ping_of_death),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
