@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "rules/hiding.h"
 #include "rules/rulefile.h"
 #include "rules/set_layout.h"
 #include "rules/set_lines.h"
+#include "tests/unit/hostile_text.h"
 
 static char path[] = "/tmp/test_overrides.XXXXXX";
 
@@ -254,13 +256,41 @@ static void test_silenced(void **state)
 	ruleset_free(next);
 }
 
+/* What the sensor's status and `picket suppress list` call an entry: cut at a whole
+ * character, because it becomes a key of JSON. */
+static void test_status_key(void **state)
+{
+	(void)state;
+	char key[OVERRIDE_KEY_MAX], value[200] = "", id[] = "D-1", name[] = "scan.example";
+	struct override o = {.verb = OVERRIDE_SUPPRESS, .type = INDICATOR_DOMAIN, .value = name};
+	assert_string_equal(override_status_key(&o, key), "hidden.suppress domain scan.example");
+	assert_true(addr_parse("10.1.2.0", 8, &o.source.addr));
+	o.source.length = 24;
+	o.has_source = true;
+	assert_string_equal(override_status_key(&o, key), "hidden.suppress domain scan.example 10.1.2.0/24");
+	o = (struct override){.verb = OVERRIDE_DISABLE, .id = id};
+	assert_string_equal(override_status_key(&o, key), "hidden.disable id D-1");
+	for (int lead = 0; lead < 4; lead++) { /* four bytes each: 80 is reached at every place of one */
+		memset(value, 'a', (size_t)lead);
+		for (size_t n = (size_t)lead; n < 120; n += 4)
+			memcpy(value + n, "\xf0\x9f\xa6\x8a", 5);
+		o = (struct override){.verb = OVERRIDE_DISABLE, .type = INDICATOR_USERNAME, .value = value};
+		override_status_key(&o, key);
+		assert_true(hostile_escaped(key, strlen(key), false));
+		size_t n = strlen(key) - strlen("hidden.disable username ");
+		assert_true(n > 76 && n <= 80);
+		struct json *j = json_map();
+		json_put_int(j, key, 1);
+		assert_int_equal(json_count(j), 1);
+		json_drop(j);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(what_is_hidden),
-	    cmocka_unit_test(mistakes_are_told),
-	    cmocka_unit_test(they_are_laid_out),
-	    cmocka_unit_test(test_silenced),
+	    cmocka_unit_test(test_status_key),   cmocka_unit_test(what_is_hidden), cmocka_unit_test(mistakes_are_told),
+	    cmocka_unit_test(they_are_laid_out), cmocka_unit_test(test_silenced),
 	};
 	return cmocka_run_group_tests(tests, make_path, drop_path);
 }
