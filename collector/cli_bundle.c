@@ -61,6 +61,8 @@ struct bundling {
 	enum lane lane;
 	bool failed;
 	struct take_result got;
+	struct inbound *inbound;
+	int64_t said_from; /* the first row of what they said of others' indicators; 0 = nothing */
 };
 
 static const char *const place_fields[LANE_COUNT] = {[LANE_BULK] = "out:bulk", [LANE_FLASH] = "out:flash"};
@@ -244,6 +246,19 @@ static void on_taken(void *arg, bool ok, const struct take_result *r)
 	partner_store_stop(&b->c);
 }
 
+/* What is said of somebody's indicator, the gateway counts and passes on (collector/relay.h). */
+static void on_stored(void *arg, const struct policy *from, const char *collection, const struct shared *s, int64_t row)
+{
+	struct bundling *b = arg;
+	const char *type = shared_type(s->stix);
+	(void)collection;
+	inbound_held(b->inbound, from, 1);
+	if (shared_revoked(s->stix))
+		inbound_revoked(b->inbound, from, shared_id(s->stix));
+	if ((strcmp(type, "sighting") == 0 || strcmp(type, "opinion") == 0) && (!b->said_from || row < b->said_from))
+		b->said_from = row;
+}
+
 /* The loop is stopped by the answer; it may have come already. */
 static bool take(struct bundling *b, struct taker *t, struct bytes records, size_t n, struct err *e)
 {
@@ -330,8 +345,11 @@ static struct intake *poison(const struct bundling *b, struct err *e)
 /* The gateway learns that something has changed behind it. */
 static void tell_gateway(struct bundling *b)
 {
+	char from[32] = "all";
+	if (b->said_from)
+		snprintf(from, sizeof(from), "%" PRId64, b->said_from);
 	reply_free(cli_ask(&b->c.cli, "XADD", PARTNER_COMMANDS, "MAXLEN", "~", "1000", "*", "op", "changed", "partner",
-			   b->partner->id, "id", "all", NULL));
+			   b->partner->id, "id", from, NULL));
 	printf("%" PRIu64 " stored, %" PRIu64 " were there already, %" PRIu64 " wait for review, %" PRIu64
 	       " quarantined, %" PRIu64 " refused\n",
 	       b->got.stored, b->got.same, b->got.review, b->got.quarantined, b->got.refused);
@@ -369,7 +387,8 @@ static int bundle_import(struct bundling *b)
 		intake_free(gate);
 		return EXIT_ENVIRONMENT;
 	}
-	struct taker t = {.objects = b->c.objects, .inbound = inbound_new(&b->policies, gate)};
+	b->inbound = inbound_new(&b->policies, gate);
+	struct taker t = {.objects = b->c.objects, .inbound = b->inbound, .stored = on_stored, .arg = b};
 	void *both[2] = {&t, b};
 	for (int lane = 0; lane < LANE_COUNT; lane++) {
 		feed_collection_of(b->partner->id, (enum lane)lane, name);

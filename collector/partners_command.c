@@ -7,7 +7,8 @@
  *   accept PARTNER ID|all   what is in review or quarantine becomes active, as a new row,
  *                           so that it goes on to others who may have it (all: not quarantine)
  *   reject PARTNER ID|all   it becomes withdrawn: never used, never passed on
- *   changed PARTNER all     a bundle of it was imported: count again, make its sets again
+ *   changed PARTNER all|ROW a bundle of it was imported: count again, make its sets again; from this
+ *                           row on stand sightings and opinions that are to be counted and passed on
  *   fp SET ID               a person says that it is wrong: the partner is told */
 #include <inttypes.h>
 #include <stdio.h>
@@ -159,6 +160,52 @@ static void decide(const struct asked *q, const struct policy *policy)
 	}
 }
 
+/* ---- what came in a bundle ---- */
+
+/* A walk over what a partner said of others' indicators. */
+struct hearing {
+	struct partners *p;
+	const struct policy *from;
+	char collection[OBJECTS_COLLECTION_MAX + 1];
+};
+
+static bool is_said(void *arg, const struct walked *w)
+{
+	(void)arg;
+	return strncmp(w->id, "sighting--", 10) == 0 || strncmp(w->id, "opinion--", 9) == 0;
+}
+
+static void hear(void *arg, const struct walked *w, const struct shared *s)
+{
+	const struct hearing *h = arg;
+	sightings_take(h->p->sightings, h->from, s, h->collection, w->row);
+}
+
+static void heard(void *arg, bool ok)
+{
+	struct hearing *h = arg;
+	if (!ok)
+		log_warnx("what %s said in a bundle could not be read again: Redis is away", h->from->id);
+	h->p->commands--;
+	free(h);
+}
+
+/* As it would have been over a link; to hear it twice changes nothing. */
+static void hear_bundle(const struct asked *q, const struct policy *from)
+{
+	char *end;
+	long long row = strtoll(q->id, &end, 10);
+	if (*end || row <= 0)
+		return;
+	for (int lane = 0; lane < LANE_COUNT; lane++) {
+		struct hearing *h = xcalloc(1, sizeof(*h));
+		*h = (struct hearing){.p = q->p, .from = from};
+		feed_collection_of(from->id, (enum lane)lane, h->collection);
+		q->p->commands++;
+		walk_collection(q->p->objects, h->collection, row - 1, (struct walker){is_said, hear, heard, h});
+	}
+}
+
 static void begin(const struct asked *q)
 {
 	struct partners *p = q->p;
@@ -167,6 +214,8 @@ static void begin(const struct asked *q)
 		false_positive(q);
 	} else if (strcmp(q->op, "changed") == 0) {
 		p->counted = p->counting != 0;
+		if (policy)
+			hear_bundle(q, policy);
 		answer(p, q->entry, "counted again");
 	} else if (strcmp(q->op, "accept") != 0 && strcmp(q->op, "reject") != 0) {
 		answer(p, q->entry, "not a command that this gateway knows");

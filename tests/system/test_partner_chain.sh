@@ -144,4 +144,23 @@ post "$dir/post.json" | grep -q '"success_count":1' || fail "revocation: $(post 
 wait_for 20 is $((held - 1)) || fail "what was revoked is on the sensors"
 indicator false 2026-11-22T00:00:00.000Z >"$dir/post.json"
 post "$dir/post.json" | grep -q 'revoked: it was revoked' || fail "it comes back: $(post "$dir/post.json")"
+# 9. charlie's word carried in a bundle goes the same way back: to bravo by hand, to alpha over the link
+gateway_stop charlie
+"$build/picket" rules keygen "$dir/carried.pem" >"$dir/entry"
+sed -i 's/, relay: false//' "$dir/bravo/partners/charlie.yaml"
+echo "bundle: {public: $(sed -n 's/.*public: *\([0-9a-f]\{64\}\).*/\1/p' "$dir/entry")}" >>"$dir/bravo/partners/charlie.yaml"
+gateway_stop bravo && gateway_start bravo
+wait_for 20 sh -c "[ \"\$(redis-cli -s $dir/alpha/redis.sock hget 'picket:{x}:partner:bravo' link)\" = up ]" || fail "alpha's link"
+cat >"$dir/said.json" <<STIX
+{"type":"bundle","id":"bundle--01234567-0123-4123-8123-0123456789ab","objects":[
+{"type":"sighting","spec_version":"2.1","id":"sighting--01234567-0123-4123-8123-000000000021","created":"2026-11-20T00:00:00.000Z","modified":"2026-11-20T00:00:00.000Z",
+"count":21,"sighting_of_ref":"$quiet","object_marking_refs":["marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"]}]}
+STIX
+on charlie partner publish --to bravo "$dir/said.json" >/dev/null || fail "publish at charlie"
+on charlie bundle export bravo --org charlie --policies "$dir/charlie/partners" --key "$dir/carried.pem" -o "$dir/carried" >"$dir/out" ||
+	fail "bundle export: $(cat "$dir/out")"
+grep -q sighting--01234567-0123-4123-8123-000000000021 "$dir/carried" || fail "it is not in the bundle"
+on bravo bundle import charlie --org bravo --policies "$dir/bravo/partners" "$dir/carried" >"$dir/out" || fail "bundle import: $(cat "$dir/out")"
+wait_for 20 has alpha '"type":"sighting"' '"count":21' || fail "what was said in a bundle does not go on"
+[ "$(texts alpha | grep -c '"count":21')" = 1 ] || fail "it went on twice"
 echo "  ok    test_partner_chain.sh"
