@@ -114,12 +114,13 @@ static void review_object(void *arg, const struct walked *w, const struct shared
 	r->n++;
 	if (r->c->cli.json) {
 		json_write(s->stix, &line);
-		printf("{\"state\":\"%s\",\"object\":%.*s}\n", shared_state_names[s->state], (int)line.n,
-		       (char *)line.p);
+		printf("{\"state\":\"%s\",\"reason\":\"%s\",\"object\":%.*s}\n", shared_state_names[s->state],
+		       s->reason, (int)line.n, (char *)line.p);
 	} else {
-		printf("%-10s %s  from %s  %s\n", shared_state_names[s->state], text_shown(w->id),
+		printf("%-10s %s  from %s  %s%s%s%s\n", shared_state_names[s->state], text_shown(w->id),
 		       text_clean(origin, sizeof(origin), s->origin, strlen(s->origin)),
-		       text_clean(what, sizeof(what), text, strlen(text)));
+		       text_clean(what, sizeof(what), text, strlen(text)), *s->reason ? " [" : "",
+		       text_shown(s->reason), *s->reason ? "]" : "");
 	}
 	buf_free(&line);
 }

@@ -176,6 +176,7 @@ static void mark(struct buf *b, const struct shared *s)
 	buf_u8(b, (uint8_t)s->pap);
 	buf_u8(b, (uint8_t)s->priority);
 	buf_u8(b, (uint8_t)s->state);
+	add_text(b, s->reason ? s->reason : "");
 }
 
 void handling_write_memo(struct handling_memo *m, const struct shared *s, struct buf *out)

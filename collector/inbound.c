@@ -292,6 +292,7 @@ bool inbound_judge(struct inbound *in, const struct policy *from, struct json *s
 		return false;
 	if (strcmp(shared_type(stix), "indicator") == 0 && !shared_revoked(stix))
 		judge_pattern(&j);
+	box->is.reason = box->is.state == SHARED_QUARANTINE ? why->code : "";
 	/* A revocation takes away; it needs nobody's yes. */
 	if (shared_revoked(stix) && box->is.state == SHARED_REVIEW)
 		box->is.state = SHARED_ACTIVE;

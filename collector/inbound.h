@@ -15,7 +15,8 @@
  *
  * Codes of reasons are stable words that tools may count by:
  *   invalid type time skew forged-origin loop hops tlp exercise quota revoked
- *   and those of rules/intake.h. */
+ *   and those of rules/intake.h. What is in quarantine keeps its code (prevalence and
+ *   false-positives: collector/sighting.c) for picket partner review. */
 #ifndef COLLECTOR_INBOUND_H
 #define COLLECTOR_INBOUND_H
 

@@ -90,6 +90,7 @@ static void object(void *arg, const struct walked *w, const struct shared *s)
 	struct shared changed = *s;
 	struct buf handling = {0};
 	changed.state = c->accept ? SHARED_ACTIVE : SHARED_WITHDRAWN;
+	changed.reason = "";
 	handling_write(&changed, &handling);
 	c->writes++;
 	(c->accept ? objects_renew : objects_handle)(c->p->objects, c->collection[walk->lane], w->id, w->row,

@@ -211,6 +211,7 @@ struct quarantine {
 	struct partner *of;
 	enum lane lane;
 	char id[SHARED_ID_MAX + 1], why[200];
+	const char *code; /* static storage */
 };
 
 static bool is_it(void *arg, const struct walked *w)
@@ -237,6 +238,7 @@ static void put_away(void *arg, const struct walked *w, const struct shared *o)
 	struct quarantine *own = xcalloc(1, sizeof(*own));
 	*own = *q;
 	changed.state = SHARED_QUARANTINE;
+	changed.reason = q->code;
 	handling_write(&changed, &handling);
 	feed_collection_of(partner_policy(q->of)->id, q->lane, name);
 	q->s->p->commands++;
@@ -254,11 +256,12 @@ static void walked(void *arg, bool ok)
 	free(q);
 }
 
-static void quarantine(struct sightings *s, struct partner *of, enum lane lane, const char *id, const char *why)
+static void quarantine(struct sightings *s, struct partner *of, enum lane lane, const char *id, const char *code,
+		       const char *why)
 {
 	char name[OBJECTS_COLLECTION_MAX + 1];
 	struct quarantine *q = xcalloc(1, sizeof(*q));
-	*q = (struct quarantine){.s = s, .of = of, .lane = lane};
+	*q = (struct quarantine){.s = s, .of = of, .lane = lane, .code = code};
 	snprintf(q->id, sizeof(q->id), "%s", id);
 	snprintf(q->why, sizeof(q->why), "%s", why);
 	feed_collection_of(partner_policy(of)->id, lane, name);
@@ -357,7 +360,7 @@ static void brake(struct sightings *s, struct seen *x)
 		return;
 	x->quarantined = true;
 	snprintf(why, sizeof(why), "it hit %zu assets here; inbound.prevalence_max is %" PRId64, x->groups_n, max);
-	quarantine(s, &s->p->list[x->partner], x->lane, x->indicator, why);
+	quarantine(s, &s->p->list[x->partner], x->lane, x->indicator, "prevalence", why);
 }
 
 /* Exercises are never told as real: nothing of them is here (collector/partner_set.c). */
@@ -482,7 +485,7 @@ static void on_fp_count(void *arg, const struct reply *r)
 		for (size_t i = 0;
 		     from->inbound.fp_threshold && n >= from->inbound.fp_threshold && i < s->p->policies.n; i++)
 			for (int lane = 0; lane < LANE_COUNT; lane++)
-				quarantine(s, &s->p->list[i], (enum lane)lane, c->id, why);
+				quarantine(s, &s->p->list[i], (enum lane)lane, c->id, "false-positives", why);
 	}
 	s->p->commands--;
 	free(c);

@@ -105,13 +105,13 @@ struct reader {
 	struct err *e;
 };
 
-/* Room for the names in an envelope: origin, from, exercise, collection, and the lists. */
+/* Room for the names in an envelope: origin, from, exercise, collection, reason, and the lists. */
 static void make_room(struct reader *r, const struct json *x)
 {
 	size_t path = json_count(json_at(x, "path")), rel = json_count(json_at(x, "releasable_to"));
 	size_t lists = (path < SHARED_PATH_MAX ? path : SHARED_PATH_MAX) +
 		       (rel < SHARED_REL_MAX ? rel : SHARED_REL_MAX);
-	r->names_cap = lists + 4;
+	r->names_cap = lists + 5;
 	r->b->names = xcalloc(r->names_cap, sizeof(*r->b->names));
 	r->b->list = xcalloc(lists + 1, sizeof(*r->b->list)); /* one more: an origin that stands for the path */
 	r->b->is.path = r->b->is.releasable_to = r->b->list;
@@ -204,7 +204,7 @@ static void begin(struct shared_box *b, struct json *stix)
 {
 	memset(b, 0, sizeof(*b));
 	b->stix = stix;
-	b->is = (struct shared){.stix = stix, .collection = "", .origin = "", .from = "", .exercise = ""};
+	b->is = (struct shared){.stix = stix, .collection = "", .origin = "", .from = "", .exercise = "", .reason = ""};
 }
 
 bool shared_box_read(struct shared_box *b, struct json *stix, const char *from, struct err *e)
@@ -247,6 +247,7 @@ struct json *shared_envelope(const struct shared *s)
 	json_put_text(x, "pap", pap_names[s->pap]);
 	json_put_text(x, "priority", priority_names[s->priority]);
 	json_put_text(x, "state", shared_state_names[s->state]);
+	json_put_text(x, "reason", s->reason && *s->reason ? s->reason : NULL);
 	json_put_int(x, "date_added_us", s->date_added_us);
 	return x;
 }
@@ -259,6 +260,7 @@ bool shared_box_stored(struct shared_box *b, struct json *stix, const struct jso
 	make_room(&r, envelope);
 	if (!check_object(stix, e) || !read_common(&r, envelope) || !read_name(&r, envelope, "from", &b->is.from) ||
 	    !read_name(&r, envelope, "collection", &b->is.collection) ||
+	    !read_name(&r, envelope, "reason", &b->is.reason) ||
 	    !read_choice(&r, envelope, "state", shared_state_names, &state))
 		return false;
 	b->is.state = (enum shared_state)state;

@@ -64,6 +64,7 @@ struct shared {
 	enum pap pap;
 	enum priority priority;
 	enum shared_state state;
+	const char *reason;    /* why it is in quarantine, a code (collector/inbound.h); NULL or "" = it is not */
 	int64_t date_added_us; /* strictly increasing over all objects of a store; 0 = not stored yet */
 };
 

@@ -100,7 +100,7 @@ sleep 1
 is_in quarantine 0 || fail "three assets are allowed"
 seen d 1
 wait_for 10 is_in quarantine 1 || fail "prevalence: no quarantine"
-on bravo partner review alpha | grep "^quarantine" | grep -q "$id" || fail "prevalence: another one"
+on bravo partner review alpha | grep "^quarantine" | grep "$id" | grep -q ' \[prevalence]$' || fail "prevalence: another one, or no reason"
 wait_for 30 tells set_indicators 7999 || fail "prevalence: it stays on the sensors"
 grep -q "$id of alpha goes to quarantine: it hit 4 assets here; inbound.prevalence_max is 3" "$dir/bravo/gateway.log" || fail "no word"
 on bravo partner accept alpha "$id" >/dev/null || fail "accept"
@@ -115,7 +115,7 @@ cat >"$dir/fp.json" <<STIX
 STIX
 on alpha partner publish --to bravo "$dir/fp.json" >/dev/null || fail "publish of an opinion"
 wait_for 10 is_in quarantine 1 || fail "false positive: no quarantine"
-on bravo partner review alpha | grep "^quarantine" | grep -q "$wrong" || fail "false positive: another one"
+on bravo partner review alpha --json | grep '"state":"quarantine","reason":"false-positives"' | grep -q "$wrong" || fail "false positive: another one, or no reason"
 wait_for 30 tells set_indicators 7999 || fail "false positive: it stays on the sensors"
 
 # 6. the audit stream: a changed entry, one put in, one removed in the middle
