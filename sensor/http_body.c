@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "sensor/http_dns.h"
+
 static enum http_framing framing_of(const struct http_head *h)
 {
 	if (h->framed)
@@ -34,6 +36,11 @@ static void begin_codings(struct inspect *in, struct http_body *b, const struct 
 	}
 }
 
+static bool asked_for(const struct http_body *b)
+{
+	return b->file || b->form || b->is_dns;
+}
+
 bool http_body_begin(struct inspect *in, struct http_body *b, const struct http_head *h, bool no_body)
 {
 	*b = (struct http_body){.framing = no_body ? HTTP_NO_BODY : framing_of(h)};
@@ -44,7 +51,8 @@ bool http_body_begin(struct inspect *in, struct http_body *b, const struct http_
 	b->file = file_begin(in);
 	if (h->request && (b->file || wanted(in, WHERE_HTTP_FILENAME)))
 		b->form = mime_begin_form(in, h->content_type);
-	if ((b->file || b->form) && !b->cut)
+	b->is_dns = http_dns_body(in, h);
+	if (asked_for(b) && !b->cut)
 		begin_codings(in, b, h);
 	return true;
 }
@@ -77,12 +85,21 @@ static bool decoded(void *ctx, const uint8_t *p, size_t n)
 	return !l->body->cut;
 }
 
+static void dns_data(struct http_body *b, const uint8_t *p, size_t n)
+{
+	if (!b->is_dns || carry_push(b->in->mem, &b->dns, p, n, HTTP_DNS_MAX))
+		return;
+	ledger_count(b->in->ledger, LEDGER_PARSER_LIMIT);
+	b->is_dns = false;
+}
+
 /* The coding applied last is taken off first. */
 static void decode(struct http_body *b, unsigned layers, const uint8_t *p, size_t n)
 {
 	if (layers == 0) {
 		file_data(b->file, p, n);
 		mime_data(b->in, b->form, p, n);
+		dns_data(b, p, n);
 		return;
 	}
 	struct layer_ctx ctx = {.body = b, .layers = layers - 1};
@@ -105,7 +122,7 @@ static void decode(struct http_body *b, unsigned layers, const uint8_t *p, size_
 void http_body_content(struct inspect *in, struct http_body *b, const uint8_t *p, size_t n)
 {
 	b->seen += n;
-	if (b->cut || (!b->file && !b->form))
+	if (b->cut || !asked_for(b))
 		return;
 	size_t old = b->skip < n ? (size_t)b->skip : n;
 	b->skip -= old;
@@ -249,6 +266,8 @@ void http_body_end(struct inspect *in, struct http_body *b, bool whole)
 	b->file = NULL;
 	mime_end(in, b->form, whole && !b->cut);
 	b->form = NULL;
+	if (b->is_dns && whole && !b->cut)
+		http_dns_message(in, b->dns.p, b->dns.n);
 	http_body_drop(in, b);
 }
 
@@ -256,6 +275,7 @@ void http_body_drop(struct inspect *in, struct http_body *b)
 {
 	file_drop(in, b->file);
 	mime_drop(in, b->form);
+	carry_free(in->mem, &b->dns);
 	give_up_content(b);
 	*b = (struct http_body){0};
 }

@@ -28,7 +28,9 @@ struct http_body {
 	struct inflate *coding[HTTP_CODINGS_MAX];
 	unsigned codings;
 	struct file *file;
-	struct mime *form;  /* multipart upload: its parts are files, too */
+	struct mime *form; /* multipart upload: its parts are files, too */
+	bool is_dns;       /* a DNS message, gathered */
+	struct carry dns;
 	struct inspect *in; /* for the sinks, within a call */
 };
 

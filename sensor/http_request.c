@@ -10,6 +10,7 @@
 #include "common/scratch.h"
 #include "common/text.h"
 #include "sensor/http_auth.h"
+#include "sensor/http_dns.h"
 #include "sensor/mime_field.h"
 
 /* ---- URL ---- */
@@ -220,6 +221,7 @@ void http_request_observe(struct inspect *in, const struct http_head *head, cons
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 	if (!u->over_limit && !connect)
 		observe(in, WHERE_HTTP_URL, u->text, u->n);
+	http_dns_target(in, head->target);
 	if (head->user_agent.n)
 		observe(in, WHERE_HTTP_USER_AGENT, head->user_agent.p, head->user_agent.n);
 	http_filename_observe(in, head->disposition);

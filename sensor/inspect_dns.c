@@ -22,6 +22,7 @@
 #include "common/scratch.h"
 #include "common/swar.h"
 #include "sensor/dns_format.h"
+#include "sensor/dns_message.h"
 #include "sensor/parsers.h"
 
 #define NAME_TEXT_MAX  1024 /* every octet escaped as \DDD */
@@ -616,6 +617,22 @@ static enum verdict datagram(struct inspect *in, enum side side, const uint8_t *
 	bool ok = report_message(in, p, n);
 	in->state = NULL;
 	return ok ? INSPECT_MORE : INSPECT_ERROR;
+}
+
+bool dns_message_observe(struct inspect *in, const uint8_t *p, size_t n)
+{
+	const struct parser *parser = in->parser;
+	void *state = in->state;
+	in->parser = &parser_dns_udp;
+	bool ok = datagram(in, TO_SERVER, p, n) == INSPECT_MORE;
+	in->parser = parser;
+	in->state = state;
+	return ok;
+}
+
+bool dns_message_sure(const uint8_t *p, size_t n)
+{
+	return n >= DNS_HEADER_SIZE && message_plausible(p, n, n, false);
 }
 
 /* A broken message inside whole framing does not end the stream. */

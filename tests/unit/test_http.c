@@ -532,6 +532,52 @@ static void test_chunk_line_limit(void **state)
 	observed_end(&o);
 }
 
+/* RFC 8484: in a body of its type, in the dns= parameter of a URL, and nowhere else. */
+static void test_dns_over_http(void **state)
+{
+#define DNS_QUERY  "\0\0\1\0\0\1\0\0\0\0\0\0\3www\7example\3com\0\0\1\0\1"
+#define DNS_ANSWER "\0\0\x81\x80\0\1\0\1\0\0\0\0\1a\7example\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1"
+	static const struct message talk[] = {
+	    {TO_SERVER, BYTES("POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message\r\n"
+			      "Content-Length: 33\r\n\r\n" DNS_QUERY)},
+	    {TO_CLIENT, BYTES("HTTP/1.1 200 OK\r\ncontent-type: APPLICATION/dns-message\r\n"
+			      "Transfer-Encoding: chunked\r\n\r\n2b\r\n" DNS_ANSWER "\r\n0\r\n\r\n")},
+	    {TO_SERVER, BYTES("GET /dns-query?x=1&dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB HTTP/1.1\r\n\r\n"
+			      "GET /?dns=yes HTTP/1.1\r\n\r\n")},
+	    {TO_SERVER, BYTES("POST /other HTTP/1.1\r\nContent-Type: application/octet-stream\r\n"
+			      "Content-Length: 33\r\n\r\n" DNS_QUERY)}};
+	(void)state;
+	struct observed o;
+	static const size_t expected[] = {0, 1, 4, 5, 5};
+	for (size_t n = 0; n <= 4; n++) {
+		start(&o);
+		o.in.want = INDICATOR_BIT(INDICATOR_HOSTNAME) | INDICATOR_BIT(INDICATOR_IP);
+		for (size_t i = 0; i < n; i++)
+			feed_stream(&o, talk[i].side, talk[i].p, talk[i].n);
+		feed_close(&o);
+		size_t lines = 0;
+		for (const char *at = observed_text(&o); (at = strstr(at, "dns.")); at++)
+			lines++;
+		if (lines != expected[n])
+			fail_msg("%zu messages:\n%s", n, observed_text(&o));
+		observed_end(&o);
+	}
+	feed_every_prefix(&parser_http1, talk, 4);
+	start(&o); /* one that is too long */
+	feed(&o, TO_CLIENT, "HTTP/1.1 200 OK\r\nContent-Type: application/dns-message\r\n\r\n");
+	static char zeros[4096];
+	for (int i = 0; i < 20; i++)
+		feed_stream(&o, TO_CLIENT, zeros, sizeof(zeros));
+	assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], 1);
+	feed(&o, TO_SERVER, "GET /?dns=");
+	for (int i = 0; i < 103; i++)
+		feed(&o, TO_SERVER, "AAAAAAAAAA");
+	feed(&o, TO_SERVER, " HTTP/1.1\r\n\r\n");
+	assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], 2);
+	feed_close(&o);
+	observed_end(&o);
+}
+
 static void test_gaps(void **state)
 {
 	(void)state;
@@ -594,6 +640,7 @@ int main(void)
 	    cmocka_unit_test(test_long_head),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_chunk_line_limit),
+	    cmocka_unit_test(test_dns_over_http),
 	    cmocka_unit_test(test_gaps),
 	    cmocka_unit_test(test_describe),
 	    cmocka_unit_test(test_no_hashing_unless_wanted),
