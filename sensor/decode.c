@@ -550,7 +550,7 @@ static void blank(struct packet *out, int64_t ts_us, uint32_t wire_n)
 	out->wire_n = wire_n;
 	out->layers = 0;
 	out->end = LEDGER_END_COUNT;
-	out->reassembled = false;
+	out->begun = out->reassembled = false;
 }
 
 bool decode_packet(struct decoder *d, const struct raw_packet *raw, struct packet *out)
@@ -571,7 +571,7 @@ bool decode_given_up(struct decoder *d, int64_t ts_us, struct packet *out)
 		if (walk_ip(&w, cursor_over(b.p, b.n), 0) != WALKED)
 			continue;
 		ledger_count(d->ledger, LEDGER_FRAG_BEGUN);
-		out->reassembled = true;
+		out->begun = out->reassembled = true;
 		return true;
 	}
 	return false;

@@ -66,6 +66,7 @@ struct packet {
 	size_t layers;    /* 0: not IP or undecodable: the ledger says which */
 	enum ledger_id end; /* how it ends when decoding knows: ARP, fragment, transport header cut or
 			     * impossible, too deep; LEDGER_END_COUNT = the caller decides */
+	bool begun;       /* the beginning of a datagram that was given up: its fragments have ended */
 	bool reassembled; /* the payload is the decoder's memory: use it before the next decode_packet() */
 	struct layer layer[LAYERS_MAX];
 };

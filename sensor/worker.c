@@ -178,8 +178,11 @@ static void run_decoded(struct worker *w, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (guess[i] && w->packet[i].layer[w->packet[i].layers - 1].payload_n)
 			inspector_prefetch_parser(w->inspector, guess[i]);
-	for (size_t i = 0; i < n; i++)
-		ledger_count(&w->ledger, worker_packet(w, &w->packet[i], &w->seek[i], &w->ahead[i]));
+	for (size_t i = 0; i < n; i++) {
+		enum ledger_id end = worker_packet(w, &w->packet[i], &w->seek[i], &w->ahead[i]);
+		if (!w->packet[i].begun)
+			ledger_count(&w->ledger, end);
+	}
 	w->detector.layer = w->detector.outer = NULL;
 }
 
@@ -209,16 +212,12 @@ static void run_burst(struct worker *w, const struct burst *b)
 	run_decoded(w, n);
 }
 
-/* The beginnings of datagrams that did not complete. Their fragments are counted. */
 static void run_given_up(struct worker *w)
 {
 	while (decode_given_up(w->decoder, w->now_us, &w->packet[0])) {
-		struct packet *p = &w->packet[0];
-		flow_seek(w->flows, &p->layer[p->layers - 1], &w->seek[0]);
-		look_ahead(w, p, &w->seek[0], true, &w->ahead[0]);
-		worker_packet(w, p, &w->seek[0], &w->ahead[0]);
+		flow_seek(w->flows, &w->packet[0].layer[w->packet[0].layers - 1], &w->seek[0]);
+		run_decoded(w, 1);
 	}
-	w->detector.layer = w->detector.outer = NULL;
 }
 
 /* ---- overload ---- */
