@@ -127,6 +127,7 @@ wait_for 60 sh -c "redis-cli -s '$dir/alpha/redis.sock' hget 'picket:{x}:set:par
 wait_for 20 armed alpha 1 partner-bravo 2 || fail "alpha's sensors did not take it off"
 echo "   withdrawn -> off both sensors of alpha: $(($(ms) - t)) ms"
 
-echo "10. Who was given what"
+echo "10. Who was given what: when, to whom, which way, which version of which object, whole or redacted (a part was left out:"
+echo "    here the reference to alpha's own identity object, which is not marked), and the SHA-256 of the bytes that went"
 on alpha partner audit | sed 's/^/   /'
 on alpha partner audit --verify | sed 's/^/   /'
