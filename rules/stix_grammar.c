@@ -325,11 +325,14 @@ static bool comparisons(struct judge *j)
 
 /* ---- observations ---- */
 
-/* Each at most once for one observation. */
-static bool qualifiers(struct judge *j)
+/* Each at most once for one observation. Behind a parenthesis OASIS' validator lets
+ * them stand again, and what a partner's tools write is not ours to refuse. */
+static bool qualifiers(struct judge *j, bool nested)
 {
 	bool start = false, within = false, repeats = false;
 	for (;;) {
+		if (nested)
+			start = within = repeats = false;
 		if ((start && word(j, "START")) || (within && word(j, "WITHIN")) || (repeats && word(j, "REPEATS")))
 			return no(j, "the same qualifier twice");
 		if (word(j, "START")) {
@@ -365,7 +368,7 @@ static bool observations(struct judge *j)
 			return no(j, "an observation [ … ] should stand here");
 		if (!nested && (!comparisons(j) || !take(j, "]")))
 			return no(j, "an observation that does not end with ]");
-		if (!qualifiers(j))
+		if (!qualifiers(j, nested))
 			return false;
 	} while (word(j, "AND") || word(j, "OR") || word(j, "FOLLOWEDBY"));
 	return true;

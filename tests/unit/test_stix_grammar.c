@@ -28,6 +28,7 @@ static const char *const good[] = {
     "[file:name = 'it\\'s'] FOLLOWEDBY [file:name = 'c:\\\\x']",
     "([a:b = 1] AND [a:b = 2]) WITHIN 300 SECONDS",
     "[a:b = 1] REPEATS 5 TIMES WITHIN 1.5 SECONDS",
+    "([a:b = 1]) WITHIN 5 SECONDS WITHIN 6 SECONDS",
     "([a:b = 1] FOLLOWEDBY ([a:b = 2] OR [a:b = 3])) START t'2026-01-01T00:00:00Z' STOP t'2026-02-01T00:00:00.5Z'",
     "[x-usb-device:usbdrive.serial_number = '5']",
     " [ a:b = 1 ] // a comment\n OR /* another */ [a:b=2] ",
