@@ -280,6 +280,14 @@ static void put_section(struct buf *out, const struct block *b)
 		put(out, &b->v[key + 1], b->n - key - 1);
 }
 
+/* Where the comment begins that stands directly above a section's line. */
+static size_t head_of(const struct line *v, size_t from, size_t section)
+{
+	while (section > from && comment(&v[section - 1]) && indent(&v[section - 1]) == 0)
+		section--;
+	return section;
+}
+
 /* Cuts the lines from the first section on into sections; the last of each is not empty. */
 static size_t cut(const struct line *v, size_t n, struct block *s)
 {
@@ -288,9 +296,7 @@ static size_t cut(const struct line *v, size_t n, struct block *s)
 	for (size_t i = 0; i < n; i++) {
 		if (!fmt_starts_section(v[i].p, length(&v[i])))
 			continue;
-		size_t head = i;
-		while (head > from && comment(&v[head - 1]) && indent(&v[head - 1]) == 0)
-			head--;
+		size_t head = head_of(v, from, i);
 		if (count) {
 			size_t end = head;
 			while (end > from && empty(&v[end - 1]))
@@ -308,17 +314,27 @@ static size_t cut(const struct line *v, size_t n, struct block *s)
 	return count;
 }
 
+/* The last line that was written. */
+static bool ends_with_comment(const struct buf *out)
+{
+	size_t from = out->n - 1;
+	while (from && out->p[from - 1] != '\n')
+		from--;
+	return comment(&(struct line){(const char *)out->p + from, out->n - from});
+}
+
 static void order_yaml(const struct line *v, size_t n, struct buf *out)
 {
 	size_t head = 0, first = 0;
+	while (n && empty(&v[n - 1])) /* at the end of the file they say nothing */
+		n--;
 	while (head < n && !fmt_starts_section(v[head].p, length(&v[head])))
 		head++;
 	if (head == n || !brackets_close(v, n)) {
 		put(out, v, n);
 		return;
 	}
-	for (first = head; first && comment(&v[first - 1]); first--)
-		;
+	first = head_of(v, 0, head);
 	/* What stands above the first section belongs to the file, unless it is set apart from the top. */
 	if (first == 0)
 		first = head;
@@ -328,7 +344,7 @@ static void order_yaml(const struct line *v, size_t n, struct buf *out)
 	qsort(s, count, sizeof(*s), by_rank);
 	for (size_t i = 0; i < count; i++) {
 		/* A comment that ends a section is not about the next one. */
-		if (i && (s[i].space_before || comment(&s[i - 1].v[s[i - 1].n - 1])))
+		if (i && (s[i].space_before || ends_with_comment(out)))
 			buf_u8(out, '\n');
 		put_section(out, &s[i]);
 	}
@@ -344,16 +360,30 @@ static bool is_header(const struct line *l)
 	return at && (at == l->p || at[-1] == ',' || at[-1] == '"') && strchr(",\"\n", at[sizeof(value) - 1]);
 }
 
+static size_t quotes_in(const struct line *l)
+{
+	size_t n = 0;
+	for (size_t k = 0; k < l->n; k++)
+		n += l->p[k] == '"';
+	return n;
+}
+
 static void order_csv(const struct line *v, size_t n, struct buf *out)
 {
+	size_t all = 0;
+	for (size_t i = 0; i < n; i++)
+		all += quotes_in(&v[i]);
+	if (all % 2) { /* where the last cell ends is not known */
+		put(out, v, n);
+		return;
+	}
 	struct block *group = xcalloc(n + 1, sizeof(*group));
 	size_t members = 0, at = 0;
 	bool first = true;
 	while (at < n) {
 		size_t from = at, quotes = 0;
 		do
-			for (size_t k = 0; k < v[at].n; k++)
-				quotes += v[at].p[k] == '"';
+			quotes += quotes_in(&v[at]);
 		while (++at < n && quotes % 2);
 		bool divides = empty(&v[from]) || comment(&v[from]), header = !divides && first && is_header(&v[from]);
 		first = first && divides;
