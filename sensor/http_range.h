@@ -1,6 +1,6 @@
 /* A file that comes in ranges (RFC 9110 14), one message each: joined and hashed when
- * they follow one another on one side of one connection, for one URL, from its first
- * byte to its last. Nothing is held but the digests' and the codings' state. */
+ * they follow one another on one side of one connection (of HTTP/2: on any of its
+ * streams), for one URL, from its first byte to its last. Nothing is held but the digests' and the codings' state. */
 #ifndef SENSOR_HTTP_RANGE_H
 #define SENSOR_HTTP_RANGE_H
 

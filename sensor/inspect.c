@@ -710,6 +710,33 @@ static __attribute__((noinline)) bool datagram_packet(struct inspector *ins, str
 	return true;
 }
 
+/* SCTP (RFC 9260, 3.2; I-DATA: RFC 8260, 2.1), behind the common header: chunks, each padded to four bytes
+ *   0 type: 0 DATA, 64 I-DATA | 1 flags | 2 length with this head | 4 number | 8 stream, … | 16 data (I-DATA: 20)
+ * Only payload patterns are looked for, in each chunk by itself: messages are not put together. */
+static bool sctp_packet(struct inspector *ins, struct flow *f, const struct layer *l, int64_t ts_us)
+{
+	enum { DATA = 0, I_DATA = 64, CHUNK = 4 };
+	if (!ins->patterns)
+		return false;
+	SCRATCH struct feed fd;
+	feed_for(&fd, ins, f, NULL, ts_us);
+	struct cursor c = cursor_over(l->payload, l->payload_n);
+	while (cursor_left(&c) >= CHUNK) {
+		uint8_t type = cursor_u8(&c);
+		cursor_skip(&c, 1);
+		size_t length = cursor_u16(&c), head = type == I_DATA ? 16 : 12; /* behind the length */
+		if (length < CHUNK)
+			break;
+		size_t n = length - CHUNK < cursor_left(&c) ? length - CHUNK : cursor_left(&c);
+		struct bytes chunk = cursor_bytes(&c, n);
+		cursor_skip(&c, (4 - length % 4) % 4);
+		if ((type == DATA || type == I_DATA) && chunk.n > head)
+			pattern_datagram(ins->patterns, ins->scratch, chunk.p + head, chunk.n - head, pattern_found,
+					 &fd);
+	}
+	return l->payload_n > 0;
+}
+
 bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
 		      const struct dns_ahead *ahead)
 {
@@ -719,6 +746,8 @@ bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, con
 		return stream_packet(ins, f, side, l, ts_us);
 	if (l->proto == IPPROTO_UDP)
 		return datagram_packet(ins, f, side, l, ts_us);
+	if (l->proto == IPPROTO_SCTP)
+		return sctp_packet(ins, f, l, ts_us);
 	if (l->proto == IPPROTO_ICMP || l->proto == IPPROTO_ICMPV6) {
 		struct inspect in = inspector_view(ins, f, ts_us);
 		return quoted_packet(&in, l);

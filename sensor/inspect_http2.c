@@ -23,6 +23,7 @@
 #include "sensor/hpack.h"
 #include "sensor/http_body.h"
 #include "sensor/http_head.h"
+#include "sensor/http_range.h"
 #include "sensor/http_request.h"
 
 #define PREFACE        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -75,7 +76,8 @@ struct h2_side {
 	uint32_t stream;
 	uint32_t left, pad; /* of the frame's payload, without padding; padding */
 	struct hpack *hpack;
-	struct block *block; /* between HEADERS and END_HEADERS */
+	struct block *block;        /* between HEADERS and END_HEADERS */
+	struct http_joined *joined; /* a file of which a range was seen on some stream, and the next is awaited */
 };
 
 struct h2 {
@@ -140,7 +142,8 @@ static void end_side(struct inspect *in, struct h2 *h, struct h2_stream *st, enu
 {
 	h->now = st;
 	h->now_body = &st->body[side];
-	http_body_end(in, &st->body[side], true);
+	bool whole = http_range_end(in, &h->side[side].joined, &st->body[side], st->request, true);
+	http_body_end(in, &st->body[side], whole);
 	st->ended[side] = true;
 	if (st->ended[0] && st->ended[1])
 		stream_free(in, h, stream_at(h, st->id));
@@ -242,6 +245,7 @@ static void on_block(struct inspect *in, struct h2 *h, enum side side, struct bl
 	if (first && !interim) { /* else trailers */
 		st->headers[side] = true;
 		http_body_begin(in, &st->body[side], &b->head, false);
+		http_range_begin(in, &h->side[side].joined, &st->body[side], &b->head, st->request);
 	}
 	inspect_object(in, outer);
 	if (b->end_stream)
@@ -477,6 +481,12 @@ static enum verdict h2_gap(struct inspect *in, enum side side, size_t lost)
 	return INSPECT_MORE;
 }
 
+static void h2_close(struct inspect *in, enum side side)
+{
+	struct h2 *h = in->state;
+	http_range_cut(in, &h->side[side].joined);
+}
+
 /* ---- recognising ---- */
 
 /* The server's first frame: SETTINGS on stream 0, no acknowledgement, few. */
@@ -527,6 +537,7 @@ static void h2_drop(struct inspect *in)
 	for (int i = 0; i < 2; i++) {
 		mem_free(in->mem, h->side[i].block, sizeof(*h->side[i].block));
 		hpack_free(h->side[i].hpack);
+		http_range_drop(in, &h->side[i].joined);
 	}
 }
 
@@ -537,6 +548,7 @@ const struct parser parser_http2 = {
     .probe = h2_probe,
     .stream = h2_feed,
     .gap = h2_gap,
+    .close = h2_close,
     .describe = h2_describe,
     .drop = h2_drop,
 };

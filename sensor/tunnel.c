@@ -25,6 +25,7 @@ enum {
 	PORT_GRE = 4754,
 	PORT_TEREDO = 3544,
 	PORT_VXLAN_GPE = 4790,
+	PORT_AYIYA = 5072,
 	PORT_CAPWAP = 5247,
 	PORT_MPLS = 6635,
 	PORT_TZSP = 37008
@@ -34,7 +35,7 @@ const char *const tunnel_names[TUNNEL_COUNT] = {
     [TUNNEL_NONE] = "none",       [TUNNEL_GRE] = "gre",       [TUNNEL_ERSPAN] = "erspan", [TUNNEL_IPIP] = "ipip",
     [TUNNEL_6IN4] = "6in4",       [TUNNEL_VXLAN] = "vxlan",   [TUNNEL_GENEVE] = "geneve", [TUNNEL_GTP] = "gtp",
     [TUNNEL_TEREDO] = "teredo",   [TUNNEL_CAPWAP] = "capwap", [TUNNEL_L2TP] = "l2tp",     [TUNNEL_TZSP] = "tzsp",
-    [TUNNEL_ETHERIP] = "etherip", [TUNNEL_MPLS] = "mpls",
+    [TUNNEL_ETHERIP] = "etherip", [TUNNEL_MPLS] = "mpls",     [TUNNEL_AYIYA] = "ayiya",
 };
 
 /* ERSPAN (draft-foschiano-erspan-03), behind GRE. Type I (88be, no sequence number) has no header.
@@ -271,6 +272,22 @@ static enum ledger_id tzsp(struct walk *w, struct cursor c, uint32_t cut)
 	return inner == 1 ? walk_ethernet(w, c, cut) : walk_wlan(w, c, cut, false);
 }
 
+/* AYIYA (draft-massar-v6ops-ayiya-02, 3): 0 log2 of the identity's length (4 bits), its type(4 bits) | 1 length of the
+ *   signature in 4 (4 bits), hash(4 bits) | 2 authentication(4 bits), operation(4 bits): 1 = forward | 3 IP protocol of
+ *   what follows | 4 time(4) | 8 identity | signature */
+static enum ledger_id ayiya(struct walk *w, struct cursor c, uint32_t cut)
+{
+	const uint8_t *p = cursor_take(&c, 8);
+	if (!p)
+		return walk_short(cut);
+	if ((p[2] & 15) != 1 || (p[3] != 41 && p[3] != 4))
+		return NOT_A_TUNNEL;
+	if (!cursor_take(&c, (1u << (p[0] >> 4)) + (p[1] >> 4) * 4u))
+		return walk_short(cut);
+	w->tunnel = TUNNEL_AYIYA;
+	return walk_ip(w, c, cut);
+}
+
 static enum ledger_id mpls(struct walk *w, struct cursor c, uint32_t cut)
 {
 	w->tunnel = TUNNEL_MPLS;
@@ -306,6 +323,8 @@ static enum ledger_id open_udp(struct walk *w, const struct layer *l, struct cur
 		return l2tp(w, c, cut);
 	if (dest == PORT_TZSP)
 		return tzsp(w, c, cut);
+	if (src == PORT_AYIYA || dest == PORT_AYIYA)
+		return ayiya(w, c, cut);
 	if (dest == PORT_MPLS)
 		return mpls(w, c, cut);
 	if (teredo_peers(c))
@@ -347,7 +366,8 @@ static bool maybe_tunnel(const struct walk *w, const struct layer *l, struct cur
 
 void tunnel_ports(struct decoder *d)
 {
-	static const uint16_t fixed[] = {PORT_GTP, PORT_GRE, PORT_TEREDO, PORT_CAPWAP, PORT_L2TP, PORT_TZSP, PORT_MPLS};
+	static const uint16_t fixed[] = {PORT_GTP,  PORT_GRE,  PORT_TEREDO, PORT_CAPWAP,
+					 PORT_L2TP, PORT_TZSP, PORT_MPLS,   PORT_AYIYA};
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		decoder_add_port(d, fixed[i]);
 	for (int i = 0; i < 4; i++) {

@@ -347,6 +347,13 @@ static void gtp_extended(struct build *b)
 	FRONT(b, 0x36, 255, HI(n), LO(n), 0, 0, 0, 1, 0, 7, 0, 0x85, 1, 0, 9, 0);
 	over_udp(b, 2152);
 }
+static void ayiya(struct build *b)
+{
+	inner6(b);
+	FRONT(b, 0x41, 0x52, 0x11, 41, 0x5f, 1, 2, 3, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3,
+	      4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20);
+	over_udp(b, 5072);
+}
 static void teredo(struct build *b)
 {
 	inner6(b);
@@ -601,6 +608,7 @@ static const struct wrapping {
     {"CAPWAP, 802.3", capwap_ethernet, 1, 2, TUNNEL_CAPWAP, 0},
     {"L2TP", l2tp, 1, 2, TUNNEL_L2TP, 0},
     {"TZSP", tzsp, 1, 2, TUNNEL_TZSP, 0},
+    {"AYIYA", ayiya, 1, 2, TUNNEL_AYIYA, 0},
     {"three tunnels", nested, 1, 4, TUNNEL_IPIP, 0},
     {"NULL, little-endian", null_le, 0, 1, TUNNEL_NONE, 0},
     {"LOOP", null_be, 108, 1, TUNNEL_NONE, 0},

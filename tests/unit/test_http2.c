@@ -165,6 +165,51 @@ static void test_reset_cuts(void **state)
 	buf_free(&b);
 }
 
+static void range(struct buf *b, uint32_t stream, const char *range, const char *data)
+{
+	struct buf block = {0};
+	field(&block, 0, ":status", "206");
+	field(&block, 0, "content-range", range);
+	frame(b, 1, 0x4, stream, block.p, block.n);
+	frame(b, 0, 1, stream, data, strlen(data));
+	buf_free(&block);
+}
+
+/* Ranges that follow one another on streams of their own are one file; of two URLs they are not. */
+static void test_ranges(void **state)
+{
+	(void)state;
+	for (int other = 0; other < 2; other++) {
+		struct observed o;
+		struct buf c = {0}, s = {0};
+		buf_add(&c, PREFACE, 24);
+		for (uint32_t stream = 1; stream <= 5; stream += 2) {
+			struct buf block = {0};
+			field(&block, 0, ":method", "GET");
+			field(&block, 0, ":path", other && stream == 3 ? "/b" : "/a");
+			field(&block, 0, ":authority", "a");
+			frame(&c, 1, 0x5, stream, block.p, block.n);
+			buf_free(&block);
+		}
+		frame(&s, 4, 0, 0, "", 0);
+		range(&s, 1, "bytes 0-1/5", "he");
+		range(&s, 3, "bytes 1-3/5", "ell");
+		range(&s, 5, "bytes 4-4/5", "o");
+		observed_begin(&o, &parser_http2);
+		o.in.want = INDICATOR_BIT(INDICATOR_FILE_SHA1);
+		feed_stream(&o, TO_SERVER, c.p, c.n);
+		feed_stream(&o, TO_CLIENT, s.p, s.n);
+		feed_close(&o);
+		assert_string_equal(observed_text(&o), other ? "" : "file.sha1 " HELLO_SHA1 "\n");
+		assert_int_equal(o.ledger.v[LEDGER_FILES_CUT] > 0, other);
+		observed_end(&o);
+		const struct message m[] = {{TO_SERVER, c.p, c.n}, {TO_CLIENT, s.p, s.n}};
+		feed_every_prefix(&parser_http2, m, 2);
+		buf_free(&c);
+		buf_free(&s);
+	}
+}
+
 static void test_broken(void **state)
 {
 	(void)state;
@@ -215,6 +260,7 @@ int main(void)
 	    cmocka_unit_test(test_response_alone),
 	    cmocka_unit_test(test_streams_are_bounded),
 	    cmocka_unit_test(test_reset_cuts),
+	    cmocka_unit_test(test_ranges),
 	    cmocka_unit_test(test_broken),
 	    cmocka_unit_test(test_gap_in_data),
 	};

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -31,9 +32,12 @@ void detect_hit(struct inspect *in, enum where w, ruleset_ref ref, const void *v
 	(void)in, (void)w, (void)ref, (void)value, (void)n;
 }
 
+static unsigned patterns_seen;
+
 void detect_pattern(struct inspect *in, ruleset_ref ref)
 {
 	(void)in, (void)ref;
+	patterns_seen++;
 }
 
 void detect_protocol(struct inspect *in)
@@ -357,37 +361,103 @@ static void test_memory_short(void **state)
 	talk_close(&t);
 }
 
+/* What a talk is searched for: "abcde". */
+struct searched {
+	struct ruleset_builder *b;
+	struct ruleset *r;
+	struct pattern_db *db;
+	struct pattern_scratch *scratch;
+};
+
+static void search_begin(struct searched *s, struct talk *t)
+{
+	struct err e;
+	s->b = ruleset_builder_new();
+	uint32_t set = ruleset_add_set(s->b, &(struct indicator_set){.id = "s", .version = 1});
+	struct indicator i = {.type = INDICATOR_PAYLOAD_HEX, .value = "6162636465", .id = "i"};
+	assert_int_equal(ruleset_add(s->b, set, &i, &e), ADDED);
+	s->r = ruleset_build(s->b, &e);
+	s->db = pattern_db_new(s->r, NULL, &e);
+	s->scratch = pattern_scratch_new(s->db, &e);
+	inspector_rules(t->ins, 0, s->db, s->scratch);
+	patterns_seen = 0;
+}
+
+static void search_end(struct searched *s)
+{
+	pattern_scratch_free(s->scratch);
+	pattern_db_free(s->db);
+	ruleset_free(s->r);
+	ruleset_builder_free(s->b);
+}
+
 /* Without memory for one more stream a pattern is looked for in each segment: counted. */
 static void test_pattern_memory(void **state)
 {
 	(void)state;
-	struct err e;
 	struct talk t;
-	struct ruleset_builder *b = ruleset_builder_new();
-	uint32_t set = ruleset_add_set(b, &(struct indicator_set){.id = "s", .version = 1});
-	assert_int_equal(
-	    ruleset_add(b, set, &(struct indicator){.type = INDICATOR_PAYLOAD_HEX, .value = "6162636465", .id = "i"},
-			&e),
-	    ADDED);
-	struct ruleset *r = ruleset_build(b, &e);
-	struct pattern_db *db = pattern_db_new(r, NULL, &e);
-	struct pattern_scratch *scratch = pattern_scratch_new(db, &e);
+	struct searched s;
 	talk_open(&t, IPPROTO_TCP);
-	inspector_rules(t.ins, 0, db, scratch);
-	say(&t, ">what");
+	search_begin(&s, &t);
+	say(&t, ">whabc");
 	assert_int_equal(t.ledger.v[LEDGER_PATTERN_LIMIT], 0);
 	t.ins->pattern_bytes += PATTERN_BYTES_MAX;
-	say(&t, ">ever");
+	say(&t, ">deat");
 	assert_int_equal(t.ledger.v[LEDGER_PATTERN_LIMIT], 0); /* this side has its stream */
-	say(&t, "<there");
-	say(&t, "<is");
+	assert_int_equal(patterns_seen, 1);
+	say(&t, "<abc");
+	say(&t, "<de, abcde");
 	assert_int_equal(t.ledger.v[LEDGER_PATTERN_LIMIT], 2);
+	assert_int_equal(patterns_seen, 2);
 	t.ins->pattern_bytes -= PATTERN_BYTES_MAX;
 	talk_close(&t);
-	pattern_scratch_free(scratch);
-	pattern_db_free(db);
-	ruleset_free(r);
-	ruleset_builder_free(b);
+	search_end(&s);
+}
+
+/* In DATA and I-DATA, not in other chunks nor over two; cut at every length. */
+static void test_sctp(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label, *chunks;
+		size_t n;
+		unsigned want;
+	} cases[] = {
+	    {"DATA", "\0\3\0\x15numbstrmppidabcde\0\0\0", 24, 1},
+	    {"I-DATA", "\x40\3\0\x19numbstrmmid.ppidabcde\0\0\0", 28, 1},
+	    {"behind a SACK",
+	     "\3\0\0\x10"
+	     "0123456789ab\0\3\0\x15numbstrmppidabcde\0\0\0",
+	     40, 1},
+	    {"in the head of DATA", "\0\3\0\x13nabcdermppidxyz\0", 20, 0},
+	    {"in another chunk",
+	     "\4\0\0\x0e"
+	     "12345abcde\0\0",
+	     16, 0},
+	    {"over two", "\0\3\0\x13numbstrmppidabc\0\0\3\0\x12numbstrmppidde\0\0", 40, 0},
+	    {"a length that lies", "\0\3\0\2numbstrmppidabcde\0\0\0", 24, 0},
+	    {"longer than the packet", "\0\3\1\0numbstrmppidabcde", 21, 1},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct talk t;
+		struct searched s;
+		struct layer l = {.proto = IPPROTO_SCTP};
+		talk_open(&t, IPPROTO_SCTP);
+		search_begin(&s, &t);
+		for (size_t n = 0; n <= cases[i].n; n++) {
+			uint8_t *exact = malloc(n + 1);
+			memcpy(exact, cases[i].chunks, n);
+			l.payload = exact;
+			l.payload_n = l.payload_wire_n = (uint32_t)n;
+			patterns_seen = 0;
+			inspector_packet(t.ins, &t.flow, TO_SERVER, &l, 1, NULL);
+			free(exact);
+		}
+		if (patterns_seen != cases[i].want)
+			fail_msg("%s: %u", cases[i].label, patterns_seen);
+		talk_close(&t);
+		search_end(&s);
+	}
 }
 
 /* More connections than there is memory for: those that were quiet longest make room,
@@ -432,6 +502,7 @@ int main(void)
 	    cmocka_unit_test(test_early_bound), cmocka_unit_test(test_datagrams),
 	    cmocka_unit_test(test_expected),    cmocka_unit_test(test_memory_short),
 	    cmocka_unit_test(test_eviction),    cmocka_unit_test(test_pattern_memory),
+	    cmocka_unit_test(test_sctp),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
