@@ -1,5 +1,6 @@
 #include "sensor/expect.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,12 @@ bool expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t n
 	return room;
 }
 
+/* A stream's parser for a stream, a datagram's for a datagram. */
+static bool carries(const struct entry *e, uint8_t proto)
+{
+	return (e->what.parser->datagram != NULL) == (proto == IPPROTO_UDP);
+}
+
 static bool is_end(const struct entry *e, const struct addr *a, uint16_t port)
 {
 	return e->port == port && addr_equal(&e->addr, a);
@@ -68,7 +75,8 @@ bool expect_take(struct expect *x, const struct inspect *in, struct expected *ou
 		return false;
 	for (size_t i = 0; i < EXPECT_MAX; i++) {
 		struct entry *e = &x->entry[i];
-		if (!e->until_us || !(is_end(e, &in->dest, in->dest_port) || is_end(e, &in->src, in->src_port)))
+		if (!e->until_us || !carries(e, in->proto) ||
+		    !(is_end(e, &in->dest, in->dest_port) || is_end(e, &in->src, in->src_port)))
 			continue;
 		bool late = e->until_us < in->ts_us;
 		*out = e->what;

@@ -1,4 +1,4 @@
-/* Connections that another flow announced (FTP data): which parser they belong
+/* Connections that another flow announced (FTP data, TFTP): which parser they belong
  * to, and what it is told. Bounded; an entry is used once or forgotten. */
 #ifndef SENSOR_EXPECT_H
 #define SENSOR_EXPECT_H

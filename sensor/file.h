@@ -7,6 +7,12 @@
 
 struct file; /* lives in in->mem */
 
+/* Some digest is asked for. */
+static inline bool file_wanted(const struct inspect *in)
+{
+	return wanted(in, WHERE_FILE_MD5) || wanted(in, WHERE_FILE_SHA1) || wanted(in, WHERE_FILE_SHA256);
+}
+
 /* NULL when nothing wants a file digest or memory is short (counted). */
 struct file *file_begin(struct inspect *in);
 void file_data(struct file *f, const void *p, size_t n);

@@ -576,17 +576,22 @@ static struct stream_sink sink_of(struct feed *fd)
 	return (struct stream_sink){.owner = fd, .data = on_data, .gap = on_gap, .close = on_close};
 }
 
+static void keep_expected(struct feed *fd, const struct expected *x)
+{
+	fd->conn->expected = mem_alloc(fd->in.mem, sizeof(*x));
+	if (fd->conn->expected)
+		*fd->conn->expected = *x;
+	else
+		ledger_count(fd->in.ledger, LEDGER_PARSER_MEMORY); /* what it was told is not known then */
+}
+
 /* A connection that another one announced goes to its parser unprobed. */
 static void enter_expected(struct feed *fd)
 {
 	struct expected x;
 	if (!expect_take(fd->ins->expect, &fd->in, &x))
 		return;
-	fd->conn->expected = mem_alloc(fd->in.mem, sizeof(x));
-	if (fd->conn->expected)
-		*fd->conn->expected = x;
-	else
-		ledger_count(fd->in.ledger, LEDGER_PARSER_MEMORY); /* what it was told is not known then */
+	keep_expected(fd, &x);
 	parser_enter(fd, x.parser);
 }
 
@@ -657,6 +662,19 @@ static bool probe_datagram(struct feed *fd, enum side side, const struct layer *
 	return false;
 }
 
+/* The first datagram of a flow that another one announced. */
+static bool datagram_expected(struct feed *fd, enum side side, const struct layer *l)
+{
+	struct expected x;
+	if (!expect_take(fd->ins->expect, &fd->in, &x) ||
+	    x.parser->probe(&fd->in, side, l->payload, l->payload_n) != PROBE_YES ||
+	    !(fd->conn = conn_get(fd->ins, fd->flow, fd->in.ts_us)))
+		return false;
+	keep_expected(fd, &x);
+	fd->flow->parser = parser_number(x.parser);
+	return true;
+}
+
 static bool datagram_state(struct feed *fd)
 {
 	const struct parser *p = parsers[fd->flow->parser - 1];
@@ -695,7 +713,7 @@ static __attribute__((noinline)) bool datagram_packet(struct inspector *ins, str
 		pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
 	if (f->flags & FLOW_DONE)
 		return false;
-	if (!f->parser && !probe_datagram(&fd, side, l))
+	if (!f->parser && !(!f->tries && datagram_expected(&fd, side, l)) && !probe_datagram(&fd, side, l))
 		return true;
 	if (!datagram_state(&fd))
 		return true;

@@ -32,6 +32,7 @@ const struct parser *const parsers[] = {
     &parser_dhcp,
     &parser_snmp,
     &parser_tftp,
+    &parser_tftp_data, /* over nothing: when it is announced */
     NULL,
 };
 // clang-format on

@@ -16,7 +16,7 @@ extern const struct parser parser_ssh;                                          
 extern const struct parser parser_smtp;                                               /* inspect_smtp.c */
 extern const struct parser parser_imap, parser_pop3;                                  /* inspect_mailbox.c: logins, mails */
 extern const struct parser parser_ftp, parser_ftp_data;                               /* inspect_ftp.c */
-extern const struct parser parser_tftp;                                               /* inspect_tftp.c */
+extern const struct parser parser_tftp, parser_tftp_data;                             /* inspect_tftp.c */
 extern const struct parser parser_smb;                                                /* inspect_smb.c */
 extern const struct parser parser_nfs_tcp, parser_nfs_udp;                            /* inspect_nfs.c */
 extern const struct parser parser_krb5_tcp, parser_krb5_udp;                          /* inspect_krb5.c */

@@ -55,11 +55,6 @@ void smb_name(struct inspect *in, struct smb_files *f, struct bytes wire, bool u
 
 /* ---- open files ---- */
 
-static bool digests_wanted(const struct inspect *in)
-{
-	return wanted(in, WHERE_FILE_MD5) || wanted(in, WHERE_FILE_SHA1) || wanted(in, WHERE_FILE_SHA256);
-}
-
 static void transfer_end(struct inspect *in, struct smb_files *f, struct smb_open *o, enum smb_direction d, bool whole)
 {
 	struct smb_transfer *t = &o->transfer[d];
@@ -92,7 +87,7 @@ static struct smb_open *open_oldest(struct smb_files *f)
 struct smb_open *smb_open_begin(struct inspect *in, struct smb_files *f, struct bytes wire, bool unicode)
 {
 	char text[SMB_NAME_MAX / 2 * 3];
-	if (!digests_wanted(in))
+	if (!file_wanted(in))
 		return NULL;
 	if (f->opens == SMB_OPENS_MAX) {
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);

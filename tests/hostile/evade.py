@@ -693,6 +693,17 @@ def http_ranges():
     return f + t.close()
 
 
+@case("A TFTP request announces its transfer and nothing else: the file is hashed, DNS from the same port is DNS.",
+      [FILE, QUERY])
+def tftp_request_hides_nothing():
+    def over(src, sport, dst, dport, data):
+        return ether(ip4(src, dst, 17, udp(src, sport, dst, dport, data)))
+
+    ask = over(CLIENT, 40000, SERVER, 69, b"\0\1a.bin\0octet\0")
+    return [ask, over(CLIENT, 40000, DNS_SERVER, 53, dns(7, "www.bad.example")),
+            ask, over(SERVER, 51234, CLIENT, 40000, b"\0\3\0\1abc"), over(CLIENT, 40000, SERVER, 51234, b"\0\4\0\1")]
+
+
 @case("A body in chunks of one byte with extensions, compressed.", [FILE])
 def http_chunks():
     body = b"".join(b"1;ext=%d\r\n%c\r\n" % (i, c) for i, c in enumerate(gzip.compress(b"abc", mtime=0))) + b"0\r\nTrailer: x\r\n\r\n"

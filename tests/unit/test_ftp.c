@@ -144,12 +144,117 @@ static void test_tftp(void **state)
 	assert_int_equal(feed_probe(&parser_tftp, TO_SERVER, BYTES("\0\1a\0octet")), PROBE_NO);
 }
 
+#define BLOCK32 "0123456789abcdef0123456789abcdef"
+#define BLOCK512                                                                                                       \
+	BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32 BLOCK32        \
+	    BLOCK32 BLOCK32 BLOCK32
+
+static void test_tftp_transfers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label;
+		struct message datagram[6];
+		const char *want;
+		uint64_t cut;
+	} cases[] = {
+	    {"one short block", {{TO_CLIENT, BYTES("\0\3\0\1hello")}}, "file.sha1 " HELLO_SHA1 "\n", 0},
+	    {"two, the second empty",
+	     {{TO_CLIENT, BYTES("\0\3\0\1" BLOCK512)}, {TO_SERVER, BYTES("\0\4\0\1")}, {TO_CLIENT, BYTES("\0\3\0\2")}},
+	     "file.sha1 c9513d101f4affe6e92e5169faa0c75ee8235cae\n",
+	     0},
+	    {"written, with options, one block twice",
+	     {{TO_CLIENT, BYTES("\0\6tsize\0"
+				"5\0blksize\0"
+				"2\0")},
+	      {TO_SERVER, BYTES("\0\3\0\1he")},
+	      {TO_SERVER, BYTES("\0\3\0\1he")},
+	      {TO_SERVER, BYTES("\0\3\0\2ll")},
+	      {TO_SERVER, BYTES("\0\3\0\3o")}},
+	     "file.sha1 " HELLO_SHA1 "\n",
+	     0},
+	    {"a block is missing",
+	     {{TO_CLIENT, BYTES("\0\6blksize\0"
+				"2\0")},
+	      {TO_SERVER, BYTES("\0\3\0\1he")},
+	      {TO_SERVER, BYTES("\0\3\0\3o")}},
+	     "",
+	     1},
+	    {"an error", {{TO_CLIENT, BYTES("\0\3\0\1" BLOCK512)}, {TO_SERVER, BYTES("\0\5\0\3full\0")}}, "", 1},
+	    {"it ends without a last block", {{TO_CLIENT, BYTES("\0\3\0\1" BLOCK512)}}, "", 1},
+	    {"its beginning is missing", {{TO_CLIENT, BYTES("\0\3\0\2hello")}}, "", 0},
+	    {"a longer block than the first",
+	     {{TO_CLIENT, BYTES("\0\3\0\1" BLOCK512)}, {TO_CLIENT, BYTES("\0\3\0\2x" BLOCK512)}},
+	     "",
+	     1},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (size_t which = 0; which <= 6; which++) { /* 6: whole; else that one is cut at every length */
+			size_t n = which < 6 ? cases[i].datagram[which].n : 1;
+			for (size_t cut = 0; cut < n; cut++) {
+				struct observed o;
+				observed_begin(&o, &parser_tftp_data);
+				o.in.want = INDICATOR_BIT(INDICATOR_FILE_SHA1);
+				for (size_t k = 0; k < 6 && cases[i].datagram[k].n; k++)
+					feed_datagram(&o, cases[i].datagram[k].side, cases[i].datagram[k].p,
+						      k == which ? cut : cases[i].datagram[k].n);
+				if (which == 6)
+					o.verdict = INSPECT_MORE; /* the flow ends in any case */
+				feed_close(&o);
+				if (which == 6 && (strcmp(observed_text(&o), cases[i].want) != 0 ||
+						   o.ledger.v[LEDGER_FILES_CUT] != cases[i].cut))
+					fail_msg("%s: %s", cases[i].label, observed_text(&o));
+				observed_end(&o);
+			}
+		}
+	}
+	/* Block numbers begin anew. */
+	struct observed o;
+	observed_begin(&o, &parser_tftp_data);
+	o.in.want = INDICATOR_BIT(INDICATOR_FILE_SHA1);
+	feed_datagram(&o, TO_CLIENT,
+		      BYTES("\0\6blksize\0"
+			    "1\0"));
+	for (uint32_t block = 1; block < 65541; block++) {
+		uint8_t data[5] = {0, 3, (uint8_t)(block >> 8), (uint8_t)block,
+				   (uint8_t)(block > 65535 ? "hello"[block - 65536] : 'x')};
+		feed_datagram(&o, TO_CLIENT, data, 5);
+	}
+	feed_datagram(&o, TO_CLIENT, BYTES("\0\3\0\5"));
+	assert_int_equal(o.count, 1);
+	assert_int_equal(o.verdict, INSPECT_DONE);
+	observed_end(&o);
+	/* Announced at the client's port; recognised by how a transfer begins. */
+	observed_begin(&o, &parser_tftp);
+	feed_datagram(&o, TO_SERVER, BYTES("\0\1a.txt\0octet\0"));
+	assert_string_equal((const char *)o.expected.p, "192.0.2.1 40000 a.txt\n");
+	observed_end(&o);
+	static const struct {
+		const void *p;
+		size_t n;
+		enum probe want;
+	} probes[] = {
+	    {BYTES("\0\3\0\1x"), PROBE_YES},
+	    {BYTES("\0\4\0\0"), PROBE_YES},
+	    {BYTES("\0\6blksize\0"
+		   "8\0"),
+	     PROBE_YES},
+	    {BYTES("\0\3\0\2x"), PROBE_NO},
+	    {BYTES("\0\4\0\1"), PROBE_NO},
+	    {BYTES("\0\6blksize"), PROBE_NO},
+	    {BYTES("\0\3\0"), PROBE_NO},
+	    {BYTES("\0\4\0\0x"), PROBE_NO},
+	};
+	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++)
+		assert_int_equal(feed_probe(&parser_tftp_data, TO_CLIENT, probes[i].p, probes[i].n), probes[i].want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_passive), cmocka_unit_test(test_announced),  cmocka_unit_test(test_auth_tls),
-	    cmocka_unit_test(test_data),    cmocka_unit_test(test_line_limit), cmocka_unit_test(test_probe),
-	    cmocka_unit_test(test_tftp),
+	    cmocka_unit_test(test_passive), cmocka_unit_test(test_announced),      cmocka_unit_test(test_auth_tls),
+	    cmocka_unit_test(test_data),    cmocka_unit_test(test_line_limit),     cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_tftp),    cmocka_unit_test(test_tftp_transfers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
