@@ -26,6 +26,8 @@ const struct parser *const parsers[] = {
     &parser_ldap,
     &parser_nfs_tcp,
     &parser_nfs_udp,
+    &parser_openvpn_tcp,
+    &parser_openvpn_udp,
     &parser_mqtt,
     &parser_rdp,
     &parser_ssdp,

@@ -19,6 +19,7 @@ extern const struct parser parser_ftp, parser_ftp_data;                         
 extern const struct parser parser_tftp, parser_tftp_data;                             /* inspect_tftp.c */
 extern const struct parser parser_smb;                                                /* inspect_smb.c */
 extern const struct parser parser_nfs_tcp, parser_nfs_udp;                            /* inspect_nfs.c */
+extern const struct parser parser_openvpn_tcp, parser_openvpn_udp;                    /* inspect_openvpn.c */
 extern const struct parser parser_krb5_tcp, parser_krb5_udp;                          /* inspect_krb5.c */
 extern const struct parser parser_dcerpc;                                             /* inspect_dcerpc.c: NTLM binds */
 extern const struct parser parser_ldap;                                               /* inspect_ldap.c: STARTTLS, NTLM bind */
