@@ -445,6 +445,17 @@ static bool probe_late(struct feed *fd, enum late least, enum side side, const u
 	return false;
 }
 
+/* What another connection announced this one to be, when its bytes speak for nothing else:
+ * an announcement is worth no more, or it would hide whatever goes to that address. */
+static bool enter_expected(struct feed *fd)
+{
+	struct conn *c = fd->conn;
+	if (c->parser || !c->expected || (fd->flow->flags & FLOW_DONE) || !parser_enter(fd, c->expected->parser))
+		return false;
+	replay_early(fd);
+	return true;
+}
+
 /* The first bytes of a side, and then every further one. The common flow is
  * recognised by its first segment: nothing is copied for it. */
 static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size_t n)
@@ -472,6 +483,10 @@ static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size
 	enum probe answer = PROBE_NO;
 	if (!c->ruled_out[side])
 		answer = probe_all(&fd->in, OVER_TCP, side, waiting ? early->p : p, waiting ? early->n : n, &found);
+	if (c->expected && (answer == PROBE_NO || (waiting ? early->n : n) >= PROBE_MAX) && answer != PROBE_YES) {
+		found = c->expected->parser;
+		answer = PROBE_YES;
+	}
 	if (answer == PROBE_YES) {
 		if (!parser_enter(fd, found))
 			return;
@@ -536,7 +551,7 @@ static void on_gap(void *owner, enum side side, uint32_t lost)
 	struct conn *c = fd->conn;
 	if (fd->flow->flags & FLOW_DONE)
 		return;
-	if (!c->parser) {
+	if (!c->parser && !enter_expected(fd)) {
 		/* What is kept cannot be continued: the bytes behind the gap are probed anew. */
 		carry_free(fd->in.mem, &c->early[side]);
 		return;
@@ -555,6 +570,7 @@ static void on_close(void *owner, enum side side)
 	if (c->closed[side])
 		return;
 	c->closed[side] = true;
+	enter_expected(fd); /* too short to speak for anything */
 	if (c->parser && c->parser->close && !c->given_up[side])
 		c->parser->close(&fd->in, side);
 }
@@ -585,14 +601,11 @@ static void keep_expected(struct feed *fd, const struct expected *x)
 		ledger_count(fd->in.ledger, LEDGER_PARSER_MEMORY); /* what it was told is not known then */
 }
 
-/* A connection that another one announced goes to its parser unprobed. */
-static void enter_expected(struct feed *fd)
+static void take_expected(struct feed *fd)
 {
 	struct expected x;
-	if (!expect_take(fd->ins->expect, &fd->in, &x))
-		return;
-	keep_expected(fd, &x);
-	parser_enter(fd, x.parser);
+	if (expect_take(fd->ins->expect, &fd->in, &x))
+		keep_expected(fd, &x);
 }
 
 /* The next bytes in order, of a connection without anything out of it. */
@@ -627,7 +640,7 @@ static __attribute__((noinline)) bool stream_packet(struct inspector *ins, struc
 	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, c, ts_us);
 	if (fresh)
-		enter_expected(&fd);
+		take_expected(&fd);
 	struct stream_sink sink = sink_of(&fd);
 	stream_segment(&c->stream, side, l, &ins->mem, ins->ledger, &sink);
 	if (stream_reset(&c->stream))

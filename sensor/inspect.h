@@ -126,7 +126,7 @@ struct parser {
 extern const struct parser *const parsers[]; /* sensor/parsers.c: in order of probing; NULL-terminated */
 
 /* A connection is about to come to or from addr:port (FTP data, TFTP): it belongs to parser p,
- * a stream whatever it looks like, datagrams when p's probe() says so, and is told note
+ * a stream when it looks like no other protocol, datagrams when p's probe() says so, and is told note
  * (copied, at most 255 bytes), which the parser finds with inspect_note(). Forgotten after 60 s. */
 void inspect_expect(struct inspect *in, const struct addr *a, uint16_t port, const struct parser *p, const void *note,
 		    size_t n);

@@ -704,6 +704,28 @@ def tftp_request_hides_nothing():
             ask, over(SERVER, 51234, CLIENT, 40000, b"\0\3\0\1abc"), over(CLIENT, 40000, SERVER, 51234, b"\0\4\0\1")]
 
 
+def ftp_announces(path):
+    """A session that announces a transfer from SERVER:8080."""
+    c = Tcp(sport=21)
+    talk = [(1, b"220 ready\r\n"), (0, b"USER a\r\n"), (1, b"230 in\r\n"), (0, b"PASV\r\n"),
+            (1, b"227 Entering (%s,31,144)\r\n" % SERVER.replace(".", ",").encode()), (0, b"RETR %s\r\n" % path),
+            (1, b"150 here\r\n")]
+    return c.open() + [c.send(side, data) for side, data in talk]
+
+
+@case("An FTP announcement hides nothing: HTTP on the announced connection is HTTP, also in pieces of a byte.", [HOST, URL])
+def ftp_announcement_hides_nothing():
+    t = Tcp(cport=40001, sport=8080)
+    frames = ftp_announces(b"a.bin") + t.open() + [t.send(0, REQUEST[i:i + 1]) for i in range(8)]
+    return frames + [t.send(0, REQUEST[8:])] + t.close()
+
+
+@case("What is announced and looks like nothing else is the file, however short.", [FILE])
+def ftp_short_file():
+    t = Tcp(cport=40001, sport=8080)
+    return ftp_announces(b"a.bin") + t.open() + [t.send(1, b"a"), t.send(1, b"bc")] + t.close()
+
+
 @case("A body in chunks of one byte with extensions, compressed.", [FILE])
 def http_chunks():
     body = b"".join(b"1;ext=%d\r\n%c\r\n" % (i, c) for i, c in enumerate(gzip.compress(b"abc", mtime=0))) + b"0\r\nTrailer: x\r\n\r\n"
