@@ -1,6 +1,8 @@
 #include "sensor/expect.h"
 
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,20 +18,26 @@ struct entry {
 #define PORT_SLOTS 1024
 
 /* A ring: announcements are rare (one per FTP transfer), and every new connection
- * asks, so the ring is only walked when one of its ports may be announced. */
+ * asks, so the ring is only locked and walked when one of its ports may be announced. */
 struct expect {
+	_Atomic uint16_t at_port[PORT_SLOTS]; /* how many live entries have a port of this slot */
+	pthread_mutex_t lock;                 /* of what follows, and of changes to at_port */
 	struct entry entry[EXPECT_MAX];
-	uint16_t at_port[PORT_SLOTS]; /* how many live entries have a port of this slot */
-	size_t next, live;
+	size_t next;
 };
 
 struct expect *expect_new(void)
 {
-	return xcalloc(1, sizeof(struct expect));
+	struct expect *x = xcalloc(1, sizeof(*x));
+	pthread_mutex_init(&x->lock, NULL);
+	return x;
 }
 
 void expect_free(struct expect *x)
 {
+	if (!x)
+		return;
+	pthread_mutex_destroy(&x->lock);
 	free(x);
 }
 
@@ -37,24 +45,24 @@ static void forget(struct expect *x, struct entry *e)
 {
 	e->until_us = 0;
 	x->at_port[e->port % PORT_SLOTS]--;
-	x->live--;
 }
 
 bool expect_add(struct expect *x, const struct addr *a, uint16_t port, int64_t now_us, const struct parser *p,
 		const void *note, size_t n)
 {
+	pthread_mutex_lock(&x->lock);
 	struct entry *e = &x->entry[x->next];
 	x->next = (x->next + 1) % EXPECT_MAX;
 	bool room = e->until_us <= now_us;
 	if (e->until_us)
 		forget(x, e);
-	x->live++;
 	x->at_port[port % PORT_SLOTS]++;
 	*e = (struct entry){.addr = *a, .port = port, .until_us = now_us + EXPECT_SECONDS * 1000000LL};
 	e->what.parser = p;
 	e->what.note_n = n < EXPECT_NOTE_MAX ? n : EXPECT_NOTE_MAX;
 	if (n)
 		memcpy(e->what.note, note, e->what.note_n);
+	pthread_mutex_unlock(&x->lock);
 	return room;
 }
 
@@ -69,10 +77,13 @@ static bool is_end(const struct entry *e, const struct addr *a, uint16_t port)
 	return e->port == port && addr_equal(&e->addr, a);
 }
 
-bool expect_take(struct expect *x, const struct inspect *in, struct expected *out)
+static bool announced(struct expect *x, uint16_t port)
 {
-	if (!x->live || !(x->at_port[in->dest_port % PORT_SLOTS] | x->at_port[in->src_port % PORT_SLOTS]))
-		return false;
+	return atomic_load_explicit(&x->at_port[port % PORT_SLOTS], memory_order_relaxed) > 0;
+}
+
+static bool find(struct expect *x, const struct inspect *in, struct expected *out)
+{
 	for (size_t i = 0; i < EXPECT_MAX; i++) {
 		struct entry *e = &x->entry[i];
 		if (!e->until_us || !carries(e, in->proto) ||
@@ -85,4 +96,14 @@ bool expect_take(struct expect *x, const struct inspect *in, struct expected *ou
 			return true;
 	}
 	return false;
+}
+
+bool expect_take(struct expect *x, const struct inspect *in, struct expected *out)
+{
+	if (!announced(x, in->dest_port) && !announced(x, in->src_port))
+		return false;
+	pthread_mutex_lock(&x->lock);
+	bool found = find(x, in, out);
+	pthread_mutex_unlock(&x->lock);
+	return found;
 }

@@ -1,5 +1,6 @@
 /* Connections that another flow announced (FTP data, TFTP): which parser they belong
- * to, and what it is told. Bounded; an entry is used once or forgotten. */
+ * to, and what it is told. Bounded; an entry is used once or forgotten. Workers may share
+ * one: the kernel may give the connection to another than saw it announced. */
 #ifndef SENSOR_EXPECT_H
 #define SENSOR_EXPECT_H
 

@@ -59,7 +59,7 @@ struct inspector {
 	struct mem mem;
 	struct ledger *ledger;
 	struct detector *detector;
-	struct expect *expect;
+	struct expect *expect, *own_expect;
 	indicator_mask want, shed;
 	const struct pattern_db *patterns;
 	struct pattern_scratch *scratch;
@@ -105,7 +105,8 @@ static struct conn *conn_array(const struct inspector *ins)
 	return p;
 }
 
-struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct ledger *ledger, struct detector *d)
+struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct expect *shared, struct ledger *ledger,
+				struct detector *d)
 {
 	struct inspector *ins = xcalloc(1, sizeof(*ins));
 	mem_init(&ins->mem, memory_bytes);
@@ -113,7 +114,8 @@ struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct led
 	ins->detector = d;
 	ins->worker = worker;
 	ins->dns = parser_number(&parser_dns_udp);
-	ins->expect = expect_new();
+	ins->own_expect = shared ? NULL : expect_new();
+	ins->expect = shared ? shared : ins->own_expect;
 	ins->conn = conn_array(ins);
 	return ins;
 }
@@ -122,7 +124,7 @@ void inspector_free(struct inspector *ins)
 {
 	if (!ins)
 		return;
-	expect_free(ins->expect);
+	expect_free(ins->own_expect);
 	if (ins->conn)
 		munmap(ins->conn, conn_bytes(ins));
 	mem_close(&ins->mem);
@@ -445,12 +447,31 @@ static bool probe_late(struct feed *fd, enum late least, enum side side, const u
 	return false;
 }
 
+static void keep_expected(struct feed *fd, const struct expected *x)
+{
+	fd->conn->expected = mem_alloc(fd->in.mem, sizeof(*x));
+	if (fd->conn->expected)
+		*fd->conn->expected = *x;
+	else
+		ledger_count(fd->in.ledger, LEDGER_PARSER_MEMORY); /* what it was told is not known then */
+}
+
+static void take_expected(struct feed *fd)
+{
+	struct expected x;
+	if (!fd->conn->expected && expect_take(fd->ins->expect, &fd->in, &x))
+		keep_expected(fd, &x);
+}
+
 /* What another connection announced this one to be, when its bytes speak for nothing else:
  * an announcement is worth no more, or it would hide whatever goes to that address. */
 static bool enter_expected(struct feed *fd)
 {
 	struct conn *c = fd->conn;
-	if (c->parser || !c->expected || (fd->flow->flags & FLOW_DONE) || !parser_enter(fd, c->expected->parser))
+	if (c->parser || (fd->flow->flags & FLOW_DONE))
+		return false;
+	take_expected(fd);
+	if (!c->expected || !parser_enter(fd, c->expected->parser))
 		return false;
 	replay_early(fd);
 	return true;
@@ -474,6 +495,8 @@ static void probe_stream(struct feed *fd, enum side side, const uint8_t *p, size
 	if (!c->spoke) {
 		c->spoke = true;
 		c->first = side;
+	} else {
+		take_expected(fd); /* the worker that saw it announced may be behind this one */
 	}
 	if (waiting && !carry_push(fd->in.mem, early, p, n, EARLY_MAX)) {
 		unrecognised(fd);
@@ -590,22 +613,6 @@ static void feed_for(struct feed *fd, struct inspector *ins, struct flow *f, str
 static struct stream_sink sink_of(struct feed *fd)
 {
 	return (struct stream_sink){.owner = fd, .data = on_data, .gap = on_gap, .close = on_close};
-}
-
-static void keep_expected(struct feed *fd, const struct expected *x)
-{
-	fd->conn->expected = mem_alloc(fd->in.mem, sizeof(*x));
-	if (fd->conn->expected)
-		*fd->conn->expected = *x;
-	else
-		ledger_count(fd->in.ledger, LEDGER_PARSER_MEMORY); /* what it was told is not known then */
-}
-
-static void take_expected(struct feed *fd)
-{
-	struct expected x;
-	if (expect_take(fd->ins->expect, &fd->in, &x))
-		keep_expected(fd, &x);
 }
 
 /* The next bytes in order, of a connection without anything out of it. */

@@ -6,12 +6,15 @@
 #include "rules/pattern.h"
 #include "sensor/detect.h"
 #include "sensor/dns_ahead.h"
+#include "sensor/expect.h"
 #include "sensor/inspect.h"
 
 struct inspector;
 
-/* memory_bytes bounds everything that flows make us keep. The detector is borrowed. */
-struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct ledger *ledger, struct detector *d);
+/* memory_bytes bounds everything that flows make us keep. shared: what connections of all
+ * workers announced, NULL: only its own. It and the detector are borrowed. */
+struct inspector *inspector_new(size_t memory_bytes, uint32_t worker, struct expect *shared, struct ledger *ledger,
+				struct detector *d);
 void inspector_free(struct inspector *ins); /* after the flow table was freed */
 
 /* A rule set takes effect: which types are wanted from now on, and the patterns

@@ -29,6 +29,7 @@ struct live {
 	atomic_bool stop;
 	unsigned n;
 	struct lane *lane;
+	struct expect *expect; /* of all workers */
 	struct heuristics *heuristics;
 	struct heuristic_thread *judging;
 	struct producer producer; /* of the heuristics: behind those of the lanes */
@@ -108,6 +109,7 @@ static bool open_lane(struct lane *l, const struct worker_conf *base, const stru
 	log_info("worker %u captures on %s", l->producer.number, text);
 	struct worker_conf conf = *base;
 	conf.number = l->producer.number;
+	conf.expect = l->live->expect;
 	conf.alert = producer_alert;
 	conf.owner = &l->producer;
 	conf.tap.engine = l->live->heuristics;
@@ -133,6 +135,7 @@ static void lanes_free(struct live *l)
 		worker_free(l->lane[i].worker);
 	heuristic_thread_stop(l->judging);
 	heuristics_free(l->heuristics);
+	expect_free(l->expect);
 	free(l->lane);
 	free(l);
 }
@@ -183,6 +186,7 @@ struct live *live_open(const struct sensor_conf *c, const struct worker_conf *ba
 	struct live *l = xcalloc(1, sizeof(*l));
 	l->n = live_workers(c);
 	l->lane = xcalloc(l->n, sizeof(*l->lane));
+	l->expect = expect_new();
 	for (unsigned i = 0; i < l->n; i++)
 		plan_lane(l, i, c, base->origin);
 	bool ok = make_heuristics(l, c, base->origin, armed, e);

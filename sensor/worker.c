@@ -329,8 +329,8 @@ struct worker *worker_new(const struct worker_conf *conf, struct capture *captur
 	    .owner = conf->owner,
 	};
 	w->decoder = decoder_new(&conf->decode, &w->ledger);
-	w->inspector = inspector_new(conf->memory_bytes ? conf->memory_bytes : MEMORY_DEFAULT, conf->number, &w->ledger,
-				     &w->detector);
+	w->inspector = inspector_new(conf->memory_bytes ? conf->memory_bytes : MEMORY_DEFAULT, conf->number,
+				     conf->expect, &w->ledger, &w->detector);
 	if (conf->dpi != DPI_OFF && !(w->dpi = dpi_open(&conf->ndpi, &w->ledger, e))) {
 		worker_free(w);
 		return NULL;

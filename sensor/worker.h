@@ -8,6 +8,7 @@
 #include "sensor/decode.h"
 #include "sensor/detect.h"
 #include "sensor/dpi.h"
+#include "sensor/expect.h"
 #include "sensor/flow.h"
 #include "sensor/heuristic_tap.h"
 #include "sensor/overload.h"
@@ -20,6 +21,7 @@ struct worker_conf {
 	enum vlan_mode vlan;
 	enum dpi_mode dpi;
 	struct overload_conf overload;
+	struct expect *expect; /* shared by workers, borrowed; NULL: the worker has its own */
 	struct heuristic_tap tap; /* engine NULL: no heuristics; queue NULL: judged within the worker */
 	struct dpi_conf ndpi;     /* wait: scan, the same output each time */
 	const struct alert_origin *origin;

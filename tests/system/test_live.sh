@@ -14,14 +14,15 @@ wire_up || {
 	exit 0
 }
 trap 'wire_down; leave' EXIT
-"$tools/sets" 70000 "$dir/set" >/dev/null
+rules=$dir/set
+"$tools/sets" 70000 "$rules" >/dev/null
 
 # sensor OPTIONS…: live on the wire; waits until every worker captures.
 sensor() {
 	workers=$1
 	shift
 	rm -f "$dir/alerts"
-	start sensor ip netns exec "$wire_far" "$build/picket-sensor" -i wire1 -R "$dir/set" -o "$dir/alerts" \
+	start sensor ip netns exec "$wire_far" "$build/picket-sensor" -i wire1 -R "$rules" -o "$dir/alerts" \
 		--set sensor.id=s --set capture.workers="$workers" --set dpi.mode=off "$@"
 	sensor=$!
 	until_ok 10 contains_quietly "$dir/sensor" "worker $((workers - 1)) captures"
@@ -59,6 +60,17 @@ for w in 1 2 4; do
 	check "$w workers: DNS hits" "$dns" "$(grep -c '"where":"dns.query"' "$dir/plain$w")"
 	cmp -s "$dir/plain1" "$dir/plain$w" || wrong "$w workers: not the alerts of one"
 done
+
+# ---- a transfer that another worker saw announced ----
+tests/system/ftp_sessions.py 60 "$dir/ftp.pcap"
+rules=$dir/file.csv
+echo 'file_md5,900150983cd24fb0d6963f7d28e17f72' >"$rules"
+for w in 1 4; do
+	sensor "$w"
+	ends "FTP, $w workers" "$(sends "$dir/ftp.pcap" 5000 0)"
+	check "FTP, $w workers: files" 60 "$(grep -c '"where":"file.md5"' "$dir/alerts")"
+done
+rules=$dir/set
 
 # ---- no packet twice: workers that join while packets flow ----
 # Every packet is the SYN of a flow of its own to an address that is listed.

@@ -101,6 +101,6 @@ stop_redis
 # ---- their work: other tests, everybody as the user that is meant ----
 tests/system/as_users.sh "$build" "$dir/as"
 for t in exercise bundle distribution partners; do
-	PATH="$dir/as:$PATH" tests/system/test_$t.sh "$dir/as" >"$dir/out" 2>&1 || wrong "test_$t.sh as these users: $(tail -n 20 "$dir/out")"
+	PATH="$dir/as:$PATH" tests/system/test_$t.sh "$dir/as" >"$dir/out" 2>&1 || wrong "test_$t.sh as these users: $(head -n 8 "$dir/out"; tail -n 12 "$dir/out")"
 done
 finish

@@ -188,7 +188,7 @@ static void talk_open(struct talk *t, uint8_t proto)
 {
 	*t = (struct talk){.flow = {.key = {.proto = proto, .lo_port = 1, .hi_port = 2}, .serial = 1},
 			   .seq = {100, 900}};
-	t->ins = inspector_new(1 << 20, 0, &t->ledger, &t->detector);
+	t->ins = inspector_new(1 << 20, 0, NULL, &t->ledger, &t->detector);
 	seen_text[0] = '\0';
 }
 
