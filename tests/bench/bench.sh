@@ -295,7 +295,7 @@ flow_curve() {
 		"$out/flows.dat" >"$out/flows.svg"
 	say "  plot: $out/flows.svg"
 	goal 'bytes per idle flow, everything' "$(calc '%.0f' \
-		"($(middle rss_kib "$out/known.1000000") - $(middle rss_kib "$out/known.10000")) * 1024 / 990000")" '<=' 96 B
+		"($(middle anon_kib "$out/known.1000000") - $(middle anon_kib "$out/known.10000")) * 1024 / 990000")" '<=' 96 B
 }
 
 planted_in() { # corpus where options…: hits of the planted ones

@@ -5,7 +5,7 @@
  * CAPTURE is of the kind `flows` of generate: FLOWS packets of a new flow each, which
  * are not timed, then packets of those flows in random order. Reading, decoding and
  * the look-ups of rules are in the time. Prints name=value lines: known_ns, processor
- * time of a packet; rss_kib, resident when all flows are there. */
+ * time of a packet; anon_kib, its own memory when all flows are there. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,14 +39,14 @@ int main(int argc, char **argv)
 	while (worker_figures(w).packets < flows && worker_step(w, 0, &e) == CAPTURE_PACKETS)
 		;
 	struct worker_figures first = worker_figures(w);
-	long kib = used_kib("VmRSS:");
+	long kib = used_kib("RssAnon:");
 	double t = used_ms(CLOCK_THREAD_CPUTIME_ID);
 	while (worker_step(w, 0, &e) == CAPTURE_PACKETS)
 		;
 	t = used_ms(CLOCK_THREAD_CPUTIME_ID) - t;
 	bool complete = first.packets >= flows && first.flows >= flows - flows / 100;
 	if (complete)
-		printf("known_ns=%.1f\nrss_kib=%ld\n", t * 1e6 / (double)(worker_figures(w).packets - first.packets), kib);
+		printf("known_ns=%.1f\nanon_kib=%ld\n", t * 1e6 / (double)(worker_figures(w).packets - first.packets), kib);
 	else
 		fprintf(stderr, "known: of %s flows in %s the table held %zu\n", argv[3], argv[2], first.flows);
 	worker_free(w);
