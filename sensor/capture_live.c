@@ -145,7 +145,7 @@ static bool join_fanout(struct capture_live_handle *h, int group, struct err *e)
 	/* The sockets of an interface that is gone are in their group still, and a group is of one
 	 * interface: the one that came back is another, with another number. */
 	group += (int)if_nametoindex(h->interface) * GROUP_STEP;
-	int how = (group & 0xffff) | (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG) << 16;
+	uint32_t how = ((uint32_t)group & 0xffff) | (uint32_t)(PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG) << 16;
 	if (setsockopt(pcap_fileno(h->pcap), SOL_PACKET, PACKET_FANOUT, &how, sizeof(how)) < 0)
 		return err_errno(e, "cannot share \"%s\" between workers (PACKET_FANOUT group %d)", h->interface,
 				 group);

@@ -56,7 +56,7 @@ total() { # is what the sensor has counted
 until_ok 60 total || hits >&2
 # shellcheck disable=SC2046
 set -- $(hits)
-[ "$(counter drops.kernel)" != 0 ] || check "other indicators" $((3 * needles)) "$3"
+[ "$(($(counter drops.kernel) + $(counter end.shed)))" != 0 ] || check "other indicators" $((3 * needles)) "$3"
 [ "$1" -gt 20000 ] || wrong "only $1 hits of $sent packets"
 records=$(redis_cli --raw HGET picket:sensor:s-1 spool_records)
 [ "${records:-0}" -lt $((6 * needles + 200)) ] || wrong "$records records for $1 hits: nothing was folded"

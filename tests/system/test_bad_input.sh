@@ -6,7 +6,8 @@ set -u
 case=tests/golden/pcapng-two-sections/case.pcapng
 echo 'domain,bad.example' >"$dir/good.csv"
 sensor="$build/picket-sensor" scan="$build/picket scan"
-one_line() { check "$1: lines" 1 "$(wc -l <"$dir/err")"; }
+# What a sanitizer says of its own (it may not read /proc in the sandbox) is not counted.
+one_line() { check "$1: lines" 1 "$(grep -vc "^==[0-9]*==" "$dir/err")"; }
 
 # ---- usage ----
 gives "no command" 2 "$build/picket"
