@@ -80,7 +80,8 @@ struct armed *supply_load_with(struct supply *s, const char *const *sets, size_t
 	const char **all = xcalloc(c->rules.n + n + 1, sizeof(*all));
 	for (size_t i = 0; i < c->rules.n; i++)
 		all[i] = c->rules.v[i];
-	memcpy(all + c->rules.n, sets, n * sizeof(*all));
+	if (n)
+		memcpy(all + c->rules.n, sets, n * sizeof(*all));
 	/* With a collector behind it a sensor may begin with nothing; its status says so. */
 	struct armed *a = armed_load_trusted(all, c->rules.n + n, c->allow_empty || s->sync, &trust, generation, d);
 	free(all);
