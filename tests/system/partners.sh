@@ -45,6 +45,7 @@ gateway_stop() {
 	[ -e "$partners_dir/$1/gateway.pid" ] || return 0
 	kill "-${2:-TERM}" "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null || true
 	wait "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null || true
+	while kill -0 "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null; do sleep 0.05; done
 }
 
 partners_leave() {
@@ -72,8 +73,19 @@ fail() {
 
 lookup() { python3 tests/system/lookup.py "$@"; }
 
+# Below those that the kernel gives to outgoing connections: a gateway that calls one whose
+# listener is away for a moment could be given that very port, and be connected to itself.
 free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+	python3 -c '
+import random, socket
+while True:
+    s = socket.socket()
+    try:
+        s.bind(("127.0.0.1", random.randrange(12000, 32000)))
+    except OSError:
+        continue
+    print(s.getsockname()[1])
+    break'
 }
 
 partner_policy() { # ORG PARTNER ADDRESS-LINE MORE

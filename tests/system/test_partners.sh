@@ -115,7 +115,7 @@ partner_policy bravo charlie "" 'release: {tlp_max: green, groups: [bravo-own], 
 on bravo partner publish "$dir/own.yaml" >/dev/null || fail "publish at bravo"
 gateway_stop bravo
 gateway_start bravo
-wait_for 10 grep -q 'Redis is ready' "$dir/bravo/gateway.log"
+wait_for 10 grep -q '2 partners; links may open' "$dir/bravo/gateway.log" || fail "bravo's gateway does not know charlie"
 python3 tests/system/old_partner.py "$port" "$dir/tls/gw-charlie.crt" "$dir/tls/gw-charlie.key" "$dir/tls/partner-ca.crt" \
 	gw-charlie 4000 >"$dir/out" 2>&1 || fail "an older gateway: $(cat "$dir/out")"
 
