@@ -182,7 +182,9 @@ done
 has_all() { [ "$(cli bravo zcard 'picket:{x}:partner-alpha:last')" -ge $n ]; }
 wait_for 40 has_all || fail "bravo has $(cli bravo zcard 'picket:{x}:partner-alpha:last') of $n objects"
 if [ "$mode" = cluster ]; then
-	here partner audit --verify >"$dir/out" 2>&1 || fail "the audit stream"
+	# While the cluster still settles a command may say that it is down; a chain that is broken stays so.
+	wait_for 10 here partner audit --verify ||
+		fail "the audit stream: $(here partner audit --verify 2>&1 | tail -n 3)"
 fi
 says own here rules push "$dir/own2.yaml" --key "$dir/key.pem" --bump
 if [ -n "$captures" ]; then
