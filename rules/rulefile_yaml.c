@@ -599,14 +599,9 @@ static void add_override(struct reader *r, struct full_entry *f, enum override_v
 static void override_field(struct reader *r, struct full_entry *f, const char *name, char **by, struct diag_place at)
 {
 	static const char *const own[] = {"id", "source", "reason", "expires", "by", "type", "value", NULL};
-	enum indicator_type t = indicator_type_parse(name, strlen(name));
-	if (t)
-		take_value(r, f, t, name);
-	else if (strcmp(name, "value") == 0)
-		take_value(r, f, f->e.i.type, name);
-	else if (strcmp(name, "type") == 0)
-		take_text(r, f, name, &f->type_name, &f->type_at);
-	else if (strcmp(name, "id") == 0)
+	if (take_what(r, f, name))
+		return;
+	if (strcmp(name, "id") == 0)
 		take_text(r, f, name, &f->id, &at);
 	else if (strcmp(name, "source") == 0)
 		take_text(r, f, name, &f->source, &at);

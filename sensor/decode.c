@@ -275,8 +275,8 @@ static void walk_transport(struct walk *w, struct layer *l, const struct datagra
 {
 	struct cursor c = g->c;
 	uint32_t cut = g->cut;
-	if (cut && (g->fragmented || g->rebuilt))
-		cut = g->proto == PROTO_UDP ? LENGTH_TOP : cut; /* its length is that of all fragments */
+	if (cut && (g->fragmented || g->rebuilt) && g->proto == PROTO_UDP)
+		cut = LENGTH_TOP; /* its length is that of all fragments */
 	if (w->d->conf.checksums)
 		verify(w, l, g, c);
 	if (!read_transport(l, &c, &cut)) {
