@@ -282,13 +282,13 @@ install: all
 	for n in 1 5 8; do install -m 644 deploy/man/*.$$n $(SHARE)/man/man$$n || exit; done
 	install -m 644 README.md collector/redis-schema.md deploy/THREATS.md $(DOC)
 	install -m 644 rules/README.md $(DOC)/rules.md
-	install -m 644 deploy/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml $(DOC)/examples
+	install -m 644 deploy/*.yaml deploy/redis/* deploy/grafana/picket.json deploy/demo/rules.yaml deploy/demo/recorded.pcap $(DOC)/examples
 	install -d $(DOC)/examples/collections $(DOC)/examples/partners $(DOC)/examples/feeds
 	install -m 644 deploy/feeds/*.yaml $(DOC)/examples/feeds
 	install -m 644 deploy/collections/*.yaml $(DOC)/examples/collections
 	install -m 644 deploy/partners/*.yaml $(DOC)/examples/partners
 	install -m 644 deploy/systemd/redis-check-aof.conf $(DOC)/examples
-	install -m 755 deploy/make-test-ca.sh deploy/make-csr.sh deploy/local.sh $(DOC)/examples
+	install -m 755 deploy/make-test-ca.sh deploy/make-csr.sh deploy/local.sh deploy/free-port.sh $(DOC)/examples
 	install -m 644 deploy/completion/picket.bash $(SHARE)/bash-completion/completions/picket
 	for u in sensor collector gateway; do sed 's|=/usr/bin/|=$(prefix)/bin/|' deploy/systemd/picket-$$u.service \
 		>$(DESTDIR)$(prefix)/lib/systemd/system/picket-$$u.service || exit; done

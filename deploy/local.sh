@@ -10,7 +10,8 @@
 # DIR/collector-1.yaml: the files are what a deployment on several machines needs, with
 # other addresses.
 set -eu
-root=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+near() { if [ -e "$here/$1" ]; then echo "$here/$1"; else echo "$here/${1##*/}"; fi; } # installed, all lies in one folder
 mode=${1:-}
 case $mode in sentinel | cluster) ;; *)
 	sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//' >&2
@@ -23,7 +24,7 @@ tls=
 	tls=1
 	shift
 }
-build=$(cd "${1:-$root/build}" && pwd)
+build=$(cd "${1:-$here/../build}" && pwd)
 keep=${2:-}
 dir=${2:-$(mktemp -d)}
 for tool in redis-server redis-cli openssl; do
@@ -32,7 +33,7 @@ for tool in redis-server redis-cli openssl; do
 		exit 4
 	}
 done
-base=$((20000 + $$ % 500 * 20)) # below the ports that the kernel gives away
+base=$("$here/free-port.sh" 20)
 pids=
 leave() {
 	for p in $pids; do kill "$p" 2>/dev/null || true; done
@@ -56,8 +57,8 @@ wait_until() { # wait_until SECONDS COMMAND…
 	done
 }
 mkdir -p "$dir"
-"$root/deploy/make-test-ca.sh" "$dir/pki" example 90 collector collector-1 collector-2 collector-3
-"$root/deploy/make-test-ca.sh" "$dir/pki" example 90 sensor sensor-1
+"$here/make-test-ca.sh" "$dir/pki" example 90 collector collector-1 collector-2 collector-3
+"$here/make-test-ca.sh" "$dir/pki" example 90 sensor sensor-1
 
 # ---- Redis ----
 
@@ -95,7 +96,7 @@ start_redis() { # start_redis N LINES…
 	mkdir -p "$dir/redis-$i"
 	{
 		listen_on $((base + i))
-		cat "$root/deploy/redis/redis.conf"
+		cat "$(near redis/redis.conf)"
 		echo "dir $dir/redis-$i"
 		echo "logfile $dir/redis-$i.log"
 		echo 'save ""'
@@ -171,7 +172,7 @@ YAML
 
 cat <<-TEXT
 	Running: $mode${tls:+ with TLS}, three collectors. In another terminal:
-	  $build/picket-sensor -c $dir/sensor.yaml -R $root/deploy/demo/rules.yaml -r $root/deploy/demo/recorded.pcap
+	  $build/picket-sensor -c $dir/sensor.yaml -R $(near demo/rules.yaml) -r $(near demo/recorded.pcap)
 	  $build/picket alerts --config $dir/collector-1.yaml
 	  $build/picket status --config $dir/collector-1.yaml
 	Then kill the redis-server on port $((base + 1)), or a picket-collector, and read another capture. Ctrl-C ends it all.

@@ -135,7 +135,7 @@ elif [ "$mode" = --record ]; then
 fi
 
 port=8460
-if [ -z "$live" ]; then port=$((20000 + RANDOM % 20000)); fi
+if [ -z "$live" ]; then port=$("$here/../free-port.sh"); fi
 cat >"$dir/collector.yaml" <<YAML
 listen: {address: "127.0.0.1:$port"}
 tls: {cert: $dir/ca/collector-1.crt, key: $dir/ca/collector-1.key, ca: $dir/ca/sensor-ca.crt, crl: $dir/ca/sensor-ca.crl}

@@ -27,7 +27,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 bench="$run $build/tests/bench/bench_collector"
 dir=$(mktemp -d)
 spool=$(mktemp -d "${BENCH_SPOOL:-/dev/shm}/picket-spool.XXXXXX")
-port=$((21000 + $$ % 10000))
+port=$("$root/deploy/free-port.sh")
 collector=
 # shellcheck source=tests/system/redis.sh
 . "$root/tests/system/redis.sh"

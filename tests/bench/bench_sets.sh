@@ -41,7 +41,7 @@ start_redis "$dir"
 PICKET_REDIS=unix:$REDIS_SOCKET
 export PICKET_REDIS
 picket=$build/picket
-port=$((20000 + $$ % 20000))
+port=$("$root/deploy/free-port.sh")
 "$build/picket-collector" -q --set listen.address="127.0.0.1:$port" --set redis.address="$PICKET_REDIS" \
 	--set limits.per_address=10000 --set tls.cert="$dir/pki/collector-1.crt" --set tls.key="$dir/pki/collector-1.key" \
 	--set tls.ca="$dir/pki/sensor-ca.crt" &

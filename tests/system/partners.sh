@@ -73,21 +73,6 @@ fail() {
 
 lookup() { python3 tests/system/lookup.py "$@"; }
 
-# Below those that the kernel gives to outgoing connections: a gateway that calls one whose
-# listener is away for a moment could be given that very port, and be connected to itself.
-free_port() {
-	python3 -c '
-import random, socket
-while True:
-    s = socket.socket()
-    try:
-        s.bind(("127.0.0.1", random.randrange(12000, 32000)))
-    except OSError:
-        continue
-    print(s.getsockname()[1])
-    break'
-}
-
 partner_policy() { # ORG PARTNER ADDRESS-LINE MORE
 	cat >"$partners_dir/$1/partners/$2.yaml" <<-POLICY
 		partner: {id: $2, title: "Organisation $2"}
@@ -99,7 +84,7 @@ partner_policy() { # ORG PARTNER ADDRESS-LINE MORE
 partners_start() {
 	partners_dir=$1
 	partners_build=$2
-	port=$(free_port)
+	port=$(deploy/free-port.sh)
 	mkdir -p "$partners_dir/tls"
 	for org in alpha bravo; do
 		mkdir -p "$partners_dir/$org/partners"

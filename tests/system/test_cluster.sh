@@ -25,7 +25,7 @@ fail() {
 	tail -n 20 "$dir"/*.log >&2
 	exit 1
 }
-base=$((20000 + $$ % 1200 * 10)) # below the ports that the kernel gives away
+base=$(deploy/free-port.sh 10)
 for i in 1 2 3; do
 	mkdir "$dir/r$i"
 	redis-server --port $((base + i)) --bind 127.0.0.1 --dir "$dir/r$i" --save "" --appendonly no --cluster-enabled yes \

@@ -94,7 +94,7 @@ kill "$collector" && wait "$collector" 2>/dev/null || true
 # A collector whose certificate is revoked while a sensor speaks to it.
 certs=$dir/certs
 deploy/make-test-ca.sh "$certs"
-port=$((20000 + $$ % 20000))
+port=$(deploy/free-port.sh)
 start_collector --set listen.address="127.0.0.1:$port" --set tls.cert="$certs/collector-1.crt" \
 	--set tls.key="$certs/collector-1.key" --set tls.ca="$certs/sensor-ca.crt" --set tls.crl="$certs/sensor-ca.crl"
 "$build/picket-sensor" -i lo -R deploy/demo/rules.yaml --set sensor.id=sensor-1 --set spool.dir="$dir/live.spool" \

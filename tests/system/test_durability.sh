@@ -12,7 +12,7 @@ command -v redis-server >/dev/null || {
 	exit 0
 }
 mkdir "$dir/one" "$dir/two"
-port=$((20000 + $$ % 12000))
+port=$(deploy/free-port.sh)
 collector_up() { # LOG OPTION…
 	log_name=$1
 	shift

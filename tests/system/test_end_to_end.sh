@@ -12,7 +12,7 @@ REDIS=unix:$REDIS_SOCKET
 
 deploy/make-test-ca.sh "$dir/ca" test 5 || wrong "make-test-ca.sh fails"
 deploy/make-test-ca.sh "$dir/ca" test 5 sensor tls-1 || wrong "make-test-ca.sh fails for a further sensor"
-port=$((20000 + $$ % 20000))
+port=$(deploy/free-port.sh)
 cat >"$dir/collector.yaml" <<YAML
 listen: {address: ["127.0.0.1:$port"]}
 tls: {cert: $dir/ca/collector-1.crt, key: $dir/ca/collector-1.key, ca: $dir/ca/sensor-ca.crt, crl: $dir/ca/sensor-ca.crl}

@@ -12,6 +12,12 @@ for f in bin/picket bin/picket-sensor bin/picket-collector bin/picket-gateway sh
 	[ -s "$dir/root/usr/$f" ] || wrong "make install leaves no $f"
 done
 gives "the installed program" 0 "$dir/root/usr/bin/picket" scan -q --rules tests/golden/vlan-qinq/rules.yaml tests/golden/vlan-qinq/case.pcap
+if command -v redis-server >/dev/null; then
+	start local.log "$dir/root/usr/share/doc/picket/examples/local.sh" sentinel "$dir/root/usr/bin" "$dir/local"
+	until_ok 60 test -e "$dir/local/ready" || cat "$dir/local.log" >&2
+	gives "the installed example" 0 "$dir/root/usr/bin/picket-sensor" -q -c "$dir/local/sensor.yaml" \
+		-R "$dir/root/usr/share/doc/picket/examples/rules.yaml" -r "$dir/root/usr/share/doc/picket/examples/recorded.pcap"
+fi
 find "$dir/root" -type f -perm /022 | grep -q . && wrong "make install leaves files that others may write"
 if command -v systemd-analyze >/dev/null; then
 	for u in sensor collector gateway; do

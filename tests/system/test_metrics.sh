@@ -9,7 +9,7 @@ set -u
 case=tests/golden/pcapng-two-sections
 start_redis "$dir" || exit 1
 
-port=$((20000 + $$ % 20000))
+port=$(deploy/free-port.sh)
 start collector.log "$build/picket-collector" --set listen.address="unix:$dir/c.sock" --set listen.plaintext=true \
 	--set redis.address="unix:$dir/redis.sock" --set metrics.listen="127.0.0.1:$port"
 collector=$!

@@ -25,7 +25,7 @@ inbound: {mode: auto}'
 "$build/picket" rules keygen "$dir/charlie.pem" --scope 'partner-*' >/dev/null
 partners_start "$dir" "$build" "$release" "$release" || fail "start"
 collection=91a7b528-80eb-42ed-a74d-c6fbd5a26116
-web=$(free_port)
+web=$(deploy/free-port.sh)
 mkdir -p "$dir/charlie/partners" "$dir/charlie/collections"
 deploy/make-test-ca.sh "$dir/tls" charlie 90 partner gw-charlie
 redis-server --port 0 --unixsocket "$dir/charlie/redis.sock" --save "" --dir "$dir/charlie" --logfile "$dir/charlie/redis.log" \

@@ -6,7 +6,7 @@ set -u
 # shellcheck source=tests/system/help.sh
 . tests/system/help.sh
 case=tests/golden/pcapng-two-sections
-port=$((20000 + $$ % 1200 * 10))
+port=$(deploy/free-port.sh 10)
 
 make_ca() { # make_ca NAME
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj "/CN=$1" \

@@ -24,7 +24,7 @@ fail() {
 	tail -n 20 "$dir"/*.log >&2
 	exit 1
 }
-base=$((20000 + $$ % 1200 * 10)) # below the ports that the kernel gives away
+base=$(deploy/free-port.sh 10)
 
 start_one() { # start_one N REPLICAOF...
 	i=$1

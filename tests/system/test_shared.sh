@@ -47,7 +47,7 @@ for org in alpha bravo; do deploy/make-test-ca.sh "$dir/tls" "$org" 90 partner "
 "$build/picket" rules keygen "$dir/key.pem" --scope '*' >"$dir/entry" 2>/dev/null
 { echo keys: && cat "$dir/entry"; } >"$dir/keys.yaml"
 partners_dir=$dir partners_build=$build
-port=$(free_port)
+port=$(deploy/free-port.sh)
 redis-server --port 0 --unixsocket "$dir/bravo/redis.sock" --save "" --dir "$dir/bravo" --logfile "$dir/bravo/redis.log" \
 	--pidfile "$dir/bravo/redis.pid" --daemonize yes >/dev/null
 links() { echo "links: {cert: $dir/tls/gw-$1.crt, key: $dir/tls/gw-$1.key, ca: $dir/tls/partner-ca.crt$2}"; }

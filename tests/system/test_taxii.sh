@@ -9,7 +9,7 @@ command -v redis-server >/dev/null || {
 	echo "SKIP: no redis-server" >&2
 	exit 0
 }
-port=$((20000 + $$ % 12000))
+port=$(deploy/free-port.sh 2)
 tls=$dir/tls
 deploy/make-test-ca.sh "$tls" us 5 collector collector-1 || wrong "make-test-ca.sh fails"
 for p in reader writer stranger; do deploy/make-test-ca.sh "$tls" $p 5 partner $p-1 || wrong "make-test-ca.sh fails"; done
