@@ -57,7 +57,7 @@
 #define RULESET_ID_MAX   1024u /* bytes of an author's id */
 #define RULESET_SAME_MAX 1024u /* indicators that share one key */
 #define RULESET_TYPES    64    /* bits of an indicator_mask */
-#define RULESET_PROBES   4096u /* lines that one key may be away from its own */
+#define RULESET_PROBES   1024u /* lines that one key may be away from its own */
 #define RULESET_NONE     UINT32_MAX
 #define RULESET_GROUP    0x80000000u /* a ref in the table with this bit is an index into groups */
 
