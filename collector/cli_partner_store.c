@@ -305,27 +305,23 @@ static void flush(struct publishing *p)
 	}
 }
 
-static void publish_object(struct publishing *p, struct json *stix)
+/* is: its object as it is given out; the envelope is that of all, and what only the object says. */
+static void publish_object(struct publishing *p, const struct shared *is)
 {
-	struct shared_box box;
 	struct err e;
 	struct shared s = p->like;
 	struct object *o = &p->batch[p->n];
-	if (!shared_box_read(&box, stix, "", &e)) {
-		complain("picket partner: an object is left out: %s", e.text);
-		p->refused++;
-		shared_box_free(&box);
-		return;
-	}
-	s.stix = stix;
+	s.stix = is->stix;
 	if (!s.rel_n) {
-		s.releasable_to = box.is.releasable_to;
-		s.rel_n = box.is.rel_n;
+		s.releasable_to = is->releasable_to;
+		s.rel_n = is->rel_n;
 	}
-	s.pap = box.is.pap;
-	json_write(stix, &p->texts[p->n]);
+	if (!*s.exercise)
+		s.exercise = is->exercise;
+	s.pap = is->pap;
+	json_write(is->stix, &p->texts[p->n]);
 	handling_write(&s, &p->handlings[p->n]);
-	if (object_read(o, stix, (struct bytes){p->texts[p->n].p, p->texts[p->n].n}, &e)) {
+	if (object_read(o, is->stix, (struct bytes){p->texts[p->n].p, p->texts[p->n].n}, &e)) {
 		o->text = (struct bytes){p->texts[p->n].p, p->texts[p->n].n};
 		o->handling = (struct bytes){p->handlings[p->n].p, p->handlings[p->n].n};
 		p->n++;
@@ -335,9 +331,35 @@ static void publish_object(struct publishing *p, struct json *stix)
 		buf_free(&p->texts[p->n]);
 		buf_free(&p->handlings[p->n]);
 	}
-	shared_box_free(&box);
 	if (p->n == OBJECTS_BATCH)
 		flush(p);
+}
+
+/* What others gave keeps the way it came, which the release gate counts; and what is of an exercise stays so. */
+static bool may_publish(const struct publishing *p, const struct shared *is, struct err *e)
+{
+	if (is->path_n || *is->origin)
+		return err_set(e,
+			       "it came from %s: take it in with `picket bundle import` or over a link, or publish "
+			       "what is yours without origin and path",
+			       is->path_n ? is->path[is->path_n - 1] : is->origin);
+	if (*is->exercise && *p->like.exercise && strcmp(is->exercise, p->like.exercise) != 0)
+		return err_set(e, "it is of the exercise %s, not of %s", is->exercise, p->like.exercise);
+	return true;
+}
+
+static void publish_read(struct publishing *p, struct json *stix)
+{
+	struct shared_box box;
+	struct err e;
+	if (shared_box_read(&box, stix, "", &e) && may_publish(p, &box.is, &e)) {
+		publish_object(p, &box.is);
+	} else {
+		const char *id = shared_id(box.stix);
+		complain("picket partner: %s is left out: %s", id && shared_id_valid(id) ? id : "an object", e.text);
+		p->refused++;
+	}
+	shared_box_free(&box);
 }
 
 static void publish_text(struct publishing *p, struct bytes text)
@@ -351,7 +373,7 @@ static void publish_text(struct publishing *p, struct bytes text)
 		struct json *o = json_read(item.p, item.n, SHARED_OBJECT_MAX, &e);
 		const char *id = o ? shared_id(o) : NULL;
 		if (id && !marking_is_tlp(id)) {
-			publish_object(p, o);
+			publish_read(p, o);
 			continue;
 		}
 		p->refused += !o;
@@ -612,7 +634,7 @@ static void put_revoked(struct revoking *r, struct loaded_copy *found)
 	if (shared_box_stored(&box, found->stix, found->envelope, &e)) {
 		p->like = box.is;
 		p->like.state = SHARED_ACTIVE;
-		publish_object(p, json_clone(box.stix));
+		publish_object(p, &box.is);
 		flush(p);
 	}
 	shared_box_free(&box);

@@ -1,7 +1,10 @@
 /* The release gate: what it refuses, what it cuts, and a property over random
  * objects and policies: no byte that is forbidden is ever in what goes out.
  *
- *   GATE_OBJECTS=100000 GATE_SEED=1 build/tests/unit/test_gate */
+ *   GATE_OBJECTS=100000 GATE_SEED=1 build/tests/unit/test_gate
+ *
+ * GATE_WRITE=FOLDER writes the objects down for one policy instead of asking the gate: bundle.json,
+ * release.yaml, and what may and may not go (may, forbidden), a text a line. */
 #define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -304,7 +307,7 @@ struct model {
 		bool forbidden;
 	} token[TOKENS_MAX];
 	size_t tokens;
-	bool denied;
+	bool denied, published; /* here: what tells of a way is not taken */
 };
 
 static uint64_t draw(struct model *m, uint64_t below)
@@ -326,24 +329,24 @@ static const char *token(struct model *m, bool forbidden)
 
 struct random_policy {
 	int tlp_max, pap_max, unaddressed;
-	bool groups[4], custom, drop_name, only_pattern, victim, full_path;
+	bool groups[4], custom, drop_name, only_pattern, full_path;
+	char yaml[1024];
 };
 
 static const char *const groups[] = {"g0", "g1", "g2", "g3"};
 static const char *const marking_ids[] = {NULL, CLEAR, GREEN, AMBER, STRICT, RED, UNKNOWN};
 static const int marking_levels[] = {0, 1, 2, 3, 4, 5, 9};
 
-static void policy_make(struct model *m, struct random_policy *r, struct policies *p)
+static void policy_make(struct model *m, struct random_policy *r)
 {
-	char yaml[1024];
 	*r = (struct random_policy){.tlp_max = (int)draw(m, 6), .pap_max = (int)draw(m, 5)};
 	r->unaddressed = (int)draw(m, (uint64_t)r->tlp_max + 1);
 	r->custom = draw(m, 2);
 	r->drop_name = draw(m, 3) == 0;
 	r->only_pattern = draw(m, 5) == 0;
 	r->full_path = draw(m, 3) == 0;
-	int n = snprintf(yaml, sizeof(yaml),
-			 "partner: {id: jp}\nrelease: {tlp_max: %s, pap_max: %s, unaddressed: %s, profile: picket, "
+	int n = snprintf(r->yaml, sizeof(r->yaml),
+			 "release: {tlp_max: %s, pap_max: %s, unaddressed: %s, profile: picket, "
 			 "custom: [%s], drop: [%s], fields: [%s], path: %s, groups: [",
 			 tlp_names[r->tlp_max], pap_names[r->pap_max], tlp_names[r->unaddressed],
 			 r->custom ? "x_custom" : "", r->drop_name ? "name" : "",
@@ -352,10 +355,9 @@ static void policy_make(struct model *m, struct random_policy *r, struct policie
 	for (size_t i = 0; i < 4; i++) {
 		r->groups[i] = draw(m, 2);
 		if (r->groups[i])
-			n += snprintf(yaml + n, sizeof(yaml) - (size_t)n, "%s,", groups[i]);
+			n += snprintf(r->yaml + n, sizeof(r->yaml) - (size_t)n, "%s,", groups[i]);
 	}
-	snprintf(yaml + n, sizeof(yaml) - (size_t)n, "]}\n");
-	load(p, yaml);
+	snprintf(r->yaml + n, sizeof(r->yaml) - (size_t)n, "]}\n");
 }
 
 static size_t hop_limit(int level)
@@ -368,7 +370,7 @@ static struct json *object_make(struct model *m, const struct random_policy *r)
 {
 	struct json *o = json_map(), *x = json_map(), *list, *granular = json_list();
 	int level = marking_levels[draw(m, 7)], pap = (int)draw(m, 5);
-	size_t hops = draw(m, 4);
+	size_t hops = m->published ? (draw(m, 4) == 0) : draw(m, 4);
 	bool addressed = draw(m, 4) != 0, named = false, in_group = false;
 	char text[200];
 	m->tokens = 0;
@@ -415,7 +417,7 @@ static struct json *object_make(struct model *m, const struct random_policy *r)
 		json_put_text(x, "x_in_the_envelope", token(m, true));
 	bool may = level == 5 ? named : addressed ? named || in_group : r->unaddressed && level <= r->unaddressed;
 	m->denied = level == 0 || level == 9 || level > r->tlp_max || pap > r->pap_max || hops > hop_limit(level) ||
-		    hops > 4 || !may;
+		    hops > 4 || !may || (m->published && hops);
 	/* parts: a part under a granular marking g may go when g is within the ceiling */
 	static const char *const parts[] = {"name", "description", "pattern", "x_custom", "x_other", "lang"};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
@@ -515,6 +517,44 @@ static void fail_object(const struct model *m, const struct shared *o, const str
 	fail_msg("%s (%zu tokens, denied %d)\n%s", what, m->tokens, m->denied, (char *)b.p);
 }
 
+static FILE *file_in(const char *folder, const char *name)
+{
+	char path[300];
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	return f;
+}
+
+static void write_objects(const char *folder, struct model *m, size_t n)
+{
+	struct random_policy r;
+	m->published = true;
+	do
+		policy_make(m, &r);
+	while (r.tlp_max < 2 || !r.groups[0] || r.only_pattern); /* one that lets something go */
+	FILE *policy = file_in(folder, "release.yaml"), *bundle = file_in(folder, "bundle.json"),
+	     *list[] = {file_in(folder, "may"), file_in(folder, "forbidden")};
+	fputs(r.yaml, policy);
+	fprintf(bundle, "{\"type\":\"bundle\",\"id\":\"bundle--11111111-2222-4333-8444-555555555555\",\"objects\":[");
+	for (size_t i = 0; i < n; i++) {
+		struct buf text = {0};
+		char id[64];
+		struct json *o = object_make(m, &r);
+		snprintf(id, sizeof(id), "indicator--%08zx-4567-4123-8123-%012llx", i,
+			 (unsigned long long)draw(m, 1ull << 48));
+		json_put_text(o, "id", id);
+		json_write(o, &text);
+		fprintf(bundle, "%s%.*s", i ? ",\n" : "", (int)text.n, (char *)text.p);
+		for (size_t t = 0; t < m->tokens; t++)
+			fprintf(list[m->denied || m->token[t].forbidden], "%s\n", m->token[t].text);
+		json_drop(o);
+		buf_free(&text);
+	}
+	fprintf(bundle, "]}\n");
+	fclose(policy), fclose(bundle), fclose(list[0]), fclose(list[1]);
+}
+
 static void property(void **state)
 {
 	(void)state;
@@ -522,8 +562,13 @@ static void property(void **state)
 	size_t n = objects ? strtoul(objects, NULL, 10) : 20000, went = 0, cut = 0, forbidden = 0;
 	struct model m = {.seed = seed ? strtoull(seed, NULL, 10) : (uint64_t)clock_wall_us()};
 	print_message("property: %zu objects, GATE_SEED=%llu\n", n, (unsigned long long)m.seed);
+	if (getenv("GATE_WRITE")) {
+		write_objects(getenv("GATE_WRITE"), &m, n);
+		return;
+	}
 	struct policies p = {0};
 	struct random_policy r = {0};
+	char yaml[sizeof(r.yaml) + 32];
 	for (size_t i = 0; i < n; i++) {
 		struct shared_box b;
 		struct json *out;
@@ -533,7 +578,9 @@ static void property(void **state)
 		if (i % 20 == 0) {
 			if (p.list)
 				policies_free(&p);
-			policy_make(&m, &r, &p);
+			policy_make(&m, &r);
+			snprintf(yaml, sizeof(yaml), "partner: {id: jp}\n%s", r.yaml);
+			load(&p, yaml);
 		}
 		if (!shared_box_read(&b, object_make(&m, &r), "", &e))
 			fail_msg("%s", e.text);
