@@ -22,7 +22,7 @@ static enum verdict read_message(struct inspect *in, enum side side, struct fram
 {
 	struct carry kept = f->kept;
 	f->kept = (struct carry){0};
-	enum verdict v = g->message(in, side, kept.p, kept.n, &f->skip);
+	enum verdict v = g->message(in, side, f, kept.p, kept.n);
 	carry_free(in->mem, &kept);
 	return v;
 }
@@ -58,10 +58,24 @@ enum verdict framed_stream(struct inspect *in, enum side side, struct framed *f,
 enum verdict framed_gap(struct inspect *in, struct framed *f, size_t lost)
 {
 	if (f->kept.n || lost > f->skip) {
-		carry_free(in->mem, &f->kept);
+		framed_drop(in, f);
 		f->dead = true;
 		return INSPECT_MORE;
 	}
 	f->skip -= lost;
 	return INSPECT_MORE;
+}
+
+bool framed_join(struct inspect *in, struct framed *f, const uint8_t *p, size_t n, size_t max)
+{
+	size_t room = max - f->joined.n, take = n < room ? n : room;
+	if (take && !carry_push(in->mem, &f->joined, p, take, max))
+		ledger_count(in->ledger, LEDGER_PARSER_MEMORY);
+	return take == n;
+}
+
+void framed_drop(struct inspect *in, struct framed *f)
+{
+	carry_free(in->mem, &f->kept);
+	carry_free(in->mem, &f->joined);
 }

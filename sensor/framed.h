@@ -7,8 +7,9 @@
 
 struct framed {
 	struct carry kept;
-	uint64_t skip;
-	bool dead; /* bytes were lost: where a message begins is not known any more */
+	struct carry joined; /* message()'s own: what it keeps of fragments that belong together */
+	uint64_t skip;       /* bytes that are stepped over */
+	bool dead;           /* bytes were lost: where a message begins is not known any more */
 };
 
 struct framing {
@@ -16,8 +17,8 @@ struct framing {
 	/* How many bytes must be there before message() can read one that begins with
 	 * these n (0 to max); 0 = that is no message. */
 	size_t (*head)(const struct inspect *in, const uint8_t *p, size_t n);
-	/* Reads it; *rest is how many bytes of it are still to come. */
-	enum verdict (*message)(struct inspect *in, enum side side, const uint8_t *p, size_t n, uint64_t *rest);
+	/* Reads it, and sets f->skip when bytes of it are still to come. */
+	enum verdict (*message)(struct inspect *in, enum side side, struct framed *f, const uint8_t *p, size_t n);
 };
 
 /* For parser.stream: gives message()'s verdict when it is not INSPECT_MORE;
@@ -26,5 +27,10 @@ enum verdict framed_stream(struct inspect *in, enum side side, struct framed *f,
 			   const uint8_t *p, size_t n, size_t *used);
 /* For parser.gap: harmless within what is stepped over, the end of that side otherwise. */
 enum verdict framed_gap(struct inspect *in, struct framed *f, size_t lost);
+
+/* Appends to f->joined what of these n bytes max leaves room for (counted when memory is short).
+ * False: that is not all of them. */
+bool framed_join(struct inspect *in, struct framed *f, const uint8_t *p, size_t n, size_t max);
+void framed_drop(struct inspect *in, struct framed *f); /* gives back what it keeps */
 
 #endif

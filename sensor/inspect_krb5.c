@@ -203,14 +203,14 @@ static size_t head(const struct inspect *in, const uint8_t *p, size_t n)
 	return length > MESSAGE_MAX ? 4 : 4 + length;
 }
 
-static enum verdict message(struct inspect *in, enum side side, const uint8_t *p, size_t n, uint64_t *rest)
+static enum verdict message(struct inspect *in, enum side side, struct framed *f, const uint8_t *p, size_t n)
 {
 	struct cursor c = cursor_over(p, n);
 	size_t length = cursor_u32(&c);
 	(void)side;
 	if (length > MESSAGE_MAX) {
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
-		*rest = length;
+		f->skip = length;
 		return INSPECT_MORE;
 	}
 	read_message(in, c.p, cursor_left(&c));
@@ -247,8 +247,8 @@ static void krb5_describe(const struct inspect *in, struct alert_app *app)
 static void krb5_drop(struct inspect *in)
 {
 	struct krb5 *k = in->state;
-	carry_free(in->mem, &k->half[0].kept);
-	carry_free(in->mem, &k->half[1].kept);
+	framed_drop(in, &k->half[0]);
+	framed_drop(in, &k->half[1]);
 }
 
 const struct parser parser_krb5_tcp = {

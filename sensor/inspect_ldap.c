@@ -136,16 +136,16 @@ static size_t head(const struct inspect *in, const uint8_t *p, size_t n)
 	return whole <= MESSAGE_MAX && read_head(&c, &id, &operation) && read_whole(operation) ? whole : look;
 }
 
-static enum verdict message(struct inspect *in, enum side side, const uint8_t *p, size_t n, uint64_t *rest)
+static enum verdict message(struct inspect *in, enum side side, struct framed *f, const uint8_t *p, size_t n)
 {
 	struct ldap *l = in->state;
 	struct cursor c = cursor_over(p, n);
 	uint32_t id = 0;
 	uint8_t operation = 0;
-	*rest = ber_whole(p, n) - n;
+	f->skip = ber_whole(p, n) - n;
 	if (!read_head(&c, &id, &operation) || !read_whole(operation))
 		return INSPECT_MORE;
-	if (*rest) {
+	if (f->skip) {
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 		return INSPECT_MORE;
 	}
@@ -177,8 +177,8 @@ static enum verdict ldap_gap(struct inspect *in, enum side side, size_t lost)
 static void ldap_drop(struct inspect *in)
 {
 	struct ldap *l = in->state;
-	carry_free(in->mem, &l->half[0].kept);
-	carry_free(in->mem, &l->half[1].kept);
+	framed_drop(in, &l->half[0]);
+	framed_drop(in, &l->half[1]);
 }
 
 const struct parser parser_ldap = {

@@ -274,14 +274,14 @@ static size_t head(const struct inspect *in, const uint8_t *p, size_t n)
 	return length < HEAD_MAX ? 4 + length : 4 + HEAD_MAX;
 }
 
-static enum verdict message(struct inspect *in, enum side side, const uint8_t *p, size_t n, uint64_t *rest)
+static enum verdict message(struct inspect *in, enum side side, struct framed *f, const uint8_t *p, size_t n)
 {
 	struct nfs *s = in->state;
 	struct cursor c = cursor_over(p, n);
 	uint32_t mark = cursor_u32(&c);
-	*rest = (mark & ~LAST) - cursor_left(&c);
+	f->skip = (mark & ~LAST) - cursor_left(&c);
 	if (!s->inside[side])
-		read_message(in, c, *rest || !(mark & LAST));
+		read_message(in, c, f->skip || !(mark & LAST));
 	s->inside[side] = !(mark & LAST);
 	return INSPECT_MORE;
 }
@@ -303,8 +303,8 @@ static enum verdict nfs_gap(struct inspect *in, enum side side, size_t lost)
 static void nfs_drop(struct inspect *in)
 {
 	struct nfs *s = in->state;
-	carry_free(in->mem, &s->half[0].kept);
-	carry_free(in->mem, &s->half[1].kept);
+	framed_drop(in, &s->half[0]);
+	framed_drop(in, &s->half[1]);
 }
 
 const struct parser parser_nfs_tcp = {

@@ -239,9 +239,9 @@ static size_t head(const struct inspect *in, const uint8_t *p, size_t n)
 	return length <= PACKET_MAX ? 2 + length : 0;
 }
 
-static enum verdict framed_packet(struct inspect *in, enum side side, const uint8_t *p, size_t n, uint64_t *rest)
+static enum verdict framed_packet(struct inspect *in, enum side side, struct framed *f, const uint8_t *p, size_t n)
 {
-	*rest = 2u + (uint64_t)(p[0] << 8 | p[1]) - n;
+	f->skip = 2u + (uint64_t)(p[0] << 8 | p[1]) - n;
 	return packet(in, side, p + 2, n - 2);
 }
 
@@ -263,8 +263,8 @@ static void drop(struct inspect *in)
 {
 	struct openvpn *s = in->state;
 	forget(in);
-	carry_free(in->mem, &s->half[0].kept);
-	carry_free(in->mem, &s->half[1].kept);
+	framed_drop(in, &s->half[0]);
+	framed_drop(in, &s->half[1]);
 }
 
 const struct parser parser_openvpn_udp = {.name = "openvpn",

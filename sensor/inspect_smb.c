@@ -81,6 +81,8 @@ static void data_cut(struct inspect *in, struct half *h)
 	struct smb_open *o = data_open(s, h);
 	if (o)
 		smb_transfer_cut(in, &s->files, o, h->data.direction);
+	if (h->data.pipe)
+		smb_pipe_forget(in, &s->files.pipes, h->data.fid);
 	h->data = (struct smb_data){0};
 }
 
@@ -101,6 +103,15 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+static void pipe_data(struct inspect *in, struct half *h, const uint8_t *p, size_t n)
+{
+	struct smb *s = in->state;
+	size_t length = least(n, h->data.length);
+	h->data.length -= (uint8_t)length;
+	if (n > length)
+		h->data.pipe = smb_pipe_write(in, &s->files.pipes, h->data.fid, p + length, n - length);
+}
+
 static size_t body(struct inspect *in, struct half *h, const uint8_t *p, size_t n)
 {
 	struct smb *s = in->state;
@@ -111,6 +122,8 @@ static size_t body(struct inspect *in, struct half *h, const uint8_t *p, size_t 
 	h->data.n -= (uint32_t)content;
 	if (o)
 		smb_transfer_data(in, &s->files, o, h->data.direction, p + before, content);
+	if (content && h->data.pipe)
+		pipe_data(in, h, p + before, content);
 	body_passed(in, h, step);
 	return step;
 }

@@ -14,9 +14,11 @@
  *   CLOSE request             +0 fid
  *   READ_ANDX request         +4 fid, +6 u32 offset, 12 words: +20 u32 offset high
  *   READ_ANDX response        +10 u16 length, u16 data offset (from the header), u16 length high
- *   WRITE_ANDX request        +4 fid, +6 u32 offset, +18 u16 length high, u16 length,
+ *   WRITE_ANDX request        +4 fid, +6 u32 offset, +14 u16 mode (8 and 4: to a pipe, whose message begins
+ *                             here with two bytes of its length), +18 u16 length high, u16 length,
  *                             u16 data offset (from the header), 14 words: +24 u32 offset high
- *   TRANSACTION request       +22 u16 length, u16 data offset (from the header)
+ *   TRANSACTION request       +2 u16 total length, +22 u16 length, u16 data offset (from the header), +30 fid
+ *   TRANSACTION_SECONDARY     +10 u16 length, u16 data offset (from the header)
  *   SESSION_SETUP_ANDX        13 words: +14, +16 u16 password lengths; bytes: passwords, name
  *                             12 words: a security token
  *
@@ -25,7 +27,6 @@
 
 #include <string.h>
 
-#include "sensor/dcerpc.h"
 #include "sensor/ntlm.h"
 #include "sensor/utf16.h"
 
@@ -34,6 +35,7 @@ enum {
 	DELETE = 0x06,
 	RENAME = 0x07,
 	TRANSACTION = 0x25,
+	TRANSACTION_SECONDARY = 0x26,
 	OPEN_ANDX = 0x2d,
 	READ_ANDX = 0x2e,
 	WRITE_ANDX = 0x2f,
@@ -42,6 +44,7 @@ enum {
 };
 enum { HEADER = 32, WORDS = 33, WORDS_END = WORDS + 2 * 255 + 2, DATA_HEAD = WORDS + 2 * 14 + 2, ASCII_NAME = 4 };
 enum { FLAG_RESPONSE = 0x80, FLAG2_UNICODE = 0x8000 };
+enum { PIPE_MESSAGE = 8 | 4 }; /* WRITE_ANDX */
 enum { STATUS_BUFFER_OVERFLOW = 0x80000005u };
 
 #define USER_MAX 512 /* bytes on the wire */
@@ -76,16 +79,6 @@ static bool read_message(struct message *m, const uint8_t *p, size_t n)
 	return cursor_ok(&c);
 }
 
-/* Content is not held, but for a login in DCE/RPC that it begins with. */
-static size_t write_head(const uint8_t *p, size_t n)
-{
-	struct cursor c = cursor_over(p, n);
-	cursor_skip(&c, WORDS + 20);
-	size_t length = cursor_u16le(&c), at = cursor_u16le(&c);
-	size_t login = n < DATA_HEAD ? 0 : dcerpc_head(p, n, at, length, SMB_HEAD_MAX);
-	return login > DATA_HEAD ? login : DATA_HEAD;
-}
-
 size_t smb1_head(const uint8_t *p, size_t n, size_t length)
 {
 	struct cursor c = cursor_over(p, n);
@@ -99,7 +92,9 @@ size_t smb1_head(const uint8_t *p, size_t n, size_t length)
 	if (response)
 		head = command == READ_ANDX ? DATA_HEAD : WORDS_END;
 	else if (command == WRITE_ANDX)
-		head = write_head(p, n);
+		head = DATA_HEAD;
+	else if (command == TRANSACTION || command == TRANSACTION_SECONDARY)
+		head = WORDS_END;
 	return head < length ? head : length;
 }
 
@@ -166,15 +161,17 @@ static void open_request(struct inspect *in, struct smb_files *f, struct message
 static void open_response(struct inspect *in, struct smb_files *f, const struct message *m)
 {
 	struct smb_request r;
-	if (!smb_request_take(f, m->id, m->command, false, &r))
-		return;
-	struct smb_open *o = smb_open_serial(f, r.open);
 	bool nt = m->command == NT_CREATE_ANDX;
 	uint8_t fid[16];
 	struct cursor c = words_at(m, nt ? 5 : 4);
 	fid_bytes(cursor_u16le(&c), fid);
 	cursor_skip(&c, nt ? 48 : 6);
 	uint64_t size = nt ? cursor_u64le(&c) : cursor_u32le(&c);
+	if (!m->status && cursor_ok(&c))
+		smb_pipe_forget(in, &f->pipes, fid);
+	if (!smb_request_take(f, m->id, m->command, false, &r))
+		return;
+	struct smb_open *o = smb_open_serial(f, r.open);
 	if (o && !m->status && cursor_ok(&c))
 		smb_open_answer(in, f, o, fid, size);
 	else
@@ -270,13 +267,29 @@ static struct smb_data read_response(struct inspect *in, struct smb_files *f, co
 	return d;
 }
 
-/* To a pipe, of which DCE/RPC is told by its bytes. */
-static void transaction_request(struct inspect *in, const struct message *m)
+static void pipe_named(const struct inspect *in, struct smb_data *d, uint16_t fid)
 {
-	struct cursor c = words_at(m, 22);
-	size_t n = cursor_u16le(&c), at = cursor_u16le(&c);
-	if (cursor_ok(&c))
-		dcerpc_users(in, cursor_over(m->all.p, m->all.n), at, n);
+	fid_bytes(fid, d->fid);
+	d->pipe = wanted(in, WHERE_NTLM_USER);
+}
+
+/* To a pipe; what follows in SECONDARY says to which only by its id. */
+static struct smb_data transaction_request(struct inspect *in, struct smb_files *f, const struct message *m)
+{
+	struct smb_data d = {.direction = SMB_WRITE};
+	struct smb_request r = {0};
+	bool first = m->command == TRANSACTION;
+	struct cursor c = words_at(m, first ? 22 : 10), total = words_at(m, 2), fid = words_at(m, 30);
+	d.n = cursor_u16le(&c);
+	d.at = cursor_u16le(&c);
+	if (!cursor_ok(&c) || (!first && !smb_request_take(f, m->id, TRANSACTION, true, &r)))
+		return (struct smb_data){0};
+	if (first)
+		r.open = cursor_u16le(&fid);
+	if (first && cursor_u16le(&total) > d.n)
+		smb_request_put(in, f, m->id, TRANSACTION, r.open, 0);
+	pipe_named(in, &d, (uint16_t)r.open);
+	return d;
 }
 
 static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct message *m)
@@ -284,15 +297,19 @@ static struct smb_data write_request(struct inspect *in, struct smb_files *f, co
 	struct smb_data d = {.direction = SMB_WRITE};
 	struct cursor c = words_at(m, 4);
 	uint16_t fid = cursor_u16le(&c);
-	cursor_skip(&c, 12);
+	cursor_skip(&c, 8);
+	uint16_t mode = cursor_u16le(&c);
+	cursor_skip(&c, 2);
 	d.n = (uint32_t)cursor_u16le(&c) << 16;
 	d.n |= cursor_u16le(&c);
 	d.at = cursor_u16le(&c);
-	if (cursor_ok(&c))
-		dcerpc_users(in, cursor_over(m->all.p, m->all.n), d.at, d.n);
+	if (!cursor_ok(&c) || d.at < WORDS || !d.n)
+		return (struct smb_data){0};
+	pipe_named(in, &d, fid);
+	d.length = (mode & PIPE_MESSAGE) == PIPE_MESSAGE ? 2 : 0;
 	uint64_t offset = offset_of(m, 14, 24);
-	struct smb_open *o = cursor_ok(&c) ? file_of(in, f, fid, offset == 0) : NULL;
-	if (!o || d.at < WORDS || !d.n)
+	struct smb_open *o = file_of(in, f, fid, offset == 0);
+	if (!o)
 		return d;
 	smb_transfer_begin(in, f, o, SMB_WRITE, offset);
 	d.open = o->serial;
@@ -314,8 +331,8 @@ static struct smb_data request(struct inspect *in, struct smb_files *f, struct m
 		session_request(in, m);
 		break;
 	case TRANSACTION:
-		transaction_request(in, m);
-		break;
+	case TRANSACTION_SECONDARY:
+		return transaction_request(in, f, m);
 	case CLOSE:
 		close_request(in, f, m);
 		break;

@@ -14,7 +14,7 @@
  *   READ request            +4 u32 length, +8 u64 offset, +16 file id
  *   READ response           +2 u8 data offset (from 0), +4 u32 length
  *   WRITE request           +2 u16 data offset (from 0), +4 u32 length, +8 u64 offset, +16 file id
- *   IOCTL request           +4 u32 what, +24 u32 data offset (from 0), u32 length
+ *   IOCTL request           +4 u32 what, +8 file id, +24 u32 data offset (from 0), u32 length
  *   SET_INFO request        +2 u8 kind, u8 class, u32 length, u16 offset (from 0);
  *                           a new name, [MS-FSCC] 2.4.43: 16 bytes, u32 length, name
  *
@@ -25,7 +25,6 @@
 
 #include <string.h>
 
-#include "sensor/dcerpc.h"
 #include "sensor/ntlm.h"
 
 enum { SESSION_SETUP = 1, CREATE = 5, CLOSE = 6, READ = 8, WRITE = 9, IOCTL = 11, SET_INFO = 17 };
@@ -62,26 +61,15 @@ size_t smb2_length(const uint8_t *p, size_t n, size_t length)
 	return cursor_ok(&c) && h.next >= HEADER && h.next < length ? h.next : length;
 }
 
-/* Content is not held, but for a login in DCE/RPC that it begins with. */
-static size_t write_head(const uint8_t *p, size_t n)
-{
-	struct cursor c = cursor_over(p, n);
-	cursor_skip(&c, HEADER + 2);
-	size_t at = cursor_u16le(&c), length = cursor_u32le(&c);
-	size_t login = n < WRITE_REQUEST ? 0 : dcerpc_head(p, n, at, length, SMB_HEAD_MAX);
-	return login > WRITE_REQUEST ? login : WRITE_REQUEST;
-}
-
 /* Only requests with names and tokens are held in full; content never is. */
-static size_t head_wanted(const struct header *h, const uint8_t *p, size_t n)
+static size_t head_wanted(const struct header *h)
 {
 	bool response = h->flags & FLAG_RESPONSE;
 	if (h->command == READ && response)
 		return READ_ANSWER;
 	if (h->command == WRITE && !response)
-		return write_head(p, n);
-	if (!response &&
-	    (h->command == CREATE || h->command == SESSION_SETUP || h->command == SET_INFO || h->command == IOCTL))
+		return WRITE_REQUEST;
+	if (!response && (h->command == CREATE || h->command == SESSION_SETUP || h->command == SET_INFO))
 		return SMB_HEAD_MAX;
 	return SHORT_HEAD;
 }
@@ -92,7 +80,7 @@ size_t smb2_head(const uint8_t *p, size_t n, size_t length)
 	struct header h = read_header(&c);
 	if (!cursor_ok(&c))
 		return HEADER;
-	size_t whole = smb2_length(p, n, length), head = head_wanted(&h, p, n);
+	size_t whole = smb2_length(p, n, length), head = head_wanted(&h);
 	return head < whole ? head : whole;
 }
 
@@ -160,28 +148,41 @@ static void read_request(struct inspect *in, struct smb_files *f, const struct h
 	smb_request_put(in, f, h->id, READ, o->serial, offset);
 }
 
-static void ioctl_request(struct inspect *in, struct cursor c, struct cursor whole)
+static void pipe_named(const struct inspect *in, struct smb_data *d, struct cursor fid)
 {
-	cursor_skip(&c, 4);
-	uint32_t what = cursor_u32le(&c);
-	cursor_skip(&c, 16);
-	size_t at = cursor_u32le(&c), n = cursor_u32le(&c);
-	if (cursor_ok(&c) && what == FSCTL_PIPE_TRANSCEIVE)
-		dcerpc_users(in, whole, at, n);
+	struct bytes name = cursor_bytes(&fid, sizeof(d->fid));
+	d->pipe = name.n && wanted(in, WHERE_NTLM_USER);
+	if (name.n)
+		memcpy(d->fid, name.p, name.n);
 }
 
-static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c,
-				     struct cursor whole)
+static struct smb_data ioctl_request(const struct inspect *in, struct cursor c)
+{
+	struct smb_data d = {.direction = SMB_WRITE};
+	cursor_skip(&c, 4);
+	uint32_t what = cursor_u32le(&c);
+	struct cursor fid = cursor_sub(&c, sizeof(d.fid));
+	d.at = cursor_u32le(&c);
+	d.n = cursor_u32le(&c);
+	if (!cursor_ok(&c) || what != FSCTL_PIPE_TRANSCEIVE)
+		return (struct smb_data){0};
+	pipe_named(in, &d, fid);
+	return d;
+}
+
+static struct smb_data write_request(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c)
 {
 	cursor_skip(&c, 2);
 	struct smb_data d = {.direction = SMB_WRITE};
 	d.at = cursor_u16le(&c);
 	d.n = cursor_u32le(&c);
-	dcerpc_users(in, whole, d.at, d.n);
 	uint64_t offset = cursor_u64le(&c);
+	pipe_named(in, &d, c);
 	struct smb_open *o = file_of(in, f, h, &c, offset == 0);
-	if (!o || d.at < WRITE_REQUEST || !d.n)
+	if (!cursor_ok(&c) || d.at < WRITE_REQUEST || !d.n)
 		return (struct smb_data){0};
+	if (!o)
+		return d;
 	smb_transfer_begin(in, f, o, SMB_WRITE, offset);
 	d.open = o->serial;
 	return d;
@@ -190,13 +191,15 @@ static struct smb_data write_request(struct inspect *in, struct smb_files *f, co
 static void create_response(struct inspect *in, struct smb_files *f, const struct header *h, struct cursor c)
 {
 	struct smb_request r;
-	if (!smb_request_take(f, h->id, CREATE, h->status == STATUS_PENDING, &r) || h->status == STATUS_PENDING)
-		return;
-	struct smb_open *o = smb_open_serial(f, r.open);
 	cursor_skip(&c, 48);
 	uint64_t size = cursor_u64le(&c);
 	cursor_skip(&c, 8);
 	struct bytes fid = cursor_bytes(&c, 16);
+	if (h->status == STATUS_OK && cursor_ok(&c))
+		smb_pipe_forget(in, &f->pipes, fid.p);
+	if (!smb_request_take(f, h->id, CREATE, h->status == STATUS_PENDING, &r) || h->status == STATUS_PENDING)
+		return;
+	struct smb_open *o = smb_open_serial(f, r.open);
 	if (o && h->status == STATUS_OK && cursor_ok(&c))
 		smb_open_answer(in, f, o, fid.p, size);
 	else
@@ -242,10 +245,9 @@ static struct smb_data request(struct inspect *in, struct smb_files *f, const st
 		read_request(in, f, h, c);
 		break;
 	case WRITE:
-		return write_request(in, f, h, c, whole);
+		return write_request(in, f, h, c);
 	case IOCTL:
-		ioctl_request(in, c, whole);
-		break;
+		return ioctl_request(in, c);
 	case SET_INFO:
 		set_info_request(in, f, c, whole);
 		break;

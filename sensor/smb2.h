@@ -6,11 +6,14 @@
 
 #define SMB_HEAD_MAX 16384 /* bytes of one message that are looked at; the rest is stepped over */
 
-/* Where a message carries file content: n bytes, `at` bytes behind its beginning. */
+/* Where a message carries the content of a file or pipe: n bytes, `at` bytes behind its beginning. */
 struct smb_data {
-	uint32_t open; /* 0: nowhere */
+	uint32_t open; /* 0: it is not hashed */
 	enum smb_direction direction;
 	uint32_t at, n;
+	bool pipe;       /* it may be written to a pipe */
+	uint8_t length;  /* bytes in front of what the pipe is given */
+	uint8_t fid[16]; /* the pipe's name */
 };
 
 /* How many bytes of a message have to be there before smb2_message() can read it,

@@ -304,4 +304,5 @@ void smb_files_drop(struct inspect *in, struct smb_files *f)
 		mem_free(in->mem, o, sizeof(*o));
 	}
 	f->opens = 0;
+	smb_pipes_drop(in, &f->pipes);
 }

@@ -5,6 +5,7 @@
 
 #include "sensor/file.h"
 #include "sensor/inspect.h"
+#include "sensor/smb_pipes.h"
 
 #define SMB_OPENS_MAX    64   /* files open at one time; the one used longest ago goes */
 #define SMB_REQUESTS_MAX 128  /* requests that wait for their answer; a power of two */
@@ -46,6 +47,7 @@ struct smb_files {
 	uint32_t chained;   /* the open file that the requests of a chain are about (SMB2) */
 	struct bytes shown; /* the name that an observable belongs to; borrowed for that moment */
 	struct smb_request request[SMB_REQUESTS_MAX];
+	struct smb_pipes pipes;
 };
 
 /* A name was asked for: reports it, and what stands behind its last separator. */

@@ -33,6 +33,7 @@ ip,203.0.113.66,
 ip,203.0.113.67,icmp.quoted
 hostname,www.bad.example,icmp.quoted
 url,http://tv.bad.example/d.xml,ssdp
+username,evil-user,
 """
 HOST = ("http.host", "www.bad.example")
 URL = ("http.url", "http://www.bad.example/x")
@@ -40,6 +41,7 @@ SNI = ("tls.sni", "login.bank.example")
 QUERY = ("dns.query", "www.bad.example")
 FILE = ("file.md5", "900150983cd24fb0d6963f7d28e17f72")
 NEEDLE = ("payload", "")
+LOGIN = ("ntlm.user", "evil-user")
 REQUEST = get("www.bad.example", "/x")
 DECOY = get("www.fine.example", "/x")
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
@@ -737,6 +739,66 @@ def http_chunks():
 def http_length_and_chunked():
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     return http(get("fine.example", "/"), answer)
+
+
+# ---- DCE/RPC and SMB ----
+
+
+def stream(data):
+    """A connection on which the client says this."""
+    t = Tcp()
+    return t.open() + pieces(t, 0, data, 1000) + t.close()
+
+
+def ntlm(user, before=b""):
+    return (b"NTLMSSP\0" + struct.pack("<I", 3) + bytes(24) + struct.pack("<HHI", len(user), len(user), 64 + len(before))
+            + bytes(20) + before + user)
+
+
+def pdu(flags, token, kind=16):
+    """A PDU of DCE/RPC that logs in."""
+    return (struct.pack("<BBBB4sHHI", 5, 0, kind, flags, b"\x10\0\0\0", 28 + len(token), len(token), 1) + bytes(4)
+            + b"\x0a\5\0\0\0\0\0\0" + token)
+
+
+def smb2(command, flags, body):
+    message = b"\xfeSMB" + struct.pack("<HHIHHII", 64, 0, 0, command, 1, flags, 0) + bytes(40) + body
+    return struct.pack("!I", len(message)) + message
+
+
+def pipe_write(fid, data):
+    return smb2(9, 0, struct.pack("<HHIq", 49, 112, len(data), 0) + bytes([fid]) * 16 + bytes(16) + data)
+
+
+@case("A login's token is joined over fragments; one that begins anew is another.", [LOGIN])
+def dcerpc_fragments():
+    token, decoy = ntlm(b"evil-user"), ntlm(b"fine-user")
+    return stream(pdu(1, decoy[:40]) + pdu(1, token[:40]) + pdu(0, token[40:60]) + pdu(2, token[60:]))
+
+
+@case("A token that is whole is read, whatever its fragment's flags say.", [LOGIN])
+def dcerpc_flags_lie():
+    return stream(pdu(0, ntlm(b"evil-user")))
+
+
+@case("A call over several writes to a pipe, with another pipe's in between.", [LOGIN])
+def smb_pipe_writes():
+    evil, fine = pdu(3, ntlm(b"evil-user")), pdu(3, ntlm(b"fine-user"))
+    return stream(b"".join(pipe_write(7, evil[i : i + 9]) + pipe_write(8, fine[i : i + 9]) for i in range(0, len(evil), 9)))
+
+
+@case("A CLOSE that may have been refused takes nothing away that a pipe waits for.", [LOGIN])
+def smb_pipe_close_refused():
+    evil = pdu(3, ntlm(b"evil-user"))
+    return stream(pipe_write(7, evil[:50]) + smb2(6, 0, struct.pack("<HHI", 24, 0, 0) + b"\7" * 16) + pipe_write(7, evil[50:]))
+
+
+@case("What looks like a call's beginning within a call is a part of it.", [LOGIN])
+def smb_pipe_call_within():
+    decoy = pdu(3, b"")[:16]
+    evil = pdu(3, ntlm(b"evil-user", decoy))
+    at = evil.index(decoy, 16)
+    return stream(pipe_write(7, evil[:at]) + pipe_write(7, evil[at:]))
 
 
 # ---- running ----

@@ -328,12 +328,12 @@ static void test_ldap_probe(void **s)
 	"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                                                             \
 	"\3\0\3\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ann"
 
-static void pdu(struct buf *b, uint8_t type, bool little, size_t body, const void *token, size_t n)
+static void fragment(struct buf *b, uint8_t type, uint8_t flags, bool little, size_t body, const void *token, size_t n)
 {
 	size_t length = 16 + body + (n ? 8 + n : 0);
 	buf_add(b, "\5\0", 2);
 	buf_u8(b, type);
-	buf_u8(b, 3);
+	buf_u8(b, flags);
 	buf_add(b, little ? "\x10\0\0\0" : "\0\0\0\0", 4);
 	for (int i = 0; i < 2; i++) {
 		uint16_t v = (uint16_t)(i ? n : length);
@@ -346,6 +346,11 @@ static void pdu(struct buf *b, uint8_t type, bool little, size_t body, const voi
 		buf_add(b, "\x0a\5\0\0\0\0\0\0", 8);
 		buf_add(b, token, n);
 	}
+}
+
+static void pdu(struct buf *b, uint8_t type, bool little, size_t body, const void *token, size_t n)
+{
+	fragment(b, type, 3, little, body, token, n);
 }
 
 static void test_dcerpc(void **s)
@@ -383,6 +388,67 @@ static void test_dcerpc(void **s)
 	buf_free(&back);
 }
 
+/* A token over fragments, on either side; a first fragment begins anew; what nothing ends is not whole. */
+static void test_dcerpc_fragments(void **s)
+{
+	(void)s;
+	static const char ann[] = NTLM_ANN;
+	enum { N = sizeof(ann) - 1 };
+	for (size_t cut = 1; cut < N; cut++) {
+		struct buf b = {0};
+		fragment(&b, 11, 1, true, 8, ann, cut);
+		fragment(&b, 0, 3, true, 8, BYTES("signature"));
+		fragment(&b, 11, 0, cut % 2, 0, "", 0);
+		fragment(&b, 11, 2, cut % 2, 8, ann + cut, N - cut);
+		const struct message there[] = {{TO_SERVER, b.p, b.n}}, back[] = {{TO_CLIENT, b.p, b.n}};
+		feed_expect(&parser_dcerpc, there, 1, 0, SIZE_MAX, false, "ntlm.user ann\n");
+		feed_expect(&parser_dcerpc, back, 1, 0, 1, true, "ntlm.user ann\n");
+		if (cut == 20) {
+			feed_every_split(&parser_dcerpc, there, 1, "ntlm.user ann\n");
+			feed_every_prefix(&parser_dcerpc, there, 1);
+		}
+		buf_free(&b);
+	}
+	struct buf b = {0};
+	fragment(&b, 16, 1, true, 4, ann, 30);
+	fragment(&b, 16, 1, true, 4, ann, 30); /* again */
+	fragment(&b, 16, 0, true, 4, ann + 30, 20);
+	fragment(&b, 16, 2, true, 4, ann + 50, N - 50);
+	fragment(&b, 16, 0, true, 4, ann, N); /* whole, whatever its flags are */
+	const struct message talk[] = {{TO_SERVER, b.p, b.n}};
+	feed_every_split(&parser_dcerpc, talk, 1, "ntlm.user ann\nntlm.user ann\n");
+	b.n = 0;
+	fragment(&b, 16, 1, true, 4, ann, 30);
+	fragment(&b, 16, 0, true, 4, ann + 30, N - 30);
+	const struct message open[] = {{TO_SERVER, b.p, b.n}};
+	feed_every_split(&parser_dcerpc, open, 1, "");
+	buf_free(&b);
+}
+
+/* As much of a token is joined as one PDU may have. */
+static void test_dcerpc_token_limit(void **s)
+{
+	(void)s;
+	for (size_t over = 0; over < 2; over++) {
+		struct observed o;
+		struct buf b = {0}, token = {0};
+		for (size_t i = 0; i < 16384 - (sizeof(NTLM_ANN) - 1) + over; i++)
+			buf_u8(&token, 0);
+		buf_add(&token, NTLM_ANN, sizeof(NTLM_ANN) - 1);
+		fragment(&b, 16, 1, true, 0, token.p, 16000);
+		fragment(&b, 16, 0, true, 0, token.p + 16000, 350);
+		fragment(&b, 16, 2, true, 0, token.p + 16350, token.n - 16350);
+		fragment(&b, 16, 3, true, 0, BYTES(NTLM_ANN));
+		observed_begin(&o, &parser_dcerpc);
+		feed_stream(&o, TO_SERVER, b.p, b.n);
+		assert_int_equal(o.count, over ? 1 : 2);
+		assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], over);
+		observed_end(&o);
+		buf_free(&b);
+		buf_free(&token);
+	}
+}
+
 /* A token in a PDU that is longer than what is held is counted and left out. */
 static void test_dcerpc_limit(void **s)
 {
@@ -402,10 +468,18 @@ static void test_dcerpc_limit(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_ber),        cmocka_unit_test(test_dcerpc),    cmocka_unit_test(test_dcerpc_limit),
-	    cmocka_unit_test(test_krb5_udp),   cmocka_unit_test(test_krb5_tcp),  cmocka_unit_test(test_krb5_limits),
-	    cmocka_unit_test(test_ldap),       cmocka_unit_test(test_ldap_ntlm), cmocka_unit_test(test_ldap_starttls),
+	    cmocka_unit_test(test_ber),
+	    cmocka_unit_test(test_dcerpc),
+	    cmocka_unit_test(test_dcerpc_limit),
+	    cmocka_unit_test(test_krb5_udp),
+	    cmocka_unit_test(test_krb5_tcp),
+	    cmocka_unit_test(test_krb5_limits),
+	    cmocka_unit_test(test_ldap),
+	    cmocka_unit_test(test_ldap_ntlm),
+	    cmocka_unit_test(test_ldap_starttls),
 	    cmocka_unit_test(test_ldap_probe),
+	    cmocka_unit_test(test_dcerpc_fragments),
+	    cmocka_unit_test(test_dcerpc_token_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,63 +303,222 @@ static void auth3(struct buf *b, const char *user)
 	buf_free(&token);
 }
 
-/* Logins within the calls that are written to a pipe, in each way to write. */
-static void test_pipe_logins(void **s)
+/* The ways to write to a pipe. */
+static void written(struct buf *b, uint8_t f, const uint8_t *p, size_t n)
 {
-	(void)s;
-	struct talk t = {0};
-	struct buf pdu = {0}, w = {0}, d = {0};
-	auth3(&pdu, "ann");
-
-	struct buf *b = say(&t, TO_SERVER);
 	smb2(b, 9, REQUEST, 4, 0, 0);
 	le(b, 49, 2);
 	le(b, 112, 2);
-	le(b, pdu.n, 4);
-	zeros(b, 8);
-	fid(b, 7);
+	le(b, n, 4);
+	le(b, UINT64_MAX, 8);
+	fid(b, f);
 	zeros(b, 16);
-	buf_add(b, pdu.p, pdu.n);
+	buf_add(b, p, n);
+}
 
-	for (int other = 0; other < 2; other++) { /* the second is no call of a pipe */
-		b = say(&t, TO_SERVER);
-		smb2(b, 11, REQUEST, 5, 0, 0);
-		le(b, 57, 4);
-		le(b, other ? 0x140204 : 0x11c017, 4);
-		fid(b, 7);
-		le(b, 120, 4);
-		le(b, pdu.n, 4);
-		zeros(b, 24);
-		buf_add(b, pdu.p, pdu.n);
-	}
+static void transceived(struct buf *b, uint8_t f, uint32_t what, const uint8_t *p, size_t n)
+{
+	smb2(b, 11, REQUEST, 5, 0, 0);
+	le(b, 57, 4);
+	le(b, what, 4);
+	fid(b, f);
+	le(b, 120, 4);
+	le(b, n, 4);
+	zeros(b, 24);
+	buf_add(b, p, n);
+}
 
-	b = say(&t, TO_SERVER);
-	smb1(b, 0x25, 0, 64);
-	zeros(&w, 22);
-	le(&w, pdu.n, 2);
-	le(&w, 33 + 28 + 2 + 1, 2);
-	zeros(&w, 2);
-	zeros(&d, 1);
-	buf_add(&d, pdu.p, pdu.n);
-	smb1_body(b, &w, &d);
-
-	b = say(&t, TO_SERVER);
-	w.n = d.n = 0;
+static void written1(struct buf *b, uint16_t f, uint16_t mode, const uint8_t *p, size_t n)
+{
+	struct buf w = {0}, d = {0};
+	bool length = mode == 12;
 	smb1(b, 0x2f, 0, 65);
 	zeros(&w, 4);
-	le(&w, 0x4001, 2);
-	zeros(&w, 14);
-	le(&w, pdu.n, 2);
+	le(&w, f, 2);
+	le(&w, UINT32_MAX, 8);
+	le(&w, mode, 2);
+	zeros(&w, 4);
+	le(&w, n + (length ? 2 : 0), 2);
 	le(&w, 33 + 28 + 2 + 1, 2);
 	zeros(&w, 4);
 	zeros(&d, 1);
-	buf_add(&d, pdu.p, pdu.n);
+	if (length)
+		le(&d, 5000, 2);
+	buf_add(&d, p, n);
 	smb1_body(b, &w, &d);
-
-	buf_free(&pdu);
 	buf_free(&w);
 	buf_free(&d);
-	talk_check(&t, "ntlm.user ann\nntlm.user ann\nntlm.user ann\nntlm.user ann\n");
+}
+
+static void transaction1(struct buf *b, uint8_t f, size_t total, const uint8_t *p, size_t n)
+{
+	struct buf w = {0}, d = {0};
+	smb1(b, 0x25, 0, 64);
+	zeros(&w, 2);
+	le(&w, total, 2);
+	zeros(&w, 18);
+	le(&w, n, 2);
+	le(&w, 33 + 32 + 2 + 1, 2);
+	le(&w, 2, 2);
+	le(&w, 0x26, 2);
+	le(&w, f, 2);
+	zeros(&d, 1);
+	buf_add(&d, p, n);
+	smb1_body(b, &w, &d);
+	buf_free(&w);
+	buf_free(&d);
+}
+
+static void secondary1(struct buf *b, const uint8_t *p, size_t n)
+{
+	struct buf w = {0}, d = {0};
+	smb1(b, 0x26, 0, 64);
+	zeros(&w, 10);
+	le(&w, n, 2);
+	le(&w, 33 + 16 + 2 + 1, 2);
+	zeros(&w, 2);
+	zeros(&d, 1);
+	buf_add(&d, p, n);
+	smb1_body(b, &w, &d);
+	buf_free(&w);
+	buf_free(&d);
+}
+
+static void write_one(struct talk *t, enum side side, int way, int part, const struct buf *pdu, size_t from, size_t n)
+{
+	struct buf *b = say(t, side);
+	const uint8_t *p = pdu->p + from;
+	switch (way) {
+	case 0:
+		written(b, 7, p, n);
+		break;
+	case 1:
+		transceived(b, 7, 0x11c017, p, n);
+		break;
+	case 2:
+		written1(b, 0x4001, part ? 4 : 12, p, n);
+		break;
+	case 3:
+		written1(b, 0x4001, 0, p, n);
+		break;
+	default:
+		if (part)
+			secondary1(b, p, n);
+		else
+			transaction1(b, 7, pdu->n, p, n);
+	}
+}
+
+enum { WAYS = 5 };
+
+/* Logins within the calls that are written to a pipe, in each way to write, by each side. */
+static void test_pipe_logins(void **s)
+{
+	(void)s;
+	struct buf pdu = {0};
+	auth3(&pdu, "ann");
+	for (int side = 0; side < 2; side++) {
+		struct talk t = {0};
+		for (int way = 0; way < WAYS; way++)
+			write_one(&t, (enum side)side, way, 0, &pdu, 0, pdu.n);
+		transceived(say(&t, (enum side)side), 7, 0x140204, pdu.p, pdu.n); /* no call of a pipe */
+		talk_check(&t, "ntlm.user ann\nntlm.user ann\nntlm.user ann\nntlm.user ann\nntlm.user ann\n");
+	}
+	buf_free(&pdu);
+}
+
+/* A call over two writes, cut anywhere, by each side; another pipe and a file are written to in between. */
+static void test_pipe_joins(void **s)
+{
+	(void)s;
+	struct buf pdu = {0}, other = {0};
+	auth3(&pdu, "ann");
+	auth3(&other, "bob");
+	for (int way = 0; way < WAYS; way++) {
+		struct observed o;
+		observed_begin(&o, &parser_smb);
+		for (size_t cut = 1; cut < pdu.n; cut++) {
+			enum side side = cut % 2 ? TO_SERVER : TO_CLIENT;
+			struct talk t = {0};
+			write_one(&t, side, way, 0, &pdu, 0, cut);
+			written(say(&t, side), 9, other.p, cut);
+			writes(say(&t, side), 5, UINT64_MAX, 8, "abc");
+			write_one(&t, side, way, 1, &pdu, cut, pdu.n - cut);
+			written(say(&t, side), 9, other.p + cut, pdu.n - cut);
+			if (cut == 33 + (size_t)way) {
+				talk_check(&t, "ntlm.user ann\nntlm.user bob\n");
+				continue;
+			}
+			talk_end(&t);
+			o.text.n = 0;
+			buf_add(&o.text, "", 1);
+			for (size_t i = 0; i < t.n; i++) {
+				feed_stream(&o, side, t.msg[i].p, t.msg[i].n);
+				buf_free(&t.piece[i]);
+			}
+			if (strcmp(observed_text(&o), "ntlm.user ann\nntlm.user bob\n") != 0)
+				fail_msg("way %d, cut at %zu: %s", way, cut, observed_text(&o));
+		}
+		observed_end(&o);
+	}
+	buf_free(&pdu);
+	buf_free(&other);
+}
+
+/* What a pipe waits for is forgotten when the server gives its name anew, and when bytes are lost. */
+static void test_pipe_forgets(void **s)
+{
+	(void)s;
+	struct buf pdu = {0};
+	auth3(&pdu, "ann");
+	for (int anew = 0; anew < 2; anew++) {
+		struct talk t = {0};
+		written(say(&t, TO_SERVER), 7, pdu.p, 40);
+		created(say(&t, TO_CLIENT), 4, anew ? 0 : 0xc0000034, 0, 7);
+		closes(say(&t, TO_SERVER), 7, 7);
+		written(say(&t, TO_SERVER), 7, pdu.p, pdu.n);
+		talk_check(&t, anew ? "ntlm.user ann\n" : "");
+	}
+	struct talk t = {0};
+	struct observed o;
+	written(say(&t, TO_SERVER), 7, pdu.p, pdu.n);
+	written(say(&t, TO_SERVER), 7, pdu.p, pdu.n);
+	talk_end(&t);
+	observed_begin(&o, &parser_smb);
+	feed_stream(&o, TO_SERVER, t.msg[0].p, t.msg[0].n - 20);
+	feed_gap(&o, TO_SERVER, 20);
+	feed_stream(&o, TO_SERVER, t.msg[1].p, t.msg[1].n);
+	assert_string_equal(observed_text(&o), "ntlm.user ann\n");
+	observed_end(&o);
+	for (size_t i = 0; i < t.n; i++)
+		buf_free(&t.piece[i]);
+	buf_free(&pdu);
+}
+
+/* One pipe more than are kept: the first is forgotten. */
+static void test_pipe_limit(void **s)
+{
+	(void)s;
+	struct buf pdu = {0};
+	auth3(&pdu, "ann");
+	for (uint8_t pipes = SMB_PIPES_MAX; pipes <= SMB_PIPES_MAX + 1; pipes++) {
+		struct talk t = {0};
+		struct observed o;
+		for (uint8_t i = 1; i <= pipes; i++)
+			written(say(&t, TO_SERVER), i, pdu.p, 50);
+		for (uint8_t i = 1; i <= pipes; i++)
+			written(say(&t, TO_SERVER), i, pdu.p + 50, pdu.n - 50);
+		talk_end(&t);
+		observed_begin(&o, &parser_smb);
+		for (size_t i = 0; i < t.n; i++)
+			feed_stream(&o, TO_SERVER, t.msg[i].p, t.msg[i].n);
+		assert_int_equal(o.count, SMB_PIPES_MAX);
+		assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], pipes - SMB_PIPES_MAX);
+		observed_end(&o);
+		for (size_t i = 0; i < t.n; i++)
+			buf_free(&t.piece[i]);
+	}
+	buf_free(&pdu);
 }
 
 static void test_chain(void **s)
@@ -657,6 +816,9 @@ int main(void)
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_probe),
 	    cmocka_unit_test(test_pipe_logins),
+	    cmocka_unit_test(test_pipe_joins),
+	    cmocka_unit_test(test_pipe_forgets),
+	    cmocka_unit_test(test_pipe_limit),
 	    cmocka_unit_test(test_ntlm),
 	    cmocka_unit_test(test_utf16),
 	};
