@@ -1,6 +1,7 @@
 /* NFS 2, 3 and 4 (RFC 1094, 1813, 7530, 5661) over ONC RPC (RFC 5531): the names
  * that calls carry. Over TCP each message comes in fragments: u32 with bit 31 set
- * in the last, the rest the length. XDR (RFC 4506), all in units of four bytes:
+ * in the last, the rest the length; of a call over several the beginning is joined.
+ * XDR (RFC 4506), all in units of four bytes:
  *
  *   call   u32 xid, 0, 2 (RPC version), program, version, procedure,
  *          u32 flavour, opaque credential, u32 flavour, opaque verifier, arguments
@@ -25,10 +26,12 @@
 
 enum { NFS = 100003, RPC_VERSION = 2, CALL = 0, PROCEDURES = 22, LAST = 1u << 31 };
 enum { CALL_MIN = 40, LOOK = 24 }; /* with empty credentials; up to the procedure */
+enum { FRAGMENT = 1 << 24 };       /* a longer one begins no conversation */
 
 struct nfs {
 	struct framed half[2]; /* TCP */
-	bool inside[2];        /* fragments of a message that has begun follow */
+	bool inside[2];        /* fragments of a message that has begun follow, */
+	bool read[2];          /* of which nothing is looked at any more */
 };
 
 static struct bytes opaque(struct cursor *c)
@@ -248,19 +251,43 @@ static enum verdict nfs_datagram(struct inspect *in, enum side side, const uint8
 
 /* ---- TCP ---- */
 
+/* What a call begins with, out of the fragments that the stream begins with: at most LOOK bytes. False: it
+ * ends before, or a fragment is empty, as nobody sends them. *n is how many there are. */
+static bool gather(struct cursor c, uint8_t out[static LOOK], size_t *n)
+{
+	for (*n = 0; *n < LOOK && cursor_left(&c);) {
+		uint32_t mark = cursor_u32(&c), length = mark & ~LAST;
+		if (!cursor_ok(&c))
+			return true;
+		if (!length || length > FRAGMENT || ((mark & LAST) && *n + length < CALL_MIN))
+			return false;
+		size_t take = length < LOOK - *n ? length : LOOK - *n;
+		take = take < cursor_left(&c) ? take : cursor_left(&c);
+		struct bytes piece = cursor_bytes(&c, take);
+		memcpy(out + *n, piece.p, piece.n);
+		*n += piece.n;
+		if (take < length)
+			return true;
+	}
+	return true;
+}
+
 static enum probe nfs_tcp_probe(const struct inspect *in, enum side side, const uint8_t *p, size_t n)
 {
-	struct cursor c = cursor_over(p, n);
-	uint32_t mark = cursor_u32(&c);
+	static const uint8_t is_call[] = {0, 0, 0, CALL, 0, 0, 0, RPC_VERSION};
+	uint8_t first[LOOK];
+	size_t have;
 	struct call call;
 	(void)in;
 	(void)side;
-	if (!(p[0] & 0x80))
+	if (!gather(cursor_over(p, n), first, &have))
 		return PROBE_NO;
-	if (n >= 4 && (mark & ~LAST) < CALL_MIN)
+	size_t known = have < 4 ? 0 : have - 4 < sizeof(is_call) ? have - 4 : sizeof(is_call);
+	if (memcmp(first + 4, is_call, known) != 0)
 		return PROBE_NO;
-	if (n < 4 + LOOK)
-		return n < 12 || memcmp(p + 8, "\0\0\0\0", 4) == 0 ? PROBE_MORE : PROBE_NO;
+	if (have < LOOK)
+		return PROBE_MORE;
+	struct cursor c = cursor_over(first, have);
 	return read_call(&c, &call) ? PROBE_YES : PROBE_NO;
 }
 
@@ -274,15 +301,35 @@ static size_t head(const struct inspect *in, const uint8_t *p, size_t n)
 	return length < HEAD_MAX ? 4 + length : 4 + HEAD_MAX;
 }
 
-static enum verdict message(struct inspect *in, enum side side, struct framed *f, const uint8_t *p, size_t n)
+/* Of a message over several fragments the first HEAD_MAX bytes are joined, when it is a call. */
+static void read_fragment(struct inspect *in, enum side side, struct framed *f, struct cursor c, bool last)
 {
 	struct nfs *s = in->state;
+	struct call call;
+	struct cursor first = c;
+	if (!s->inside[side] && last) {
+		read_message(in, c, f->skip);
+		return;
+	}
+	if (!s->inside[side])
+		s->read[side] = cursor_left(&c) >= LOOK && !read_call(&first, &call);
+	s->inside[side] = !last;
+	if (s->read[side])
+		return;
+	bool cut = !framed_join(in, f, c.p, cursor_left(&c), HEAD_MAX) || f->skip;
+	if (!last && !cut)
+		return;
+	read_message(in, cursor_over(f->joined.p, f->joined.n), cut);
+	carry_free(in->mem, &f->joined);
+	s->read[side] = true;
+}
+
+static enum verdict message(struct inspect *in, enum side side, struct framed *f, const uint8_t *p, size_t n)
+{
 	struct cursor c = cursor_over(p, n);
 	uint32_t mark = cursor_u32(&c);
 	f->skip = (mark & ~LAST) - cursor_left(&c);
-	if (!s->inside[side])
-		read_message(in, c, f->skip || !(mark & LAST));
-	s->inside[side] = !(mark & LAST);
+	read_fragment(in, side, f, c, mark & LAST);
 	return INSPECT_MORE;
 }
 

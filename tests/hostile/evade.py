@@ -34,6 +34,7 @@ ip,203.0.113.67,icmp.quoted
 hostname,www.bad.example,icmp.quoted
 url,http://tv.bad.example/d.xml,ssdp
 username,evil-user,
+filename,evil.exe,
 """
 HOST = ("http.host", "www.bad.example")
 URL = ("http.url", "http://www.bad.example/x")
@@ -42,6 +43,7 @@ QUERY = ("dns.query", "www.bad.example")
 FILE = ("file.md5", "900150983cd24fb0d6963f7d28e17f72")
 NEEDLE = ("payload", "")
 LOGIN = ("ntlm.user", "evil-user")
+NFS_FILE = ("nfs.file", "evil.exe")
 REQUEST = get("www.bad.example", "/x")
 DECOY = get("www.fine.example", "/x")
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
@@ -741,7 +743,7 @@ def http_length_and_chunked():
     return http(get("fine.example", "/"), answer)
 
 
-# ---- DCE/RPC and SMB ----
+# ---- DCE/RPC, SMB, NFS ----
 
 
 def stream(data):
@@ -799,6 +801,31 @@ def smb_pipe_call_within():
     evil = pdu(3, ntlm(b"evil-user", decoy))
     at = evil.index(decoy, 16)
     return stream(pipe_write(7, evil[:at]) + pipe_write(7, evil[at:]))
+
+
+def opaque(data):
+    return struct.pack("!I", len(data)) + data + bytes(-len(data) % 4)
+
+
+def nfs_lookup(name):
+    call = struct.pack("!10I", 7, 0, 2, 100003, 3, 3, 0, 0, 0, 0)
+    return call + opaque(b"handle") + opaque(name)
+
+
+def fragments(data, size):
+    return b"".join(struct.pack("!I", (i + size >= len(data)) << 31 | len(data[i : i + size])) + data[i : i + size]
+                    for i in range(0, len(data), size))
+
+
+@case("A call of NFS is read over its fragments, the first of one byte, too.", [NFS_FILE])
+def nfs_fragments():
+    return stream(fragments(nfs_lookup(b"evil.exe"), 1))
+
+
+@case("A fragment that looks like a call is a part of the one before it.", [])
+def nfs_call_within():
+    call = nfs_lookup(b"fine.exe")
+    return stream(fragments(call + nfs_lookup(b"evil.exe"), len(call)))
 
 
 # ---- running ----

@@ -132,21 +132,87 @@ static void test_version_4(void **s)
 	expect_names(b, "nfs.file dir\nnfs.file new.exe\nnfs.file old\n");
 }
 
-/* A message in two fragments: the second begins no call. */
+/* Appends b in fragments of at most `step` bytes. */
+static void fragments(struct buf *talk, const struct buf *b, size_t step)
+{
+	for (size_t at = 0; at < b->n; at += step) {
+		size_t n = b->n - at < step ? b->n - at : step;
+		buf_u32(talk, (at + n == b->n ? 1u << 31 : 0) | (uint32_t)n);
+		buf_add(talk, b->p + at, n);
+	}
+}
+
+/* A call in fragments of any size, by either side, between others; a fragment that begins like a call is none. */
 static void test_fragments(void **s)
 {
 	(void)s;
-	struct buf b = call(3, 3), talk = {0};
-	opaque(&b, "h");
+	struct buf b = call(3, 14), other = call(3, 3), reply = {0};
+	opaque(&b, "from");
 	opaque(&b, "name");
-	buf_u32(&talk, (uint32_t)b.n);
-	buf_add(&talk, b.p, b.n);
-	buf_u32(&talk, 1u << 31 | (uint32_t)b.n);
-	buf_add(&talk, b.p, b.n);
+	opaque(&b, "h");
+	opaque(&b, "to");
+	opaque(&other, "h");
+	opaque(&other, "next");
+	buf_add(&reply, "\0\0\x12\x34\0\0\0\1", 8);
+	zeros(&reply, 9000);
+	for (size_t step = 1; step <= b.n; step++) {
+		struct buf talk = {0}, back = {0};
+		fragments(&talk, &b, step);
+		size_t begin = talk.n;
+		fragments(&back, &reply, 4000);
+		fragments(&talk, &other, 1000);
+		const struct message there[] = {{TO_SERVER, talk.p, talk.n}, {TO_CLIENT, back.p, back.n}};
+		const struct message turned[] = {{TO_SERVER, back.p, back.n}, {TO_CLIENT, talk.p, talk.n}};
+		const char *want = "nfs.file name\nnfs.file to\nnfs.file next\n";
+		feed_expect(&parser_nfs_tcp, there, 2, 0, SIZE_MAX, false, want);
+		feed_expect(&parser_nfs_tcp, turned, 2, 0, SIZE_MAX, false, want);
+		for (size_t n = 1; n < begin; n++) {
+			enum probe seen = feed_probe(&parser_nfs_tcp, TO_SERVER, talk.p, n);
+			if (seen == PROBE_NO || (n < 28 && seen == PROBE_YES))
+				fail_msg("fragments of %zu, first %zu bytes: %d", step, n, seen);
+		}
+		assert_int_equal(feed_probe(&parser_nfs_tcp, TO_SERVER, talk.p, begin), PROBE_YES);
+		if (step == 7) {
+			feed_every_split(&parser_nfs_tcp, there, 1, want);
+			feed_every_prefix(&parser_nfs_tcp, there, 1);
+		}
+		buf_free(&talk);
+		buf_free(&back);
+	}
+	struct buf talk = {0};
+	buf_add(&b, other.p, other.n);
+	fragments(&talk, &b, b.n - other.n);
 	const struct message one[] = {{TO_SERVER, talk.p, talk.n}};
-	feed_every_split(&parser_nfs_tcp, one, 1, "nfs.file name\n");
+	feed_every_split(&parser_nfs_tcp, one, 1, "nfs.file name\nnfs.file to\n");
 	buf_free(&talk);
 	buf_free(&b);
+	buf_free(&other);
+	buf_free(&reply);
+}
+
+/* No more of a call in fragments is looked at than of one in one piece; the next one is read. */
+static void test_fragments_limit(void **s)
+{
+	(void)s;
+	for (size_t over = 0; over < 2; over++) {
+		struct buf b = call(3, 3), talk = {0};
+		struct observed o;
+		size_t handle = 8192 - b.n - 4 - 8 + 4 * over;
+		buf_u32(&b, (uint32_t)handle);
+		zeros(&b, handle);
+		opaque(&b, "name");
+		assert_int_equal(b.n, 8192 + 4 * over);
+		zeros(&b, 400);
+		fragments(&talk, &b, 1000);
+		fragments(&talk, &b, 9000);
+		observed_begin(&o, &parser_nfs_tcp);
+		feed_stream(&o, TO_SERVER, talk.p, talk.n);
+		assert_int_equal(o.count, over ? 0 : 2);
+		assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], over ? 2 : 0);
+		observed_end(&o);
+		buf_free(&b);
+		buf_free(&talk);
+	}
 }
 
 static void test_limits(void **s)
@@ -199,14 +265,17 @@ static void test_not_nfs(void **s)
 	assert_int_equal(feed_probe(&parser_nfs_udp, TO_SERVER, b.p, b.n), PROBE_NO);
 	buf_free(&b);
 	assert_int_equal(feed_probe(&parser_nfs_tcp, TO_SERVER, BYTES("\x80\0\0\x10")), PROBE_NO);
-	assert_int_equal(feed_probe(&parser_nfs_tcp, TO_SERVER, BYTES("\0\0\0\x80")), PROBE_NO);
+	assert_int_equal(feed_probe(&parser_nfs_tcp, TO_SERVER, BYTES("\0\0\0\0")), PROBE_NO);
+	assert_int_equal(feed_probe(&parser_nfs_tcp, TO_SERVER, BYTES("\1\0\0\1")), PROBE_NO);
+	assert_int_equal(feed_probe(&parser_nfs_tcp, TO_SERVER, BYTES("\0\0\0\x80xid-\0\0\0\1")), PROBE_NO);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_version_3), cmocka_unit_test(test_version_2), cmocka_unit_test(test_version_4),
-	    cmocka_unit_test(test_fragments), cmocka_unit_test(test_limits),    cmocka_unit_test(test_not_nfs),
+	    cmocka_unit_test(test_version_3),       cmocka_unit_test(test_version_2), cmocka_unit_test(test_version_4),
+	    cmocka_unit_test(test_fragments),       cmocka_unit_test(test_limits),    cmocka_unit_test(test_not_nfs),
+	    cmocka_unit_test(test_fragments_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
