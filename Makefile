@@ -10,6 +10,7 @@
 #   make mutate     PACKETS=5000000 changed packets through a build with sanitizers
 #   make fail       each malloc, open, read, write, fsync, rename fails once
 #   make coverage   lines of our code that the tests run, file by file
+#   make fuzz-coverage  lines that each fuzz target's own corpus runs of the files it is for, at least 85 %
 #   make evade      traffic that is made to be read in two ways
 #   make help       all targets
 #
@@ -62,7 +63,7 @@ ARCHIVES := $(BUILD)/sensor.a $(BUILD)/collector.a $(BUILD)/rules.a $(BUILD)/com
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: coverage coverage-run system-all fail fail-short flood flood-short mutate mutate-run mutate-short evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
+.PHONY: coverage coverage-run fuzz-coverage fuzz-coverage-run system-all fail fail-short flood flood-short mutate mutate-run mutate-short evade man torture fuzz fuzz-run all help deps test demo check lint format install clean unit unit-built fuzz-replay system golden cases bench bench-short
 .DELETE_ON_ERROR:
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
@@ -197,16 +198,22 @@ fail: all $(BUILD)/tests/hostile/fail.so $(BUILD)/tests/hostile/spool_calls
 fail-short:
 	$(Q)$(MAKE) --no-print-directory fail CALLS=12
 
-# Lines of our code that the tests run; system tests, too, with SYSTEM=1. CORPORA=folder:
-# more inputs for the fuzz targets, as make fuzz leaves them in build-fuzz/corpus. Without the
+# Lines of our code that the tests run; system tests, too, with SYSTEM=1. Without the
 # sandbox, which denies what gcov does at the end of a process: its tests fail here, and are
 # named. So is what is too slow for its own limits of time.
+COVERAGE = $(MAKE) --no-print-directory BUILD=build-coverage CFLAGS='-O1 -g --coverage' LDFLAGS=--coverage
 coverage:
-	$(Q)$(MAKE) --no-print-directory BUILD=build-coverage CFLAGS='-O1 -g --coverage' LDFLAGS=--coverage coverage-run
+	$(Q)$(COVERAGE) coverage-run
+
+# Each fuzz target alone. CORPORA=folder: more inputs, as make fuzz leaves them in build-fuzz/corpus.
+fuzz-coverage:
+	$(Q)$(COVERAGE) fuzz-coverage-run
+
+fuzz-coverage-run: $(FUZZ)
+	$(Q)tests/hostile/coverage.py $(BUILD) --targets $(CORPORA)
 
 coverage-run: all unit-built $(BUILD)/tests/hostile/unconfined.so
 	$(Q)find $(BUILD) -name '*.gcda' -delete
-	$(Q)tests/hostile/coverage.py $(BUILD) --targets $(CORPORA)
 	$(Q)export LD_PRELOAD=$(CURDIR)/$(BUILD)/tests/hostile/unconfined.so; \
 		$(MAKE) --no-print-directory -k unit fuzz-replay golden evade flood-short mutate-short $(if $(SYSTEM),system-all) >$(BUILD)/coverage.log 2>&1 || \
 		grep -E 'FAIL|^test_|Error' $(BUILD)/coverage.log

@@ -1,5 +1,6 @@
 /* A carried file, whose head is signed by a key that everybody knows here, so that
- * what lies behind the signature is reached: the input is content, or a whole file. */
+ * what lies behind the signature is reached: the input is content, or a whole file.
+ * For: rules/bundle.c */
 #include <stdlib.h>
 
 #include "rules/bundle.h"

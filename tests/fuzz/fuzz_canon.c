@@ -1,5 +1,6 @@
 /* First byte: the type; the rest: a value, as a rule's and as the wire's. What
- * the wire's form accepts must come out the same a second time. */
+ * the wire's form accepts must come out the same a second time.
+ * For: rules/canon.c rules/canon_name.c */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* A capture file: its bytes as they are. */
+/* A capture file: its bytes as they are.
+ * For: sensor/capture_file.c */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 /* STIX patterns: any bytes, no crash, no growth, and what is accepted as a rule is a
- * pattern by the grammar. */
+ * pattern by the grammar.
+ * For: rules/condition.c rules/stix_grammar.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

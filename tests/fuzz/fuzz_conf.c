@@ -1,5 +1,6 @@
 /* Configuration files: any text is either refused with findings or dumps to a
- * file that loads again. */
+ * file that loads again.
+ * For: common/conf.c */
 #define _GNU_SOURCE /* memfd_create */
 #include <stdint.h>
 #include <stdio.h>

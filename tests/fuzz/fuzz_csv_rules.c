@@ -1,4 +1,5 @@
-/* CSV rule files and plain lists. */
+/* CSV rule files and plain lists.
+ * For: rules/rulefile_csv.c */
 #include "rules/rulefile_csv.h"
 #include "tests/fuzz/rules_sink.h"
 

@@ -1,4 +1,5 @@
-/* SSDP, and packets quoted in ICMP errors: the first byte chooses. */
+/* SSDP, and packets quoted in ICMP errors: the first byte chooses.
+ * For: sensor/inspect_ssdp.c sensor/quoted.c */
 #include "sensor/parsers.h"
 #include "sensor/quoted.h"
 #include "tests/unit/observed.h"

@@ -1,4 +1,5 @@
-/* DCE/RPC. Input: tests/fuzz/session.h. */
+/* DCE/RPC. Input: tests/fuzz/session.h.
+ * For: sensor/inspect_dcerpc.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

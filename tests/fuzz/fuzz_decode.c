@@ -1,5 +1,6 @@
 /* Decoding of several packets of one link type: byte 0 chooses the type, then
- * each packet is a length byte pair, a time step, how much was cut, and its bytes. */
+ * each packet is a length byte pair, a time step, how much was cut, and its bytes.
+ * For: sensor/decode.c sensor/decode_link.c sensor/tunnel.c sensor/defrag.c */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* The first byte chooses parser and port; the rest is a datagram or a stream in
- * pieces of varying size. */
+ * pieces of varying size.
+ * For: sensor/inspect_dns.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

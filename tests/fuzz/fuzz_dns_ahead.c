@@ -1,4 +1,5 @@
-/* The first byte chooses the ports; the rest is a datagram. */
+/* The first byte chooses the ports; the rest is a datagram.
+ * For: sensor/dns_ahead.c */
 #include "tests/unit/dns_both_ways.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

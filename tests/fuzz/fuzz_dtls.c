@@ -1,5 +1,6 @@
 /* Datagrams of both sides: each begins with a byte of which the lowest bit is the
- * side and the rest its length in units of 8. */
+ * side and the rest its length in units of 8.
+ * For: sensor/inspect_dtls.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

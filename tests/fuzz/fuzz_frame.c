@@ -1,4 +1,5 @@
-/* A stream of frames from a stranger. What was believed must write back the same. */
+/* A stream of frames from a stranger. What was believed must write back the same.
+ * For: common/frame.c */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

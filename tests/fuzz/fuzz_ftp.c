@@ -1,4 +1,5 @@
-/* FTP sessions, and the same bytes as what a data connection carries. Input: tests/fuzz/session.h. */
+/* FTP sessions, and the same bytes as what a data connection carries. Input: tests/fuzz/session.h.
+ * For: sensor/inspect_ftp.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

@@ -1,6 +1,7 @@
 /* A policy, an object and its envelope, from bytes: the first line chooses the
  * policy, the rest is the object. What goes out must be JSON, must not be what a
- * part marked above the ceiling holds, and must pass the same gate again unchanged. */
+ * part marked above the ceiling holds, and must pass the same gate again unchanged.
+ * For: rules/gate.c rules/gate_fields.c rules/gate_parts.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

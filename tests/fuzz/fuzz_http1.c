@@ -1,4 +1,5 @@
-/* HTTP/1 conversations. Input: tests/fuzz/session.h. */
+/* HTTP/1 conversations. Input: tests/fuzz/session.h.
+ * For: sensor/inspect_http.c sensor/http_head.c sensor/http_body.c sensor/http_request.c sensor/http_auth.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

@@ -1,4 +1,5 @@
-/* HTTP/2 conversations. Input: tests/fuzz/session.h. */
+/* HTTP/2 conversations. Input: tests/fuzz/session.h.
+ * For: sensor/inspect_http2.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

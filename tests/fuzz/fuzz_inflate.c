@@ -1,5 +1,6 @@
 /* Compressed bodies. Input: a byte for the coding (bits 0-1), the memory (bits 2-4) and
- * the size of the pieces (bits 5-7), then the body. */
+ * the size of the pieces (bits 5-7), then the body.
+ * For: sensor/inflate.c */
 #include <stdlib.h>
 
 #include "sensor/inflate.h"

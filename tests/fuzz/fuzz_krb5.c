@@ -1,6 +1,7 @@
 /* Kerberos sessions. Input: one byte of control before each piece (bit 7 the side,
  * bit 6 a gap of as many bytes instead, the rest times four its length). Each piece
- * is a datagram, too. */
+ * is a datagram, too.
+ * For: sensor/inspect_krb5.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

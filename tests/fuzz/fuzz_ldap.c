@@ -1,4 +1,5 @@
-/* LDAP sessions. Input: tests/fuzz/session.h. */
+/* LDAP sessions. Input: tests/fuzz/session.h.
+ * For: sensor/inspect_ldap.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

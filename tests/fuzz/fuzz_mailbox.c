@@ -1,4 +1,5 @@
-/* IMAP and POP3 sessions. Input: the first byte says which, then tests/fuzz/session.h. */
+/* IMAP and POP3 sessions. Input: the first byte says which, then tests/fuzz/session.h.
+ * For: sensor/inspect_mailbox.c sensor/mailbox_mail.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

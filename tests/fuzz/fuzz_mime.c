@@ -1,5 +1,6 @@
 /* A mail or a form, in pieces: the first byte says which and their size, and where
- * a gap is; the field functions see the whole. */
+ * a gap is; the field functions see the whole.
+ * For: sensor/mime.c sensor/mime_field.c */
 #include "sensor/mime.h"
 #include "sensor/mime_field.h"
 #include "sensor/parsers.h"

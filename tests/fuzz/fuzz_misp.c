@@ -1,4 +1,5 @@
-/* The importer of misp: any bytes, no crash, no growth. */
+/* The importer of misp: any bytes, no crash, no growth.
+ * For: rules/import_misp.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* OpenVPN: byte 0 chooses UDP or TCP; then packets, each behind
- * a byte for the side and one for its length. */
+ * a byte for the side and one for its length.
+ * For: sensor/inspect_openvpn.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

@@ -1,6 +1,7 @@
 /* What a partner's gateway says on a link: any bytes as each kind of payload. What was
  * believed must write back the same; a batch of objects goes on to be judged, as far as one can
- * without a store. */
+ * without a store.
+ * For: collector/partner_wire.c */
 #include <event2/event.h>
 #include <stdint.h>
 #include <stdio.h>

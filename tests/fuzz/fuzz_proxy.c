@@ -1,4 +1,5 @@
-/* PROXY headers: the first byte is the size of the pieces of a stream. */
+/* PROXY headers: the first byte is the size of the pieces of a stream.
+ * For: sensor/inspect_proxy.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

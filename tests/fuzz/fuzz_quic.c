@@ -1,5 +1,6 @@
 /* The first byte chooses: a datagram as it is, or frames that are sealed into an
- * Initial of the client's and one of the server's, cut where the second byte says. */
+ * Initial of the client's and one of the server's, cut where the second byte says.
+ * For: sensor/inspect_quic.c sensor/initial.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 #include "tests/unit/quic_packets.h"

@@ -1,5 +1,6 @@
 /* Records as a collector gets them: what is believed can be written again and
- * reads the same. */
+ * reads the same.
+ * For: rules/record.c */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* What Redis, or somebody in its place, answers: the reader and our checks, and a
- * connection over which it comes in two pieces, to commands that wait and to nobody. */
+ * connection over which it comes in two pieces, to commands that wait and to nobody.
+ * For: collector/store_redis.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

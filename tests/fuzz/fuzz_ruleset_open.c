@@ -1,6 +1,7 @@
 /* The input is laid over a good compiled set from a given offset: whatever the
  * file says, opening and asking it must stay inside the mapping and end.
- * First 2 bytes: offset (big-endian); the rest: bytes that replace what is there. */
+ * First 2 bytes: offset (big-endian); the rest: bytes that replace what is there.
+ * For: rules/ruleset_file.c */
 #include <string.h>
 #include <sys/mman.h>
 

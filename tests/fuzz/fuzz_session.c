@@ -1,6 +1,7 @@
 /* Bytes of a sensor, as a session sees them: frames and records. The first byte
  * chooses how they are cut; bit 7 lets frames with a wrong CRC through by
- * repairing them, so that the fuzzer gets past it. */
+ * repairing them, so that the fuzzer gets past it.
+ * For: collector/session.c */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* The frames of sets: any bytes, from either side. */
+/* The frames of sets: any bytes, from either side.
+ * For: rules/set_frame.c */
 #include <stddef.h>
 #include <stdint.h>
 

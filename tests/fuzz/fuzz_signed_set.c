@@ -1,5 +1,6 @@
 /* Signed sets, manifests, contents and deltas: any bytes, no crash, no growth
- * beyond the limits. */
+ * beyond the limits.
+ * For: rules/manifest.c rules/set_lines.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

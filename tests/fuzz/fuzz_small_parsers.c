@@ -1,5 +1,6 @@
 /* DHCP, SNMP, RDP, MQTT, TFTP and its transfers: the first byte chooses the parser and the size of
- * the pieces of a stream; datagrams are of that many bytes for a parser with a state, else one. */
+ * the pieces of a stream; datagrams are of that many bytes for a parser with a state, else one.
+ * For: sensor/inspect_dhcp.c sensor/inspect_snmp.c sensor/inspect_rdp.c sensor/inspect_mqtt.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

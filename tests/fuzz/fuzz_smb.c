@@ -1,4 +1,5 @@
-/* SMB sessions. Input: tests/fuzz/session.h. */
+/* SMB sessions. Input: tests/fuzz/session.h.
+ * For: sensor/inspect_smb.c sensor/smb1.c sensor/smb2.c sensor/smb_files.c sensor/ntlm.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

@@ -1,4 +1,5 @@
-/* SMTP sessions, and mails in them. Input: tests/fuzz/session.h. */
+/* SMTP sessions, and mails in them. Input: tests/fuzz/session.h.
+ * For: sensor/inspect_smtp.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 

@@ -1,6 +1,7 @@
 /* A spool folder that somebody damaged: up to three segment files and the epoch
  * file from the input. It must open, read, take an alert and close; every number
- * up to the tail must be answered. Input: u16 length and bytes, four times. */
+ * up to the tail must be answered. Input: u16 length and bytes, four times.
+ * For: sensor/spool.c sensor/spool_segment.c */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* The first byte chooses the side and the size of the pieces. */
+/* The first byte chooses the side and the size of the pieces.
+ * For: sensor/inspect_ssh.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

@@ -1,4 +1,5 @@
-/* The importer of stix: any bytes, no crash, no growth. */
+/* The importer of stix: any bytes, no crash, no growth.
+ * For: rules/import_stix.c rules/stix_pattern.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -4,7 +4,8 @@
  *
  * An input is a list of: side and flags (1 byte: bit 7 side, 6 bad checksum, 0..5
  * TCP flags), kind (1 byte), sequence and acknowledgement (2 bytes each, scaled by
- * kind), length (1 byte). */
+ * kind), length (1 byte).
+ * For: sensor/stream.c */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* What a TAXII client can send us: an envelope, a query, a cursor, an index entry
- * (which Redis gives, but who knows), a handling. The first byte chooses. */
+ * (which Redis gives, but who knows), a handling. The first byte chooses.
+ * For: collector/taxii_envelope.c collector/taxii_filter.c collector/handling.c */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

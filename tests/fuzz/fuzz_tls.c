@@ -1,5 +1,6 @@
 /* Both sides of a stream: each piece begins with a byte of which the lowest bit
- * is the side, the next says that bytes were lost before it, the rest its length. */
+ * is the side, the next says that bytes were lost before it, the rest its length.
+ * For: sensor/inspect_tls.c sensor/tls_hello.c */
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 

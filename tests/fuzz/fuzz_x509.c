@@ -1,4 +1,5 @@
-/* A certificate as it comes from the wire. */
+/* A certificate as it comes from the wire.
+ * For: sensor/x509.c */
 #include "sensor/tls_hello.h"
 #include "sensor/x509.h"
 #include "tests/unit/observed.h"

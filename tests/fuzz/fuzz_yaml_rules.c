@@ -1,4 +1,5 @@
-/* YAML rule files. */
+/* YAML rule files.
+ * For: rules/rulefile_yaml.c common/yaml.c */
 #include "rules/rulefile_yaml.h"
 #include "tests/fuzz/rules_sink.h"
 

@@ -1,4 +1,5 @@
-/* The importers of lines: Zeek, Suricata, Maltrail, plain lists, CSV. Any bytes, no crash. */
+/* The importers of lines: Zeek, Suricata, Maltrail, plain lists, CSV. Any bytes, no crash.
+ * For: rules/import_lists.c */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

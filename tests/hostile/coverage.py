@@ -1,49 +1,25 @@
 #!/usr/bin/env python3
-"""Line coverage of our code, from a build with --coverage (make coverage).
+"""Line coverage of our code, from a build with --coverage (make coverage, make fuzz-coverage).
 
     tests/hostile/coverage.py BUILD              of all that was run in it, file by file
     tests/hostile/coverage.py BUILD --targets [CORPORA]
-                                                 of each fuzz target alone, in the files that it is for;
-                                                 CORPORA: more inputs, a folder for each target
+                                                 of each fuzz target alone, in the files that it is for: the
+                                                 line "For: FILE FILE" in the comment that it begins with.
+                                                 CORPORA: more inputs, a folder for each target. Exit code 1
+                                                 when a target runs less than 85 % of the lines of one
 
 A line counts when any program ran it: the product's or a test's that includes the file.
 """
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 
 ROOMS = ("common/", "rules/", "sensor/", "collector/")
-# What a fuzz target is for; without a row: sensor/inspect_<target>.c.
-TARGETS = {
-    "canon": ["rules/canon.c", "rules/canon_name.c"],
-    "capture": ["sensor/capture_file.c"],
-    "conf": ["common/conf.c"],
-    "csv_rules": ["rules/rulefile_csv.c"],
-    "decode": ["sensor/decode.c", "sensor/decode_link.c", "sensor/tunnel.c", "sensor/defrag.c"],
-    "frame": ["common/frame.c"],
-    "http1": ["sensor/inspect_http.c", "sensor/http_head.c", "sensor/http_body.c", "sensor/http_request.c", "sensor/http_auth.c"],
-    "mailbox": ["sensor/inspect_mailbox.c", "sensor/mailbox_mail.c"],
-    "mime": ["sensor/mime.c", "sensor/mime_field.c"],
-    "misp": ["rules/import_misp.c"],
-    "quic": ["sensor/inspect_quic.c", "sensor/initial.c"],
-    "record": ["rules/record.c"],
-    "redis_reply": ["collector/store_redis.c"],
-    "inflate": ["sensor/inflate.c"],
-    "ruleset_open": ["rules/ruleset_file.c"],
-    "session": ["collector/session.c"],
-    "small_parsers": ["sensor/inspect_dhcp.c", "sensor/inspect_snmp.c", "sensor/inspect_rdp.c", "sensor/inspect_mqtt.c"],
-    "smb": ["sensor/inspect_smb.c", "sensor/smb1.c", "sensor/smb2.c", "sensor/smb_files.c", "sensor/ntlm.c"],
-    "spool": ["sensor/spool.c", "sensor/spool_segment.c"],
-    "stix": ["rules/import_stix.c", "rules/stix_pattern.c"],
-    "stream": ["sensor/stream.c"],
-    "tls": ["sensor/inspect_tls.c", "sensor/tls_hello.c"],
-    "x509": ["sensor/x509.c"],
-    "yaml_rules": ["rules/rulefile_yaml.c", "common/yaml.c"],
-    "zeek": ["rules/import_lists.c"],
-}
+ENOUGH = 85.0
 
 
 def collect(gcda):
@@ -79,29 +55,50 @@ def everything(build):
     print("%6.1f %%  %5d of %5d  all" % (percent(*total), *total))
 
 
+def files_of(source):
+    with open(source) as f:
+        named = re.findall(r"^(?: \*|/\*) For: ([^*]*)", f.read().split("*/")[0], re.M)
+    files = " ".join(named).split()
+    bad = [f for f in files if not os.path.exists(f)]
+    if bad or not files:
+        sys.exit('%s: %s; its first comment says "For: " and the files that it is for' % (source, ", ".join(bad) + " is no file" if bad else "is for no file"))
+    return files
+
+
 def target(build, path, inputs, files):
+    """{file: {line: ran}} of one target's own replay."""
     with tempfile.TemporaryDirectory() as top:
-        subprocess.run([path] + inputs, env=dict(os.environ, GCOV_PREFIX=top), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        gcda = glob.glob(top + "/**/*.gcda", recursive=True)
-        for counters in gcda:  # gcov looks for the notes beside the counters
-            notes = counters[len(top) : -4] + "gcno"
-            if os.path.exists(notes):
-                os.symlink(notes, counters[:-4] + "gcno")
-        lines = collect(gcda)
-    return [(f, share(lines.get(f, {}))) for f in files]
+        p = subprocess.run([path] + inputs, env=dict(os.environ, GCOV_PREFIX=top), capture_output=True, text=True)
+        if p.returncode:
+            sys.exit("%s failed (%d):\n%s" % (path, p.returncode, p.stderr[-2000:]))
+        gcda = []
+        for f in files:
+            base = os.path.join(build, f[:-2])
+            if os.path.exists(top + base + ".gcda"):
+                os.symlink(base + ".gcno", top + base + ".gcno")  # gcov looks for the notes beside the counters
+                gcda.append(top + base + ".gcda")
+        return collect(gcda)
 
 
 def targets(build, corpora):
-    for path in sorted(p for p in glob.glob(build + "/tests/fuzz/fuzz_*") if "." not in os.path.basename(p)):
-        name = os.path.basename(path)[5:]
-        files = [f for f in TARGETS.get(name, ["sensor/inspect_%s.c" % name]) if os.path.exists(f)]
+    low = 0
+    for source in sorted(glob.glob("tests/fuzz/fuzz_*.c")):
+        name = os.path.basename(source)[5:-2]
+        files = files_of(source)
         inputs = ["tests/fuzz/corpus/" + name] + ([os.path.join(corpora, name)] if corpora else [])
-        for f, (ran, n) in target(build, path, inputs, files):
-            print("%6.1f %%  %5d of %5d  %-14s %s" % (percent(ran, n), ran, n, name, f))
+        lines = target(build, "%s/tests/fuzz/fuzz_%s" % (build, name), inputs, files)
+        shares = {f: share(lines.get(f, {0: False})) for f in files}
+        ran, n = (sum(s[i] for s in shares.values()) for i in (0, 1))
+        low += any(percent(*shares[f]) < ENOUGH for f in files)
+        each = ["%s %.0f" % (f, percent(*shares[f])) if len(files) > 1 else f for f in files]
+        print("%6.1f %%  %5d of %5d  %-14s %s" % (percent(ran, n), ran, n, name, ", ".join(each)), flush=True)
+    return low
 
 
 if __name__ == "__main__":
     if sys.argv[2:3] == ["--targets"]:
-        targets(os.path.abspath(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)
+        low = targets(os.path.abspath(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)
+        if low:
+            sys.exit("fuzz-coverage: %d targets run less than %.0f %% of a file that they are for" % (low, ENOUGH))
     else:
         everything(sys.argv[1])
