@@ -1,30 +1,25 @@
-/* DHCP, SNMP, RDP, MQTT, TFTP and its transfers: the first byte chooses the parser and the size of
- * the pieces of a stream; datagrams are of that many bytes for a parser with a state, else one.
+/* DHCP, SNMP, RDP and MQTT: the first byte chooses. The rest is a datagram, or of a stream what
+ * tests/fuzz/session.h says.
  * For: sensor/inspect_dhcp.c sensor/inspect_snmp.c sensor/inspect_rdp.c sensor/inspect_mqtt.c */
 #include "sensor/parsers.h"
-#include "tests/unit/observed.h"
+#include "tests/fuzz/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static const struct parser *const choices[] = {&parser_dhcp, &parser_snmp,      &parser_rdp,  &parser_mqtt,
-						       &parser_tftp, &parser_tftp_data, &parser_dhcp, &parser_snmp};
+	static const struct parser *const choices[] = {&parser_dhcp, &parser_snmp, &parser_rdp, &parser_mqtt};
+	struct observed o;
 	if (n < 2)
 		return 0;
-	const struct parser *p = choices[(data[0] & 3) | (data[0] >> 5 & 4)];
-	size_t piece = 1 + (data[0] / 4u & 31);
-	struct observed o;
+	const struct parser *p = choices[data[0] & 3];
+	if (p->stream) {
+		fuzz_session(p, cursor_over(data + 1, n - 1));
+		return 0;
+	}
 	observed_begin(&o, p);
 	p->probe(&o.in, TO_SERVER, data + 1, n - 1);
-	if (p->datagram && !p->state_size)
-		feed_datagram(&o, TO_SERVER, data + 1, n - 1);
-	else if (p->datagram)
-		for (size_t at = 1; at < n; at += piece)
-			feed_datagram(&o, TO_SERVER, data + at, piece < n - at ? piece : n - at);
-	else
-		for (size_t at = 1; at < n; at += piece)
-			feed_stream(&o, TO_SERVER, data + at, piece < n - at ? piece : n - at);
+	feed_datagram(&o, TO_SERVER, data + 1, n - 1);
 	observed_end(&o);
 	return 0;
 }
