@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "rules/entry.h"
+#include "rules/overrides.h"
+#include "rules/rule_tests.h"
 
 static size_t sink_sum;
 
@@ -64,11 +66,25 @@ static inline void sink_read(sink_reader *read, const void *data, size_t n)
 {
 	struct diags d = {.limit = 50};
 	struct rulefile_count count = {0};
-	struct rule_source s = {.d = &d, .count = &count, .file = "fuzz/rules"};
+	struct overrides overrides = {0};
+	struct rule_tests tests = {0};
+	struct rule_source s = {.d = &d,
+				.count = &count,
+				.file = "fuzz/rules",
+				.overrides = &overrides,
+				.tests = &tests,
+				.judge_us = INT64_C(1700000000000000)};
 	read(&s, data, n);
 	source_close(&s);
 	if (count.read != count.loaded + count.refused + count.duplicate)
 		abort();
+	for (size_t i = 0; i < overrides.n; i++)
+		if (!sink_text(overrides.v[i].id) && !sink_text(overrides.v[i].value))
+			abort();
+	for (size_t i = 0; i < tests.n; i++)
+		sink_text(tests.v[i].capture);
+	overrides_free(&overrides);
+	rule_tests_free(&tests);
 	diag_free(&d);
 }
 
