@@ -32,6 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			continue;
 		}
 		struct bytes b = cursor_bytes(&c, want < cursor_left(&c) ? want : cursor_left(&c));
+		if (b.n)
+			parser_nfs_tcp.probe(&o.in, side, b.p, b.n);
 		feed_stream(&o, side, b.p, b.n);
 		as_datagram(b.p, b.n);
 	}

@@ -67,6 +67,26 @@ static void take(const struct wire_objects *o)
 		abort();
 }
 
+/* What is said to people goes as one frame, however long it is. */
+static void say(struct buf *out, const uint8_t *data, size_t n)
+{
+	static const enum frame_type kinds[] = {FRAME_NOTICE, FRAME_BYE};
+	char *text = calloc(1, n + 1);
+	struct frame f;
+	struct err e;
+	size_t used;
+	if (n)
+		memcpy(text, data, n);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		out->n = 0;
+		wire_text_put(out, kinds[i], text);
+		if (frame_read(out->p, out->n, &f, &used, &e) != FRAME_READY || used != out->n || f.type != kinds[i])
+			abort();
+	}
+	wire_window_put(out);
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct bytes payload = {data, n};
@@ -97,6 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		same(&out, data, n);
 		take(&o);
 	}
+	out.n = 0;
+	say(&out, data, n);
 	buf_free(&out);
 	return 0;
 }

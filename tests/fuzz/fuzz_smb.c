@@ -1,5 +1,5 @@
 /* SMB sessions. Input: tests/fuzz/session.h.
- * For: sensor/inspect_smb.c sensor/smb1.c sensor/smb2.c sensor/smb_files.c sensor/ntlm.c */
+ * For: sensor/inspect_smb.c sensor/smb1.c sensor/smb2.c sensor/smb_files.c sensor/smb_pipes.c sensor/ntlm.c */
 #include "sensor/parsers.h"
 #include "tests/fuzz/session.h"
 
