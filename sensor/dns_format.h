@@ -10,6 +10,7 @@
 #define DNS_LABEL_MAX     63
 #define DNS_POINTER       0xc0 /* two bits; 14 more are the offset */
 #define DNS_CLASS_IN      1
+#define DNS_CLASS_NONE    254    /* RFC 2136: a record that is to go */
 #define DNS_CLASS_UNICAST 0x8000 /* mDNS: unicast reply wanted, or flush the cache */
 
 #define DNS_PORT       53
@@ -51,7 +52,7 @@ static inline bool dns_type_known(uint16_t type)
 static inline bool dns_class_known(uint16_t class)
 {
 	class &= (uint16_t)~DNS_CLASS_UNICAST;
-	return class == DNS_CLASS_IN || class == 3 || class == 4 || class == 254 || class == 255;
+	return class == DNS_CLASS_IN || class == 3 || class == 4 || class == DNS_CLASS_NONE || class == 255;
 }
 
 /* Where a name stands in the rdata of types that hold one and before it only what has

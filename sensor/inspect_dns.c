@@ -7,7 +7,8 @@
  *      record:   name, u16 type, u16 class, u32 ttl, u16 n, n bytes
  *  name: labels (u8 length 1..63, bytes), ended by 0 or by a pointer (11 + 14 bits offset)
  *  Over TCP each message follows its u16 length. Dynamic updates (RFC 2136) use the
- *  same sections for zone, prerequisites and changes.
+ *  same sections for zone, prerequisites and changes, notifications (RFC 1996) as answers
+ *  do. An operation that is not known is counted, and read when its questions parse.
  *
  * Decisions: names are reported as they stand on the wire, without the last dot;
  * '.', '\' and NUL inside a label are escaped ('.' as \046, so that what splits
@@ -301,7 +302,8 @@ static void report_naptr(struct transaction *t, struct cursor *rdata)
 
 static void report_rdata(struct transaction *t, uint16_t class, struct cursor rdata)
 {
-	if ((class & (uint16_t)~DNS_CLASS_UNICAST) != DNS_CLASS_IN || !cursor_left(&rdata))
+	bool in = (class & (uint16_t)~DNS_CLASS_UNICAST) == DNS_CLASS_IN;
+	if ((!in && !(class == DNS_CLASS_NONE && OPCODE(t->h.flags) == OPCODE_UPDATE)) || !cursor_left(&rdata))
 		return;
 	if (t->type == RR_A || t->type == RR_AAAA) {
 		report_addrs(t, &rdata, t->type == RR_AAAA);
@@ -450,8 +452,40 @@ static const struct places *places_of(const struct inspect *in)
 	return &dns_places;
 }
 
+static bool opcode_known(uint16_t flags)
+{
+	return OPCODE(flags) <= OPCODE_LAST && OPCODE(flags) != 3;
+}
+
+/* Whether the questions parse, and there are some. Nothing is reported. */
+static __attribute__((noinline)) bool questions_clean(const uint8_t *p, size_t n)
+{
+	SCRATCH struct transaction t;
+	memset(&t, 0, offsetof(struct transaction, question));
+	t.base = p;
+	t.n = n;
+	struct cursor c = cursor_over(p, n);
+	struct header h = header_read(&c);
+	for (unsigned i = 0; i < h.count[0]; i++)
+		if (worked_enough(&t) || !walk_question(&t, &c, i == 0) || t.broken)
+			return false;
+	return h.count[0] > 0;
+}
+
+/* An operation that is not known: false when nothing in it is to be read. */
+static bool unknown_readable(struct inspect *in, const uint8_t *p, size_t n)
+{
+	ledger_count(in->ledger, LEDGER_DNS_OPCODE);
+	return questions_clean(p, n);
+}
+
 static bool report_message(struct inspect *in, const uint8_t *p, size_t n)
 {
+	struct cursor peek = cursor_over(p, n);
+	bool known = opcode_known(header_read(&peek).flags);
+	if (!known && !unknown_readable(in, p, n))
+		return true;
+
 	struct dns_state *s = in->state;
 	SCRATCH struct transaction t;
 	memset(&t, 0, offsetof(struct transaction, question));
@@ -467,7 +501,7 @@ static bool report_message(struct inspect *in, const uint8_t *p, size_t n)
 	s->tx = NULL;
 	if (ok && t.at == &dns_places && t.h.count[0] == 1 && OPCODE(t.h.flags) == OPCODE_QUERY)
 		inspect_dns_message(in, t.h.flags & FLAG_RESPONSE, RCODE(t.h.flags), t.question.text, t.question.n);
-	return ok;
+	return ok || !known;
 }
 
 /* ---- probing ---- */
@@ -484,8 +518,6 @@ static bool header_plausible(const struct header *h, size_t n, bool by_port)
 {
 	size_t records = (size_t)h->count[1] + h->count[2] + h->count[3];
 	size_t questions = DNS_HEADER_SIZE + (size_t)h->count[0] * QUESTION_MIN;
-	if (OPCODE(h->flags) > OPCODE_LAST || OPCODE(h->flags) == 3)
-		return false;
 	if (!h->count[0] && !(h->flags & FLAG_RESPONSE))
 		return false;
 	if (!h->count[0] && !records)
@@ -495,6 +527,12 @@ static bool header_plausible(const struct header *h, size_t n, bool by_port)
 	if ((h->flags & FLAG_RESPONSE) && (h->flags & FLAG_TRUNCATED))
 		return questions <= n;
 	return questions + records * RECORD_MIN <= n;
+}
+
+/* An operation that nobody knows is believed where a port speaks for DNS and a question stands. */
+static bool operation_plausible(const struct header *h, bool by_port)
+{
+	return opcode_known(h->flags) || (by_port && h->count[0]);
 }
 
 /* What a header must satisfy where no port speaks for DNS. */
@@ -554,11 +592,11 @@ static bool message_plausible(const uint8_t *p, size_t have, size_t n, bool by_p
 	t.n = have;
 	struct cursor c = cursor_over(p, have);
 	struct header h = header_read(&c);
-	if (!cursor_ok(&c) || !header_plausible(&h, n, by_port))
+	if (!cursor_ok(&c) || !header_plausible(&h, n, by_port) || !operation_plausible(&h, by_port))
 		return false;
 	if (!by_port && !header_strict(&h))
 		return false;
-	if (h.count[0] && !question_plausible(&t, &c, by_port))
+	if (h.count[0] && !question_plausible(&t, &c, by_port && opcode_known(h.flags)))
 		return false;
 	if (by_port || have < n)
 		return true;
@@ -599,7 +637,8 @@ static enum probe probe_tcp(const struct inspect *in, enum side side, const uint
 		return PROBE_NO;
 	if (!cursor_ok(&peek))
 		return PROBE_MORE;
-	if (!header_plausible(&h, length, false) || (!by_port && !header_strict(&h)))
+	if (!header_plausible(&h, length, false) || !operation_plausible(&h, by_port) ||
+	    (!by_port && !header_strict(&h)))
 		return PROBE_NO;
 	size_t have = cursor_left(&c) < length ? cursor_left(&c) : length;
 	if (message_plausible(c.p, have, length, by_port))

@@ -39,7 +39,7 @@
 	X(FRAG_DONE, "defrag.completed", "datagrams put together")                                                     \
 	X(FRAG_OVERLAP, "defrag.overlap", "fragments that overlap: the first copy counts")                             \
 	X(FRAG_TIMEOUT, "defrag.timeout", "incomplete datagrams given up after 30 s")                                  \
-	X(FRAG_BEGUN, "defrag.begun", "incomplete datagrams that were given up, whose beginning was inspected") \
+	X(FRAG_BEGUN, "defrag.begun", "incomplete datagrams that were given up, whose beginning was inspected")        \
 	X(FRAG_LIMIT, "defrag.limit", "incomplete datagrams dropped because of a memory limit")                        \
 	X(FLOWS, "flow.created", "flows")                                                                              \
 	X(FLOW_EXPIRED, "flow.expired", "flows that ended by time")                                                    \
@@ -70,6 +70,8 @@
 	  "messages that receivers read in different ways: several hosts or lengths")                                  \
 	X(PARSER_GAP, "inspect.gap", "flows whose parser met lost bytes")                                              \
 	X(UNRECOGNISED, "inspect.unrecognised", "flows whose protocol no parser knows")                                \
+	X(DNS_OPCODE, "inspect.dns_opcode",                                                                            \
+	  "DNS messages with an operation that is not known: names are matched when its questions parse")              \
 	X(TRANSACTIONS, "inspect.observables", "observables compared with the rule set")                               \
 	X(BOMB, "inspect.bomb", "compressed bodies that passed the ratio or size limit")                               \
 	X(CONDITIONS, "inspect.conditions", "observables that are a part of a STIX pattern")                           \

@@ -828,6 +828,32 @@ def nfs_call_within():
     return stream(fragments(call + nfs_lookup(b"evil.exe"), len(call)))
 
 
+# ---- DNS ----
+
+
+def to_dns(message, port=50000):
+    return ether(ip4(CLIENT, DNS_SERVER, 17, udp(CLIENT, port, DNS_SERVER, 53, message)))
+
+
+def operation(code, message):
+    return message[:2] + bytes([code << 3]) + b"\0" + message[4:]
+
+
+@case("The names of a notification and an update are matched.", [QUERY] * 2, {"inspect.dns_opcode": 0})
+def dns_operations():
+    return [to_dns(operation(code, dns(code, "www.bad.example", kind=6)), code) for code in (4, 5)]
+
+
+@case("An operation that is not known hides no question.", [QUERY], {"inspect.dns_opcode": 1})
+def dns_operation_unknown():
+    return [to_dns(operation(11, dns(7, "www.bad.example")) + b"what nobody knows")]
+
+
+@case("An operation that is not known, and no question either: nothing is matched.", [], {"inspect.dns_opcode": 1})
+def dns_operation_rubbish():
+    return [to_dns(dns(6, "fine.example")), to_dns(operation(11, dns(7, "www.bad.example"))[:20])]
+
+
 # ---- running ----
 
 

@@ -71,6 +71,22 @@ static const struct {
 							    "\1h\xc0\x0c\0\xff\0\xfe\0\0\0\0\0\0"
 							    "\1h\xc0\x0c\0\x01\0\x01" TTL "\0\4\xc0\0\2\5"),
      INSPECT_MORE, "dns.query lan\ndns.answer.name h.lan\ndns.answer.name h.lan\ndns.answer.addr 192.0.2.5\n"},
+    {"update: a record that is to go; a prerequisite", &parser_dns_udp,
+     BYTES(HEAD("\0\1", "\x28\x00", "\1", "\1", "\1", "\0") "\3lan\0\0\x06\0\x01"
+							    "\1p\xc0\x0c\0\x05\0\x01\0\0\0\0\0\4\1q\xc0\x0c"
+							    "\1h\xc0\x0c\0\x01\0\xfe\0\0\0\0\0\4\xc0\0\2\5"),
+     INSPECT_MORE,
+     "dns.query lan\ndns.answer.name p.lan\ndns.answer.data q.lan\ndns.answer.name h.lan\ndns.answer.addr 192.0.2.5\n"},
+    {"a class of no records in an answer", &parser_dns_udp,
+     BYTES(HEAD("\0\1", ANSWER, "\1", "\1", "\0", "\0") "\1a\0" A_IN "\xc0\x0c\0\x01\0\xfe" TTL "\0\4\xc0\0\2\5"),
+     INSPECT_MORE, "dns.query a\ndns.answer.name a\n"},
+    {"notify, with the record it is about", &parser_dns_udp,
+     BYTES(HEAD("\0\1", "\x24\x00", "\1", "\1", "\0", "\0") "\3lan\0\0\x06\0\x01"
+							    "\xc0\x0c\0\x06\0\x01" TTL "\0\x1a\1m\0\1r\0"
+							    "\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1"),
+     INSPECT_MORE, "dns.query lan\ndns.answer.name lan\ndns.answer.data m\n"},
+    {"notify, its answer", &parser_dns_udp,
+     BYTES(HEAD("\0\1", "\xa4\x00", "\1", "\0", "\0", "\0") "\3lan\0\0\x06\0\x01"), INSPECT_MORE, "dns.query lan\n"},
     {"what stands before the break counts", &parser_dns_udp,
      BYTES(HEAD("\0\1", ANSWER, "\1", "\2", "\0", "\0") "\1a\0" A_IN "\xc0\x0c\0\x01\0\x01" TTL "\0\4\xc0\0\2\5"
 							"\xc0\xff\0\x01"),
@@ -107,6 +123,54 @@ static void reports_names_and_addresses(void **state)
 			fail_msg("%s: verdict %d", messages[i].label, v);
 		observed_end(&o);
 		feed_every_cut(messages[i].parser, TO_SERVER, messages[i].p, n);
+	}
+}
+
+/* An operation that is not known, asked and answered, over UDP and TCP: counted; read when the questions parse. */
+static void unknown_operations(void **state)
+{
+	(void)state;
+	static const char whole[] = HEAD("\0\1", "\x38\x00", "\1", "\1", "\0", "\0") "\1a\0" A_IN "\1b\0" A_IN TTL
+										     "\0\4\xc0\0\2\5";
+	static const char odd[] = HEAD("\0\1", "\x98\x00", "\1", "\1", "\0", "\0") "\1a\0" A_IN "what nobody knows";
+	static const char second[] = HEAD("\0\1", "\x78\x00", "\2", "\0", "\0", "\0") "\1a\0" A_IN "\xff";
+	static const char none[] = HEAD("\0\1", "\x78\x00", "\0", "\1", "\0", "\0") "\1a\0" A_IN TTL "\0\0";
+	static const struct {
+		const char *label;
+		const void *p;
+		size_t n;
+		const char *expect;
+	} cases[] = {
+	    {"all of it parses", BYTES(whole), "dns.query a\ndns.answer.name b\ndns.answer.addr 192.0.2.5\n"},
+	    {"the question alone", BYTES(odd), "dns.query a\n"},
+	    {"a question that does not parse", BYTES(second), ""},
+	    {"no question", BYTES(none), ""},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf b = {0};
+		buf_add(&b, cases[i].p, cases[i].n);
+		for (int side = 0; side < 2; side++) {
+			struct observed o;
+			observed_begin(&o, &parser_dns_udp);
+			b.p[2] = (uint8_t)(b.p[2] ^ (side ? 0x80 : 0));
+			enum verdict v = feed_datagram(&o, (enum side)side, b.p, b.n);
+			if (v != INSPECT_MORE || strcmp(observed_text(&o), cases[i].expect) != 0)
+				fail_msg("%s: %d, %s", cases[i].label, v, observed_text(&o));
+			assert_int_equal(o.ledger.v[LEDGER_DNS_OPCODE], 1);
+			observed_end(&o);
+			feed_every_cut(&parser_dns_udp, (enum side)side, b.p, b.n);
+
+			struct buf framed = {0};
+			struct message talk[] = {{(enum side)side, NULL, 0}};
+			buf_u16(&framed, (uint16_t)b.n);
+			buf_add(&framed, b.p, b.n);
+			talk[0].p = framed.p;
+			talk[0].n = framed.n;
+			feed_every_split(&parser_dns_tcp, talk, 1, cases[i].expect);
+			feed_every_prefix(&parser_dns_tcp, talk, 1);
+			buf_free(&framed);
+		}
+		buf_free(&b);
 	}
 }
 
@@ -276,6 +340,21 @@ static const struct {
 	   "123456789012"),
      PROBE_NO},
     {"zeroes", &parser_dns_udp, 53, BYTES("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), PROBE_NO},
+    {"an operation that is not known, on 53", &parser_dns_udp, 53,
+     BYTES(HEAD("\0\1", "\x38\x00", "\1", "\0", "\0", "\0") WWW A_IN), PROBE_YES},
+    {"with a class that is not known", &parser_dns_udp, 53,
+     BYTES(HEAD("\0\1", "\x38\x00", "\1", "\0", "\0", "\0") WWW "\0\1\x77\1"), PROBE_NO},
+    {"without a question", &parser_dns_udp, 53,
+     BYTES(HEAD("\0\1", "\x38\x00", "\0", "\1", "\0", "\0") WWW A_IN TTL "\0\0"), PROBE_NO},
+    {"on any port", &parser_dns_udp, 9999, BYTES(HEAD("\0\1", "\x38\x00", "\1", "\0", "\0", "\0") WWW A_IN), PROBE_NO},
+    {"over TCP, on 53", &parser_dns_tcp, 53, BYTES("\0\x21\0\1\x38\0\0\1\0\0\0\0\0\0" WWW A_IN), PROBE_YES},
+    {"over TCP, on any port", &parser_dns_tcp, 9999, BYTES("\0\x21\0\1\x38\0\0\1\0\0\0\0\0\0" WWW A_IN), PROBE_NO},
+    {"an update on any port", &parser_dns_udp, 9999,
+     BYTES(HEAD("\0\1", "\x28\x00", "\1", "\0", "\0", "\0") WWW "\0\6\0\1"), PROBE_YES},
+    {"its answer", &parser_dns_udp, 9999, BYTES(HEAD("\0\1", "\xa8\x05", "\1", "\0", "\0", "\0") WWW "\0\6\0\1"),
+     PROBE_YES},
+    {"a notification on any port", &parser_dns_udp, 9999,
+     BYTES(HEAD("\0\1", "\x24\x00", "\1", "\0", "\0", "\0") WWW "\0\6\0\1"), PROBE_YES},
     {"mDNS elsewhere", &parser_mdns, 5354, query_a, sizeof(query_a) - 1, PROBE_NO},
     {"mDNS", &parser_mdns, 5353, query_a, sizeof(query_a) - 1, PROBE_YES},
     {"TCP", &parser_dns_tcp, 9999, BYTES(TCP_QUERY), PROBE_YES},
@@ -309,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(reports_names_and_addresses),
 	    cmocka_unit_test(tells_the_record),
+	    cmocka_unit_test(unknown_operations),
 	    cmocka_unit_test(name_length_is_limited),
 	    cmocka_unit_test(jumps_are_limited),
 	    cmocka_unit_test(work_is_limited),
