@@ -4,7 +4,8 @@
  * said yes, the first bytes of both sides are kept (PROBE_MAX each) and shown to
  * every parser over TCP. The side that spoke first is replayed first. Datagrams
  * are shown to the parsers until one says yes; DATAGRAM_TRIES datagrams that
- * nobody knows end the search.
+ * nobody knows end the search. A message of SCTP is a datagram: what is read over
+ * UDP is found there, too; streams (TLS, HTTP) are not looked for.
  *
  * Only flows with payload have state here: a SYN flood costs no memory beyond
  * the flow table. When the memory is nearly used up (ROOM_LEFT), each flow that needs
@@ -24,6 +25,7 @@
 #include "sensor/inspector.h"
 #include "sensor/parsers.h"
 #include "sensor/quoted.h"
+#include "sensor/sctp.h"
 #include "sensor/stream.h"
 
 #define DATAGRAM_TRIES    6
@@ -47,7 +49,10 @@ struct conn {
 	uint8_t again;
 	enum side first;
 	uint64_t touched; /* inspector's packet count when it was last used; unused: the next one that is, plus 1 */
-	struct stream stream;
+	union {
+		struct stream stream;
+		struct sctp sctp;
+	};
 	struct carry early[2]; /* while probing */
 	struct pattern_stream *pattern[2];
 	struct expected *expected; /* in mem; NULL for most */
@@ -270,7 +275,10 @@ static void conn_free(struct inspector *ins, struct flow *f, struct inspect *in)
 {
 	struct conn *c = &ins->conn[f->state];
 	parser_leave(in, c);
-	stream_drop(&c->stream, &ins->mem);
+	if (f->key.proto == IPPROTO_SCTP)
+		sctp_drop(&c->sctp, &ins->mem);
+	else
+		stream_drop(&c->stream, &ins->mem);
 	patterns_close(ins, c);
 	carry_free(&ins->mem, &c->early[0]);
 	carry_free(&ins->mem, &c->early[1]);
@@ -665,11 +673,11 @@ static __attribute__((noinline)) bool stream_packet(struct inspector *ins, struc
 
 /* ---- datagrams ---- */
 
-static bool probe_datagram(struct feed *fd, enum side side, const struct layer *l)
+static bool probe_datagram(struct feed *fd, enum side side, struct bytes b)
 {
 	const struct parser *found = NULL;
 	struct flow *f = fd->flow;
-	if (probe_all(&fd->in, OVER_UDP, side, l->payload, l->payload_n, &found) == PROBE_YES) {
+	if (probe_all(&fd->in, OVER_UDP, side, b.p, b.n, &found) == PROBE_YES) {
 		f->parser = parser_number(found);
 		fd->in.parser = found;
 		tell_protocol(fd);
@@ -683,11 +691,10 @@ static bool probe_datagram(struct feed *fd, enum side side, const struct layer *
 }
 
 /* The first datagram of a flow that another one announced. */
-static bool datagram_expected(struct feed *fd, enum side side, const struct layer *l)
+static bool datagram_expected(struct feed *fd, enum side side, struct bytes b)
 {
 	struct expected x;
-	if (!expect_take(fd->ins->expect, &fd->in, &x) ||
-	    x.parser->probe(&fd->in, side, l->payload, l->payload_n) != PROBE_YES ||
+	if (!expect_take(fd->ins->expect, &fd->in, &x) || x.parser->probe(&fd->in, side, b.p, b.n) != PROBE_YES ||
 	    !(fd->conn = conn_get(fd->ins, fd->flow, fd->in.ts_us)))
 		return false;
 	keep_expected(fd, &x);
@@ -721,6 +728,30 @@ static bool datagram_quiet(struct inspector *ins, struct flow *f, const struct d
 	return true;
 }
 
+/* One datagram, or a message of SCTP. fd->conn is its state where there is one already, and afterwards. */
+static void datagram_bytes(struct feed *fd, enum side side, struct bytes b)
+{
+	struct inspector *ins = fd->ins;
+	struct flow *f = fd->flow;
+	if (ins->patterns)
+		pattern_datagram(ins->patterns, ins->scratch, b.p, b.n, pattern_found, fd);
+	if (f->flags & FLOW_DONE)
+		return;
+	if (!f->parser && !(!f->tries && datagram_expected(fd, side, b)) && !probe_datagram(fd, side, b))
+		return;
+	if (!datagram_state(fd))
+		return;
+	enum verdict v = fd->in.parser->datagram(&fd->in, side, b.p, b.n);
+	if (v == INSPECT_ERROR)
+		ledger_count(ins->ledger, LEDGER_PARSER_ERROR);
+	if (v == INSPECT_DONE) {
+		f->flags |= FLOW_DONE;
+		if (fd->conn)
+			conn_free(ins, f, &fd->in);
+		fd->conn = NULL;
+	}
+}
+
 /* Apart, as the next one is: a quiet packet does not pay for its locals. */
 static __attribute__((noinline)) bool datagram_packet(struct inspector *ins, struct flow *f, enum side side,
 						      const struct layer *l, int64_t ts_us)
@@ -729,50 +760,46 @@ static __attribute__((noinline)) bool datagram_packet(struct inspector *ins, str
 		return false;
 	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, NULL, ts_us);
-	if (ins->patterns)
-		pattern_datagram(ins->patterns, ins->scratch, l->payload, l->payload_n, pattern_found, &fd);
-	if (f->flags & FLOW_DONE)
-		return false;
-	if (!f->parser && !(!f->tries && datagram_expected(&fd, side, l)) && !probe_datagram(&fd, side, l))
-		return true;
-	if (!datagram_state(&fd))
-		return true;
-	enum verdict v = fd.in.parser->datagram(&fd.in, side, l->payload, l->payload_n);
-	if (v == INSPECT_ERROR)
-		ledger_count(ins->ledger, LEDGER_PARSER_ERROR);
-	if (v == INSPECT_DONE) {
-		f->flags |= FLOW_DONE;
-		if (fd.conn)
-			conn_free(ins, f, &fd.in);
-	}
+	datagram_bytes(&fd, side, (struct bytes){l->payload, l->payload_n});
 	return true;
 }
 
-/* SCTP (RFC 9260, 3.2; I-DATA: RFC 8260, 2.1), behind the common header: chunks, each padded to four bytes
- *   0 type: 0 DATA, 64 I-DATA | 1 flags | 2 length with this head | 4 number | 8 stream, … | 16 data (I-DATA: 20)
- * Only payload patterns are looked for, in each chunk by itself: messages are not put together. */
-static bool sctp_packet(struct inspector *ins, struct flow *f, const struct layer *l, int64_t ts_us)
+/* A fragment is searched by itself, and again with the others once they are all there: those of a message
+ * that never is have been looked at, too. */
+static void sctp_fragment(struct feed *fd, enum side side, const struct sctp_chunk *k)
 {
-	enum { DATA = 0, I_DATA = 64, CHUNK = 4 };
-	if (!ins->patterns)
+	struct inspector *ins = fd->ins;
+	struct carry whole;
+	if (ins->patterns)
+		pattern_datagram(ins->patterns, ins->scratch, k->data.p, k->data.n, pattern_found, fd);
+	struct conn *c = k->cut ? NULL : conn_get(ins, fd->flow, fd->in.ts_us);
+	if (!c || !sctp_join(&c->sctp, side, k, &ins->mem, ins->ledger, &whole))
+		return;
+	datagram_bytes(fd, side, (struct bytes){whole.p, whole.n});
+	carry_free(&ins->mem, &whole);
+}
+
+static __attribute__((noinline)) bool sctp_packet(struct inspector *ins, struct flow *f, enum side side,
+						  const struct layer *l, int64_t ts_us)
+{
+	struct sctp_chunk k;
+	bool data = false;
+	if ((f->flags & FLOW_DONE) && !ins->patterns)
 		return false;
 	SCRATCH struct feed fd;
 	feed_for(&fd, ins, f, NULL, ts_us);
 	struct cursor c = cursor_over(l->payload, l->payload_n);
-	while (cursor_left(&c) >= CHUNK) {
-		uint8_t type = cursor_u8(&c);
-		cursor_skip(&c, 1);
-		size_t length = cursor_u16(&c), head = type == I_DATA ? 16 : 12; /* behind the length */
-		if (length < CHUNK)
-			break;
-		size_t n = length - CHUNK < cursor_left(&c) ? length - CHUNK : cursor_left(&c);
-		struct bytes chunk = cursor_bytes(&c, n);
-		cursor_skip(&c, (4 - length % 4) % 4);
-		if ((type == DATA || type == I_DATA) && chunk.n > head)
-			pattern_datagram(ins->patterns, ins->scratch, chunk.p + head, chunk.n - head, pattern_found,
-					 &fd);
+	for (; sctp_next(&c, &k); data = true) {
+		if (k.first && k.last)
+			datagram_bytes(&fd, side, k.data);
+		else
+			sctp_fragment(&fd, side, &k);
 	}
-	return l->payload_n > 0;
+	if ((f->flags & FLOW_DONE) && (f->flags & FLOW_STATE) && !ins->patterns) {
+		feed_for(&fd, ins, f, &ins->conn[f->state], ts_us);
+		conn_free(ins, f, &fd.in);
+	}
+	return data;
 }
 
 bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, const struct layer *l, int64_t ts_us,
@@ -785,7 +812,7 @@ bool inspector_packet(struct inspector *ins, struct flow *f, enum side side, con
 	if (l->proto == IPPROTO_UDP)
 		return datagram_packet(ins, f, side, l, ts_us);
 	if (l->proto == IPPROTO_SCTP)
-		return sctp_packet(ins, f, l, ts_us);
+		return sctp_packet(ins, f, side, l, ts_us);
 	if (l->proto == IPPROTO_ICMP || l->proto == IPPROTO_ICMPV6) {
 		struct inspect in = inspector_view(ins, f, ts_us);
 		return quoted_packet(&in, l);

@@ -854,6 +854,47 @@ def dns_operation_rubbish():
     return [to_dns(dns(6, "fine.example")), to_dns(operation(11, dns(7, "www.bad.example"))[:20])]
 
 
+# ---- SCTP ----
+
+
+def sctp(tsn, flags, data, stream=1, port=5000):
+    chunk = struct.pack("!BBHIHHI", 0, flags, 16 + len(data), tsn, stream, 0, 0) + data + bytes(-len(data) % 4)
+    return ether(ip4(CLIENT, SERVER, 132, struct.pack("!HHII", 40000, port, 1, 0) + chunk))
+
+
+def i_data(tsn, flags, number, data):
+    chunk = struct.pack("!BBHIHHII", 64, flags, 20 + len(data), tsn, 1, 0, 1, number) + data + bytes(-len(data) % 4)
+    return ether(ip4(CLIENT, SERVER, 132, struct.pack("!HHII", 40000, 5000, 1, 0) + chunk))
+
+
+@case("A message of SCTP is put together in any order of its fragments, those of other streams in between.", [NEEDLE])
+def sctp_reverse():
+    parts = [sctp(9, 1, b"42"), sctp(5, 2, b"nee", 2), sctp(8, 0, b"dle-"), sctp(7, 2, b"nee"), sctp(6, 1, b"dle-43", 2)]
+    return parts
+
+
+@case("A byte at a time, as I-DATA, with transmission numbers that say nothing.", [NEEDLE])
+def sctp_i_data_tiny():
+    data = b"needle-42"
+    return [i_data(50 - i, 2 * (i == 0) + (i == len(data) - 1), i, data[i : i + 1]) for i in range(len(data))]
+
+
+@case("A fragment that comes again with other bytes does not count.", [NEEDLE])
+def sctp_first_copy():
+    return [sctp(7, 2, b"needle"), sctp(7, 2, b"noodle"), sctp(8, 1, b"-42")]
+
+
+@case("Two messages are not one.", [])
+def sctp_two_messages():
+    return [sctp(7, 3, b"needle"), sctp(8, 3, b"-42")]
+
+
+@case("A question over SCTP, in fragments.", [QUERY])
+def sctp_dns():
+    message = dns(7, "www.bad.example")
+    return [sctp(7, 2, message[:15], port=53), sctp(8, 1, message[15:], port=53)]
+
+
 # ---- running ----
 
 

@@ -421,7 +421,7 @@ static void test_pattern_memory(void **state)
 	search_end(&s);
 }
 
-/* In DATA and I-DATA, not in other chunks nor over two; cut at every length. */
+/* In DATA and I-DATA, not in other chunks nor over two messages; cut at every length. */
 static void test_sctp(void **state)
 {
 	(void)state;
@@ -467,6 +467,187 @@ static void test_sctp(void **state)
 	}
 }
 
+/* Appends a chunk. number: of the message (I-DATA), in its stream (DATA); index: of the fragment (I-DATA). */
+static void chunk(struct buf *b, bool i_data, uint8_t flags, uint32_t tsn, uint16_t stream, uint32_t number,
+		  uint32_t index, const void *p, size_t n)
+{
+	buf_u8(b, i_data ? 64 : 0);
+	buf_u8(b, flags);
+	buf_u16(b, (uint16_t)((i_data ? 20 : 16) + n));
+	buf_u32(b, tsn);
+	buf_u16(b, stream);
+	buf_u16(b, i_data ? 0 : (uint16_t)number);
+	if (i_data)
+		buf_u32(b, number);
+	buf_u32(b, flags & 2 ? 47 : i_data ? index : 47);
+	buf_add(b, p, n);
+	buf_add(b, "\0\0\0", (4 - n % 4) % 4);
+}
+
+/* In a packet of exactly its size; frees it. */
+static bool send_chunks(struct talk *t, enum side side, struct buf *b, size_t n)
+{
+	uint8_t *exact = malloc(n + 1);
+	struct layer l = {
+	    .proto = IPPROTO_SCTP, .payload = exact, .payload_n = (uint32_t)n, .payload_wire_n = (uint32_t)n};
+	memcpy(exact, b->p, n);
+	bool inspected = inspector_packet(t->ins, &t->flow, side, &l, 1, NULL);
+	free(exact);
+	buf_free(b);
+	return inspected;
+}
+
+static void send_chunk(struct talk *t, enum side side, bool i_data, uint8_t flags, uint32_t tsn, uint16_t stream,
+		       uint32_t number, uint32_t index, const char *text)
+{
+	struct buf b = {0};
+	chunk(&b, i_data, flags, tsn, stream, number, index, text, strlen(text));
+	send_chunks(t, side, &b, b.n);
+}
+
+/* A message of four fragments in every order, on either side, with those of others in between; what comes again
+ * with other bytes does not count. A pattern over two fragments is found, and the parser sees the message. */
+static void test_sctp_orders(void **state)
+{
+	(void)state;
+	static const char *const part[] = {"ping a", "bc", "d", "e and more"};
+	for (unsigned order = 0; order < 4 * 4 * 4 * 4; order++) {
+		unsigned at[4], used = 0;
+		for (unsigned i = 0; i < 4; i++) {
+			at[i] = order >> (2 * i) & 3;
+			used |= 1u << at[i];
+		}
+		if (used != 15)
+			continue;
+		for (unsigned way = 0; way < 4; way++) {
+			struct talk t;
+			struct searched s;
+			bool i_data = way & 1;
+			enum side side = way & 2 ? TO_CLIENT : TO_SERVER;
+			uint32_t tsn = UINT32_MAX - 1;
+			talk_open(&t, IPPROTO_SCTP);
+			search_begin(&s, &t);
+			patterns_seen = 0;
+			for (unsigned i = 0; i < 4; i++) {
+				unsigned k = at[i];
+				uint8_t flags = k == 0 ? 2 : k == 3 ? 1 : 0;
+				send_chunk(&t, side ^ 1, i_data, flags, tsn + k, 5, 9, k, "xxxx");
+				send_chunk(&t, side, i_data, flags, tsn + k, 5, 9, k, part[k]);
+				send_chunk(&t, side, i_data, flags, tsn + k, 5, 9, k, "again");
+				send_chunk(&t, side, i_data, flags, tsn + 100 + k, 6, 9, k, "other");
+				send_chunk(&t, side, !i_data, flags, tsn + 200 + k, 5, 9, k, "third");
+				send_chunk(&t, side, i_data, flags | 4, tsn + 300 + k, 5, 9, k, "fourth");
+			}
+			if (strcmp(seen_text, "ping:ping abcde and more|ping:otherotherotherother|"
+					      "ping:thirdthirdthirdthird|ping:fourthfourthfourthfourth|") != 0 ||
+			    patterns_seen != 1)
+				fail_msg("order %u way %u: %s, %u", order, way, seen_text, patterns_seen);
+			assert_int_equal(t.ledger.v[LEDGER_PARSER_LIMIT], 0);
+			talk_close(&t);
+			search_end(&s);
+		}
+	}
+}
+
+/* Several chunks in a packet that is cut at every length; messages one behind the other. */
+static void test_sctp_cut(void **state)
+{
+	(void)state;
+	for (int i_data = 0; i_data < 2; i_data++) {
+		struct buf all = {0};
+		buf_add(&all,
+			"\3\0\0\x10"
+			"0123456789ab",
+			16);
+		chunk(&all, i_data, 2, 7, 1, 1, 0, "ping ", 5);
+		chunk(&all, i_data, 1, 8, 1, 1, 1, "one", 3);
+		chunk(&all, i_data, 3, 9, 1, 2, 0, "ping-two", 8);
+		chunk(&all, i_data, 2, 10, 1, 3, 0, "ping ", 5);
+		chunk(&all, i_data, 2, 11, 1, 4, 0, "ping ", 5);
+		chunk(&all, i_data, 0, 12, 1, 4, 1, "th", 2);
+		chunk(&all, i_data, 1, 13, 1, 4, 2, "ree", 3);
+		chunk(&all, i_data, 1, 14, 1, 5, 1, "", 0); /* which breaks the protocol */
+		for (size_t n = 0; n <= all.n; n++) {
+			struct talk t;
+			struct buf b = {0};
+			talk_open(&t, IPPROTO_SCTP);
+			buf_add(&b, all.p, all.n);
+			bool inspected = send_chunks(&t, TO_SERVER, &b, n);
+			size_t head = i_data ? 20 : 16;
+			assert_int_equal(inspected, n > 16 + head);
+			static const char *const want[] = {"", "ping:ping one|", "ping:ping one|ping:ping-two|",
+							   "ping:ping one|ping:ping-two|ping:ping three|"};
+			const size_t ends[] = {0, 16 + 2 * head + 8 + 3, 16 + 3 * head + 8 + 4 + 8,
+					       16 + 7 * head + 8 + 4 + 8 + 8 + 8 + 4 + 3};
+			for (size_t i = 0; i < 4; i++)
+				if ((n == ends[i] && strcmp(seen_text, want[i]) != 0) ||
+				    (i % 2 && n == ends[i] - 1 && strcmp(seen_text, want[i - 1]) != 0))
+					fail_msg("cut at %zu: %s", n, seen_text);
+			talk_close(&t);
+		}
+		buf_free(&all);
+	}
+}
+
+static void test_sctp_limits(void **state)
+{
+	(void)state;
+	for (uint32_t runs = SCTP_RUNS_MAX; runs <= SCTP_RUNS_MAX + 1; runs++) {
+		struct talk t;
+		talk_open(&t, IPPROTO_SCTP);
+		for (uint32_t i = 0; i < runs; i++)
+			send_chunk(&t, TO_SERVER, false, 2, i * 2, (uint16_t)i, 0, 0, "ping ");
+		assert_int_equal(t.ledger.v[LEDGER_PARSER_LIMIT], runs - SCTP_RUNS_MAX);
+		send_chunk(&t, TO_SERVER, false, 1, 3, 1, 0, 0, "second");
+		send_chunk(&t, TO_SERVER, false, 1, 1, 0, 0, 0, "first");
+		assert_string_equal(seen_text,
+				    runs == SCTP_RUNS_MAX ? "ping:ping second|ping:ping first|" : "ping:ping second|");
+		talk_close(&t);
+	}
+	static char big[32768 + 2];
+	memset(big, 'b', sizeof(big));
+	for (size_t over = 0; over < 2; over++) {
+		struct talk t;
+		struct searched s;
+		talk_open(&t, IPPROTO_SCTP);
+		search_begin(&s, &t);
+		patterns_seen = 0;
+		memcpy(big, "ping ", 5);
+		big[32766] = '\0';
+		send_chunk(&t, TO_SERVER, true, 2, 1, 0, 0, 0, big);
+		send_chunk(&t, TO_SERVER, true, 0, 2, 0, 0, 1, over ? "abc" : "ab"); /* 65,536 with the rest */
+		big[32766] = 'b';
+		memcpy(big, "cde..", 5);
+		if (over)
+			memcpy(big, "de...", 5);
+		big[32768] = '\0';
+		send_chunk(&t, TO_SERVER, true, 1, 3, 0, 0, 2, big);
+		assert_int_equal(t.ledger.v[LEDGER_PARSER_LIMIT], over);
+		assert_int_equal(patterns_seen, 1); /* its beginning is read */
+		assert_memory_equal(seen_text, "ping:ping bbb", 13);
+		seen_text[0] = '\0';
+		send_chunk(&t, TO_SERVER, true, 3, 4, 0, 1, 0, "ping next");
+		assert_string_equal(seen_text, "ping:ping next|");
+		talk_close(&t);
+		search_end(&s);
+	}
+}
+
+/* Without memory what is there is read, and counted. */
+static void test_sctp_memory(void **state)
+{
+	(void)state;
+	struct talk t;
+	talk_open(&t, IPPROTO_SCTP);
+	t.ins->mem.limit = 0;
+	send_chunk(&t, TO_SERVER, false, 2, 1, 0, 0, 0, "ping ");
+	send_chunk(&t, TO_SERVER, false, 1, 2, 0, 0, 0, "lost");
+	send_chunk(&t, TO_SERVER, false, 3, 3, 0, 1, 0, "ping whole");
+	assert_string_equal(seen_text, "ping:ping whole|");
+	assert_int_equal(t.ledger.v[LEDGER_PARSER_MEMORY], 2);
+	talk_close(&t);
+}
+
 /* More connections than there is memory for: those that were quiet longest make room,
  * one that goes on stays, and a new one is read. */
 static void test_eviction(void **state)
@@ -509,7 +690,9 @@ int main(void)
 	    cmocka_unit_test(test_early_bound), cmocka_unit_test(test_datagrams),
 	    cmocka_unit_test(test_expected),    cmocka_unit_test(test_memory_short),
 	    cmocka_unit_test(test_eviction),    cmocka_unit_test(test_pattern_memory),
-	    cmocka_unit_test(test_sctp),
+	    cmocka_unit_test(test_sctp),        cmocka_unit_test(test_sctp_orders),
+	    cmocka_unit_test(test_sctp_cut),    cmocka_unit_test(test_sctp_limits),
+	    cmocka_unit_test(test_sctp_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
