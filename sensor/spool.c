@@ -266,6 +266,10 @@ static bool drop_oldest(struct spool *s, int64_t now_us)
 		return false;
 	struct segment g = s->seg[i], hole = {.kind = KIND_HOLE, .reason = HOLE_BOUND, .made_us = clock_wall_us()};
 	hole.first = g.first > s->acked ? g.first : s->acked + 1;
+	if (hole.first >= segment_end(&g)) { /* empty, or broken off where the acknowledged part ends */
+		segment_unlink(s, i);
+		return true;
+	}
 	hole.count = segment_end(&g) - hole.first;
 	hole.alerts = alerts_from(s, &g, hole.first);
 	i = segment_list_upto(s, g.first) - 1;
@@ -369,8 +373,14 @@ static void dig_missing(struct spool *s, uint64_t from, uint64_t end)
 			    .count = end - from,
 			    .alerts = end - from,
 			    .made_us = clock_wall_us()};
+	size_t at = segment_list_upto(s, from);
 	spool_count_lost(s, g.alerts, hole_texts[HOLE_MISSING]);
-	dig_hole(s, segment_list_upto(s, from), g, g.made_us);
+	if (at && s->seg[at - 1].first == from) { /* nothing in it can be read: the hole's file takes its name */
+		segment_list_remove(s, --at);
+		if (s->reader.segment == from)
+			segment_reader_close(&s->reader);
+	}
+	dig_hole(s, at, g, g.made_us);
 }
 
 static bool reader_open(struct spool *s, const struct segment *g, uint64_t from)

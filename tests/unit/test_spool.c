@@ -358,6 +358,73 @@ static void test_damaged_and_missing_middle(void **state)
 	}
 }
 
+/* Segments of which a part cannot be read when the bound is reached: all that was written is
+ * applied, acknowledged or told as lost, once. */
+static void test_bound_meets_damage(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label;
+		uint64_t acked;
+		int of;       /* the first number of the segment that is damaged */
+		int left;     /* bytes of it */
+		bool drained; /* before the bound is reached */
+	} cases[] = {
+	    {"nothing left of one, found when it is read", 0, 101, SEGMENT_HEADER, true},
+	    {"nothing left of one, found when it is dropped", 0, 101, SEGMENT_HEADER, false},
+	    {"the oldest breaks off behind what is acknowledged", 50, 1, 0, false},
+	};
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		wipe();
+		struct spool_conf c = conf_small();
+		c.bytes_max = 1 << 20;
+		struct seen *seen = calloc(1, sizeof(*seen));
+		char path[128];
+		snprintf(path, sizeof(path), "%s/%020d.seg", dir, cases[k].of);
+		for (uint32_t part = 0; part < 3; part++) {
+			struct spool *s = must_open(&c);
+			spool_welcome(s, 0, 0, SECOND);
+			for (uint32_t i = 0; i < 100; i++)
+				append(s, part * 100 + i, 1, 100);
+			spool_close(s);
+		}
+		struct stat st;
+		assert_int_equal(stat(path, &st), 0);
+		alarm(20); /* what is dropped must come to an end */
+		struct spool *s = NULL;
+		if (!cases[k].left) {
+			s = must_open(&c);
+			assert_int_equal(spool_welcome(s, cases[k].acked, cases[k].acked, SECOND), SPOOL_RESUME);
+			assert_int_equal(truncate(path, SEGMENT_HEADER + (st.st_size - SEGMENT_HEADER) / 2), 0);
+		} else {
+			assert_int_equal(truncate(path, cases[k].left), 0);
+			s = must_open(&c);
+			assert_int_equal(spool_welcome(s, 0, 0, SECOND), SPOOL_RESUME);
+		}
+		if (cases[k].drained)
+			assert_int_equal(drain(s, seen, 1, UINT64_MAX), 300);
+		for (uint32_t i = 300; i < 2000; i++) {
+			append(s, i, 1, 1000);
+			if (i % 10 == 0)
+				spool_commit(s, SECOND);
+		}
+		spool_commit(s, SECOND);
+		crash(s);
+		s = must_open(&c);
+		assert_int_equal(spool_welcome(s, cases[k].acked, cases[k].acked, SECOND), SPOOL_RESUME);
+		memset(seen, 0, sizeof(*seen));
+		drain(s, seen, cases[k].acked + 1, UINT64_MAX);
+		alarm(0);
+		if (cases[k].acked + seen->records + seen->lost != 2000)
+			fail_msg("%s: %lu applied, %lu lost", cases[k].label, (unsigned long)seen->records,
+				 (unsigned long)seen->lost);
+		for (size_t i = 1; i < s->n; i++)
+			assert_true(s->seg[i - 1].first < s->seg[i].first);
+		spool_close(s);
+		free(seen);
+	}
+}
+
 static void test_bound_tells_what_it_dropped(void **state)
 {
 	(void)state;
@@ -776,21 +843,14 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	    CASE(test_append_read_reopen),
-	    CASE(test_two_sensors_cannot_share),
-	    CASE(test_torn_tail_at_every_byte),
-	    CASE(test_every_flipped_byte),
-	    CASE(test_damaged_and_missing_middle),
-	    CASE(test_bound_tells_what_it_dropped),
-	    CASE(test_too_long_is_told),
-	    CASE(test_horizon_heals_and_ends),
-	    CASE(test_lost_tail_gets_a_new_epoch),
-	    CASE(test_lost_tail_half_counted),
-	    CASE(test_epoch_file_lost_or_rubbish),
-	    CASE(test_full_disk_flows_from_memory),
-	    CASE(test_each_call_fails_once),
-	    CASE(test_killed_at_each_call),
-	    CASE(test_random_lives),
+	    CASE(test_append_read_reopen),          CASE(test_two_sensors_cannot_share),
+	    CASE(test_torn_tail_at_every_byte),     CASE(test_every_flipped_byte),
+	    CASE(test_damaged_and_missing_middle),  CASE(test_bound_meets_damage),
+	    CASE(test_bound_tells_what_it_dropped), CASE(test_too_long_is_told),
+	    CASE(test_horizon_heals_and_ends),      CASE(test_lost_tail_gets_a_new_epoch),
+	    CASE(test_lost_tail_half_counted),      CASE(test_epoch_file_lost_or_rubbish),
+	    CASE(test_full_disk_flows_from_memory), CASE(test_each_call_fails_once),
+	    CASE(test_killed_at_each_call),         CASE(test_random_lives),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
