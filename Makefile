@@ -203,11 +203,11 @@ fail-short:
 # named. So is what is too slow for its own limits of time.
 COVERAGE = $(MAKE) --no-print-directory BUILD=build-coverage CFLAGS='-O1 -g --coverage' LDFLAGS=--coverage
 coverage:
-	$(Q)$(COVERAGE) coverage-run
+	+$(Q)$(COVERAGE) coverage-run
 
 # Each fuzz target alone. CORPORA=folder: more inputs, as make fuzz leaves them in build-fuzz/corpus.
 fuzz-coverage:
-	$(Q)$(COVERAGE) fuzz-coverage-run
+	+$(Q)$(COVERAGE) fuzz-coverage-run
 
 fuzz-coverage-run: $(FUZZ)
 	$(Q)tests/hostile/coverage.py $(BUILD) --targets $(CORPORA)

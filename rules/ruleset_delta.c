@@ -726,9 +726,9 @@ static uint32_t *find_ref(struct patch *p, uint64_t h, uint32_t ref, uint32_t **
 			if (*place == ref)
 				return place;
 			if (!(*place & RULESET_GROUP) || group >= p->base->group_n ||
-			    table[at].fingerprint[s] != fingerprint_of(h))
+			    groups[group] >= p->base->group_n - group || table[at].fingerprint[s] != fingerprint_of(h))
 				continue;
-			for (uint32_t i = 1; i <= groups[group] && group + i < p->base->group_n; i++)
+			for (uint32_t i = 1; i <= groups[group]; i++)
 				if (groups[group + i] == ref) {
 					*in = &groups[group + i];
 					return place;
@@ -813,8 +813,10 @@ static bool add_ref(struct patch *p, const struct ruleset *r, uint32_t ref, stru
 	uint32_t at = p->group_used;
 	if (c.n >= RULESET_SAME_MAX)
 		return err_set(e, "more than %u indicators share one value", RULESET_SAME_MAX);
+	if (c.n + 2 > r->group_n - at) /* group_words() found other groups for these keys than there are now */
+		return err_set(e, "the rule set is damaged: its groups do not hold what they say");
 	groups[at] = c.n + 1;
-	memcpy(groups + at + 1, c.ref, (size_t)c.n * sizeof(*groups));
+	memmove(groups + at + 1, c.ref, (size_t)c.n * sizeof(*groups)); /* a damaged group may reach in here */
 	groups[at + 1 + c.n] = ref;
 	p->group_used += c.n + 2;
 	*(uint32_t *)(void *)(p->map + ((const uint8_t *)there - r->map)) = RULESET_GROUP | at;

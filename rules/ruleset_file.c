@@ -66,12 +66,13 @@ static bool terminated(const char *text, uint32_t n)
 
 static bool filter_fits(const uint8_t *map, uint32_t bytes, unsigned bits)
 {
-	return map && (bits == 0 || (bits >= FILTER_BITS_MIN && bytes >= 1u << (bits - 3)));
+	return map && (bits == 0 || bits >= FILTER_BITS_MIN) && bytes == (bits ? 1u << (bits - 3) : 0);
 }
 
 static bool map_sections(struct ruleset *r)
 {
-	uint32_t offset_n = 0, net4_n = 0, net6_n = 0;
+	uint32_t counts_n = 0, offset_n = 0, net4_n = 0, net6_n = 0;
+	const void *counts = view(r, SECTION_COUNTS, sizeof(struct ruleset_counts), &counts_n);
 	r->sets = view(r, SECTION_SETS, sizeof(*r->sets), &r->set_n);
 	r->metas = view(r, SECTION_METAS, sizeof(*r->metas), &r->meta_n);
 	r->strings = view(r, SECTION_STRINGS, 1, &r->strings_n);
@@ -85,9 +86,10 @@ static bool map_sections(struct ruleset *r)
 	r->table = view(r, SECTION_TABLE, sizeof(*r->table), &r->table_n);
 	r->net4 = view(r, SECTION_NET4, 1, &net4_n);
 	r->net6 = view(r, SECTION_NET6, 1, &net6_n);
-	return r->sets && r->metas && r->records && r->places && r->offsets && r->groups && r->patterns && r->bloom &&
-	       r->bloom_n && r->table && r->table_n && terminated(r->strings, r->strings_n) &&
-	       terminated(r->files, r->files_n) && filter_fits(r->net4, net4_n, r->head.filter_bits4) &&
+	return counts && counts_n == 1 && r->sets && r->metas && r->records && r->places && r->offsets && r->groups &&
+	       r->patterns && r->bloom && r->bloom_n && r->table && r->table_n &&
+	       terminated(r->strings, r->strings_n) && terminated(r->files, r->files_n) &&
+	       filter_fits(r->net4, net4_n, r->head.filter_bits4) &&
 	       filter_fits(r->net6, net6_n, r->head.filter_bits6) && offset_n == r->head.count + r->head.allow;
 }
 
