@@ -182,7 +182,7 @@ static void put_envelope(const struct gate *g, struct json *out)
 		json_put_text(x, "pap", pap_names[o->pap]);
 	if (o->priority)
 		json_put_text(x, "priority", priority_names[o->priority]);
-	if (!json_below(out, "extensions"))
+	if (json_kind(json_below(out, "extensions")) != JSON_KIND_MAP)
 		json_put(out, "extensions", json_map());
 	json_put(json_below(out, "extensions"), SHARED_EXTENSION, x);
 }

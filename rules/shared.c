@@ -197,7 +197,8 @@ static bool check_object(const struct json *stix, struct err *e)
 		return err_set(e, "the id is not the type, two dashes and a UUID");
 	if (strlen(shared_version(stix)) >= SHARED_VERSION_MAX)
 		return err_set(e, "the time of the version is too long");
-	return true;
+	const struct json *extensions = json_at(stix, "extensions");
+	return !extensions || json_kind(extensions) == JSON_KIND_MAP || err_set(e, "extensions is no map");
 }
 
 static void begin(struct shared_box *b, struct json *stix)

@@ -201,6 +201,30 @@ static void cases(void **state)
 	policies_free(&p);
 }
 
+/* What nobody has checked before: the envelope takes the place of extensions that are no map. */
+static void extensions_that_are_none(void **state)
+{
+	static const char *const values[] = {"\"x\"", "7", "[{}]", "null"};
+	(void)state;
+	struct policies p;
+	load(&p,
+	     "partner: {id: jp}\nrelease: {tlp_max: amber, unaddressed: green, profile: picket, types: [indicator]}\n");
+	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		struct buf text = {0};
+		struct json *out;
+		buf_printf(&text, "{" HEAD "," MARKED(GREEN) ",\"extensions\":%s}", values[i]);
+		buf_u8(&text, 0);
+		struct json *stix = parse((char *)text.p);
+		struct shared s = {.stix = stix, .collection = "", .origin = "", .from = "", .exercise = ""};
+		assert_int_not_equal(gate_release(&p.list[0], &s, NOW, &out, NULL), GATE_DENIED);
+		assert_non_null(shared_extension(out));
+		json_drop(out);
+		json_drop(stix);
+		buf_free(&text);
+	}
+	policies_free(&p);
+}
+
 /* ---- definitions ---- */
 
 static void definitions(void **state)
@@ -627,8 +651,10 @@ static void example(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(cases),         cmocka_unit_test(definitions), cmocka_unit_test(selectors),
-	    cmocka_unit_test(policy_errors), cmocka_unit_test(property),    cmocka_unit_test(example),
+	    cmocka_unit_test(cases),         cmocka_unit_test(extensions_that_are_none),
+	    cmocka_unit_test(definitions),   cmocka_unit_test(selectors),
+	    cmocka_unit_test(policy_errors), cmocka_unit_test(property),
+	    cmocka_unit_test(example),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

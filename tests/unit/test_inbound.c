@@ -88,6 +88,8 @@ static void cases(void **state)
 	     "forged-origin", -1},
 	    {"a way that is no list", GOOD, "{\"path\":\"x\"}", "invalid", -1},
 	    {"an extension that is none", GOOD, "7", "invalid", -1},
+	    {"extensions that are a text", GOOD ",\"extensions\":\"x\"", NULL, "invalid", -1},
+	    {"extensions that are a list", GOOD ",\"extensions\":[{}]", NULL, "invalid", -1},
 	    {"no pattern", "\"pattern_type\":\"stix\",\"valid_from\":\"2026-11-20T00:00:00Z\"," GREEN, NULL, "invalid",
 	     -1},
 	    {"no time", GOOD ",\"created\":\"yesterday\",\"modified\":\"2026-11-20T00:00:00.000Z\"", NULL, "time", -1},
