@@ -141,6 +141,7 @@ static enum verdict message(struct inspect *in, enum side side, struct framed *f
 	struct ldap *l = in->state;
 	struct cursor c = cursor_over(p, n);
 	uint32_t id = 0;
+	(void)side; /* an operation says whose it is */
 	uint8_t operation = 0;
 	f->skip = ber_whole(p, n) - n;
 	if (!read_head(&c, &id, &operation) || !read_whole(operation))
@@ -150,11 +151,11 @@ static enum verdict message(struct inspect *in, enum side side, struct framed *f
 		return INSPECT_MORE;
 	}
 	struct cursor body = cursor_sub(&c, ber_length(&c));
-	if (operation == BIND_REQUEST && side == TO_SERVER)
+	if (operation == BIND_REQUEST)
 		bind_request(in, body);
-	else if (operation == EXTENDED_REQUEST && side == TO_SERVER)
+	else if (operation == EXTENDED_REQUEST)
 		extended_request(l, body, id);
-	else if (operation == EXTENDED_RESPONSE && side == TO_CLIENT)
+	else if (operation == EXTENDED_RESPONSE)
 		return extended_response(l, body, id);
 	return INSPECT_MORE;
 }

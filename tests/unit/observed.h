@@ -40,6 +40,7 @@ struct observed {
 	struct buf expected;  /* inspect_expect(): "address port note\n" */
 	size_t count;         /* observables */
 	bool given_up[2];     /* INSPECT_SIDE_DONE */
+	enum side side;       /* the one that was fed last */
 	enum verdict verdict; /* the last; nothing is fed any more once it is not INSPECT_MORE */
 	size_t used;          /* of the last stream call */
 };
@@ -162,6 +163,33 @@ static inline void observed_describe(struct observed *o)
 	}
 }
 
+/* Appends "parser/transport place side" to the file that OBSERVED names, once for each: what make unit
+ * compares with deploy/protocols.md (tests/protocols.sh). */
+static inline void observed_tell(const struct observed *o, enum where w)
+{
+	enum { PARSERS = 64 };
+	static const struct parser *known[PARSERS];
+	static bool told[PARSERS][WHERE_COUNT][2];
+	const struct parser *p = o->in.parser;
+	const char *to = getenv("OBSERVED");
+	size_t i = 0;
+	while (i < PARSERS && known[i] && known[i] != p)
+		i++;
+	if (!to || !p || i == PARSERS || told[i][w][o->side])
+		return;
+	known[i] = p;
+	told[i][w][o->side] = true;
+	FILE *f = fopen(to, "a");
+	if (!f)
+		return;
+	fprintf(f, "%s/%s %s %s\n", p->name,
+		p->over & OVER_TCP   ? "tcp"
+		: p->over & OVER_UDP ? "udp"
+				     : "-",
+		where_name(w), o->side == TO_SERVER ? "client" : "server");
+	fclose(f);
+}
+
 /* Always true, which says nothing: each place is then reported by itself. */
 bool observe(struct inspect *in, enum where w, const void *value, size_t n)
 {
@@ -169,6 +197,7 @@ bool observe(struct inspect *in, enum where w, const void *value, size_t n)
 	if (!wanted(in, w))
 		return true;
 	o->count++;
+	observed_tell(o, w);
 	observed_append(&o->text, where_name(w), strlen(where_name(w)));
 	observed_append(&o->text, " ", 1);
 	if ((where_types(w) & INDICATOR_BIT(INDICATOR_IP)) && n == 16)
@@ -240,6 +269,7 @@ static inline enum verdict feed_stream(struct observed *o, enum side side, const
 	if (o->verdict != INSPECT_MORE || o->given_up[side] || !n)
 		return o->verdict;
 	uint8_t *copy = observed_exact(p, n);
+	o->side = side;
 	o->used = n;
 	o->verdict = o->in.parser->stream(&o->in, side, copy, n, &o->used);
 	free(copy);
@@ -259,6 +289,7 @@ static inline enum verdict feed_datagram(struct observed *o, enum side side, con
 	if (o->verdict == INSPECT_DONE)
 		return o->verdict;
 	uint8_t *copy = observed_exact(p, n);
+	o->side = side;
 	o->verdict = o->in.parser->datagram(&o->in, side, copy, n);
 	free(copy);
 	return o->verdict;
@@ -266,6 +297,7 @@ static inline enum verdict feed_datagram(struct observed *o, enum side side, con
 
 static inline enum verdict feed_gap(struct observed *o, enum side side, size_t lost)
 {
+	o->side = side;
 	if (o->verdict == INSPECT_MORE && o->in.parser->gap)
 		o->verdict = o->in.parser->gap(&o->in, side, lost);
 	return o->verdict;
@@ -273,9 +305,11 @@ static inline enum verdict feed_gap(struct observed *o, enum side side, size_t l
 
 static inline void feed_close(struct observed *o)
 {
-	for (int side = 0; side < 2; side++)
+	for (int side = 0; side < 2; side++) {
+		o->side = (enum side)side;
 		if (o->verdict == INSPECT_MORE && o->in.parser->close)
 			o->in.parser->close(&o->in, (enum side)side);
+	}
 }
 
 static inline enum probe feed_probe(const struct parser *p, enum side side, const void *data, size_t n)
@@ -333,6 +367,19 @@ static inline void feed_every_split(const struct parser *p, const struct message
 	for (size_t i = 0; i < count; i++)
 		for (size_t at = 1; at < msg[i].n; at++)
 			feed_expect(p, msg, count, i, at, false, expect);
+}
+
+/* The conversation with its sides exchanged, as in a flow whose first packet seen was the server's: the same
+ * observables. */
+static inline void feed_turned(const struct parser *p, const struct message *msg, size_t count, const char *expect)
+{
+	struct message *turned = xmalloc(count * sizeof(*turned));
+	for (size_t i = 0; i < count; i++) {
+		turned[i] = msg[i];
+		turned[i].side = msg[i].side == TO_SERVER ? TO_CLIENT : TO_SERVER;
+	}
+	feed_expect(p, turned, count, 0, SIZE_MAX, false, expect);
+	free(turned);
 }
 
 /* The conversation ends after every byte, and loses one there: no crash, no leak. */

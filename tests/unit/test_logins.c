@@ -240,6 +240,7 @@ static void test_ldap(void **s)
 	const struct message talk[] = {
 	    {TO_SERVER, BYTES(SEARCH SIMPLE)}, {TO_CLIENT, BYTES(BIND_ANSWER)}, {TO_SERVER, BYTES(SEARCH ANONYMOUS)}};
 	feed_every_split(&parser_ldap, talk, 3, "login.user cn=me\n");
+	feed_turned(&parser_ldap, talk, 3, "login.user cn=me\n");
 	feed_every_prefix(&parser_ldap, talk, 3);
 }
 
@@ -269,6 +270,7 @@ static void test_ldap_ntlm(void **s)
 	wrap(&auth, 0x30);
 	const struct message talk[] = {{TO_SERVER, auth.p, auth.n}};
 	feed_every_split(&parser_ldap, talk, 1, "ntlm.user ann\n");
+	feed_turned(&parser_ldap, talk, 1, "ntlm.user ann\n");
 	feed_every_prefix(&parser_ldap, talk, 1);
 
 	/* Sealed records follow. */
@@ -292,6 +294,10 @@ static void test_ldap_starttls(void **s)
 	feed_stream(&o, TO_SERVER, BYTES(STARTTLS));
 	assert_int_equal(feed_stream(&o, TO_CLIENT, BYTES(ACCEPTED "\x16\x03")), INSPECT_AGAIN);
 	assert_int_equal(o.used, sizeof(ACCEPTED) - 1);
+	observed_end(&o);
+	observed_begin(&o, &parser_ldap); /* the server's packet was the first that was seen */
+	feed_stream(&o, TO_CLIENT, BYTES(STARTTLS));
+	assert_int_equal(feed_stream(&o, TO_SERVER, BYTES(ACCEPTED)), INSPECT_AGAIN);
 	observed_end(&o);
 }
 
