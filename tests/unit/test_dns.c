@@ -106,17 +106,28 @@ static const struct {
      "mdns.query _ipp._tcp.local\nmdns.query pc.local\nmdns.answer.name pc.local\nmdns.answer.addr 192.0.2.9\n"},
     {"LLMNR", &parser_llmnr, BYTES(HEAD("\0\1", "\0\0", "\1", "\0", "\0", "\0") "\4wpad\0" A_IN), INSPECT_MORE,
      "llmnr.query wpad\n"},
+    {"LLMNR, the answer", &parser_llmnr,
+     BYTES(HEAD("\0\1", "\x80\0", "\1", "\2", "\0", "\0") "\4wpad\0" A_IN "\xc0\x0c" A_IN TTL "\0\4\xc0\0\2\5"
+							  "\1p\0\0\x0c\0\1" TTL "\0\2\xc0\x0c"),
+     INSPECT_MORE,
+     "llmnr.query wpad\nllmnr.answer.name wpad\nllmnr.answer.addr 192.0.2.5\nllmnr.answer.name p\n"
+     "llmnr.answer.data wpad\n"},
+    {"mDNS: a service and its host", &parser_mdns,
+     BYTES(HEAD("\0\0", "\x84\0", "\0", "\2", "\0", "\0") "\1s\0\0\x21\x80\1" TTL "\0\x0a\0\0\0\0\0\x50\2pc\0"
+							  "\1t\0\0\x0c\0\1" TTL "\0\2\xc0\x0c"),
+     INSPECT_MORE, "mdns.answer.name s\nmdns.answer.data pc\nmdns.answer.name t\nmdns.answer.data s\n"},
     {"header alone", &parser_dns_udp, BYTES(HEAD("\0\1", "\x81\x81", "\0", "\0", "\0", "\0")), INSPECT_MORE, ""},
 };
 
 static void reports_names_and_addresses(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+	for (size_t k = 0; k < 2 * sizeof(messages) / sizeof(messages[0]); k++) {
 		struct observed o;
+		size_t i = k / 2;
 		observed_begin(&o, messages[i].parser);
 		size_t n = messages[i].n;
-		enum verdict v = feed_datagram(&o, TO_SERVER, messages[i].p, n);
+		enum verdict v = feed_datagram(&o, k % 2 ? TO_SERVER : TO_CLIENT, messages[i].p, n);
 		if (messages[i].expect && strcmp(observed_text(&o), messages[i].expect))
 			fail_msg("%s:\n%s-- expected\n%s", messages[i].label, observed_text(&o), messages[i].expect);
 		if (messages[i].expect && v != messages[i].verdict)
@@ -286,6 +297,22 @@ static void tcp_messages_however_cut(void **state)
 	feed_every_prefix(&parser_dns_tcp, talk, 3);
 }
 
+/* Every section of an answer, from either side. */
+static void tcp_either_side(void **state)
+{
+	(void)state;
+	struct buf b = {0};
+	buf_u16(&b, sizeof(answer_all) - 1);
+	buf_add(&b, answer_all, sizeof(answer_all) - 1);
+	const struct message talk[] = {{TO_CLIENT, b.p, b.n}, {TO_SERVER, BYTES(TCP_QUERY)}};
+	const char *want = "dns.query www.example.com\ndns.answer.name www.example.com\ndns.answer.data edge.cdn.net\n"
+			   "dns.answer.name edge.cdn.net\ndns.answer.addr 192.0.2.7\ndns.answer.addr 2001:db8::7\n"
+			   "dns.answer.name cdn.net\ndns.answer.data ns.cdn.net\ndns.query www.example.com\n";
+	feed_every_split(&parser_dns_tcp, talk, 2, want);
+	feed_turned(&parser_dns_tcp, talk, 2, want);
+	buf_free(&b);
+}
+
 static void tcp_goes_on_after_a_gap(void **state)
 {
 	struct observed o;
@@ -386,15 +413,11 @@ static void probes_are_strict(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(reports_names_and_addresses),
-	    cmocka_unit_test(tells_the_record),
-	    cmocka_unit_test(unknown_operations),
-	    cmocka_unit_test(name_length_is_limited),
-	    cmocka_unit_test(jumps_are_limited),
-	    cmocka_unit_test(work_is_limited),
-	    cmocka_unit_test(tcp_messages_however_cut),
-	    cmocka_unit_test(tcp_goes_on_after_a_gap),
-	    cmocka_unit_test(tcp_short_message_is_an_error),
+	    cmocka_unit_test(reports_names_and_addresses), cmocka_unit_test(tells_the_record),
+	    cmocka_unit_test(unknown_operations),          cmocka_unit_test(name_length_is_limited),
+	    cmocka_unit_test(jumps_are_limited),           cmocka_unit_test(work_is_limited),
+	    cmocka_unit_test(tcp_messages_however_cut),    cmocka_unit_test(tcp_either_side),
+	    cmocka_unit_test(tcp_goes_on_after_a_gap),     cmocka_unit_test(tcp_short_message_is_an_error),
 	    cmocka_unit_test(probes_are_strict),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,30 +72,34 @@ static void hello_is_reported_once(void **state)
 	feed_datagram(&o, TO_SERVER, second.p, second.n);
 	assert_string_equal(observed_text(&o), HELLO_LINES);
 	observed_end(&o);
+	observed_begin(&o, &parser_dtls);
+	feed_datagram(&o, TO_CLIENT, first.p, first.n);
+	assert_string_equal(observed_text(&o), HELLO_LINES);
+	observed_end(&o);
 	feed_every_cut(&parser_dtls, TO_SERVER, first.p, first.n);
 	struct buf *all[] = {&plain, &cookie, &first, &verify, &second, &verify_body};
 	for (size_t i = 0; i < 6; i++)
 		buf_free(all[i]);
 }
 
-/* The chain in fragments of 200 bytes: forwards, backwards, every one twice. */
+/* The chain in fragments of 200 bytes: forwards, backwards, every one twice; of a server, or of a client. */
 static void fragments_in_any_order(void **state)
 {
 	struct buf chain = {0};
 	(void)state;
 	put_chain(&chain);
 	size_t count = (chain.n + 199) / 200;
-	for (int order = 0; order < 3; order++) {
+	for (int order = 0; order < 6; order++) {
 		struct observed o;
 		observed_begin(&o, &parser_dtls);
 		for (size_t i = 0; i < count * 2; i++) {
-			size_t at = (order == 0   ? i % count
-				     : order == 1 ? count - 1 - i % count
-						  : (i * 2 + i / count) % count) *
+			size_t at = (order % 3 == 0   ? i % count
+				     : order % 3 == 1 ? count - 1 - i % count
+						      : (i * 2 + i / count) % count) *
 				    200;
 			struct buf b = {0};
 			put_fragment(&b, 11, 2, &chain, at, chain.n - at < 200 ? chain.n - at : 200);
-			feed_datagram(&o, TO_CLIENT, b.p, b.n);
+			feed_datagram(&o, order < 3 ? TO_CLIENT : TO_SERVER, b.p, b.n);
 			buf_free(&b);
 		}
 		assert_string_equal(observed_text(&o), EXAMPLE_CHAIN_LINES);
@@ -111,9 +115,13 @@ static void encrypted_both_ways_is_done(void **state)
 	(void)state;
 	put_server_hello(&hello, 0xfefd, 0xc02b, (const uint16_t[]){0xff01, 0});
 	put_whole(&b, 2, 1, &hello);
-	observed_begin(&o, &parser_dtls);
-	assert_int_equal(feed_datagram(&o, TO_CLIENT, b.p, b.n), INSPECT_MORE);
-	assert_string_equal(observed_text(&o), "tls.ja3s 475463012414e4f7120fa2ab37109e8f\n");
+	for (int side = 0; side < 2; side++) {
+		observed_begin(&o, &parser_dtls);
+		assert_int_equal(feed_datagram(&o, (enum side)side, b.p, b.n), INSPECT_MORE);
+		assert_string_equal(observed_text(&o), "tls.ja3s 475463012414e4f7120fa2ab37109e8f\n");
+		if (side == TO_SERVER)
+			observed_end(&o);
+	}
 	assert_int_equal(feed_datagram(&o, TO_SERVER,
 				       BYTES("\0\1\0\0\x21\x12\xa4\x42"
 					     "STUN between")),

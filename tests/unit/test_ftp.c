@@ -9,7 +9,8 @@
 #include "sensor/parsers.h"
 #include "tests/unit/observed.h"
 
-#define HELLO_SHA1 "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"
+#define HELLO_SHA256 "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+#define HELLO_SHA1   "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"
 
 static const struct message passive[] = {
     {TO_CLIENT, BYTES("220 FTP here\r\n")},   {TO_SERVER, BYTES("user anonymous\r\nPASS x\r\n")},
@@ -74,14 +75,16 @@ static void test_data(void **state)
 {
 	(void)state;
 	struct observed o;
-	observed_begin(&o, &parser_ftp_data);
-	o.in.want = INDICATOR_BIT(INDICATOR_FILE_SHA1) | INDICATOR_BIT(INDICATOR_FILENAME);
-	o.in.note = (struct bytes){(const uint8_t *)"a.exe", 5};
-	feed_stream(&o, TO_CLIENT, BYTES("he"));
-	feed_stream(&o, TO_CLIENT, BYTES("llo"));
-	feed_close(&o);
-	assert_string_equal(observed_text(&o), "file.name a.exe\nfile.sha1 " HELLO_SHA1 "\n");
-	observed_end(&o);
+	for (int side = 0; side < 2; side++) { /* stored and fetched, over connections that either end made */
+		observed_begin(&o, &parser_ftp_data);
+		o.in.note = (struct bytes){(const uint8_t *)"a.exe", 5};
+		feed_stream(&o, (enum side)side, BYTES("he"));
+		feed_stream(&o, (enum side)side, BYTES("llo"));
+		o.in.parser->close(&o.in, (enum side)side);
+		assert_string_equal(observed_text(&o), "file.name a.exe\nfile.md5 5d41402abc4b2a76b9719d911017c592\n"
+						       "file.sha1 " HELLO_SHA1 "\nfile.sha256 " HELLO_SHA256 "\n");
+		observed_end(&o);
+	}
 	observed_begin(&o, &parser_ftp_data);
 	feed_stream(&o, TO_CLIENT, BYTES("he"));
 	feed_gap(&o, TO_CLIENT, 1);
@@ -208,8 +211,16 @@ static void test_tftp_transfers(void **state)
 			}
 		}
 	}
-	/* Block numbers begin anew. */
+	/* Every digest, of what is read and written. */
 	struct observed o;
+	for (int side = 0; side < 2; side++) {
+		observed_begin(&o, &parser_tftp_data);
+		feed_datagram(&o, (enum side)side, BYTES("\0\3\0\1hello"));
+		assert_string_equal(observed_text(&o), "file.md5 5d41402abc4b2a76b9719d911017c592\n"
+						       "file.sha1 " HELLO_SHA1 "\nfile.sha256 " HELLO_SHA256 "\n");
+		observed_end(&o);
+	}
+	/* Block numbers begin anew. */
 	observed_begin(&o, &parser_tftp_data);
 	o.in.want = INDICATOR_BIT(INDICATOR_FILE_SHA1);
 	feed_datagram(&o, TO_CLIENT,

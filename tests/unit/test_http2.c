@@ -12,7 +12,11 @@
 
 #define HELLO_SHA1 "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"
 #define PREFACE    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-#define WANT       (~(INDICATOR_BIT(INDICATOR_FILE_MD5) | INDICATOR_BIT(INDICATOR_FILE_SHA256)))
+/* An AUTHENTICATE with a name of the OEM character set. */
+#define NTLM_ANN                                                                                                       \
+	"TlRMTVNTUAADAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"                                                               \
+	"AAAwADAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGFubg=="
+#define WANT (~(INDICATOR_BIT(INDICATOR_FILE_MD5) | INDICATOR_BIT(INDICATOR_FILE_SHA256)))
 
 static void frame(struct buf *b, uint8_t type, uint8_t flags, uint32_t stream, const void *p, size_t n)
 {
@@ -111,6 +115,36 @@ static void test_conversation(void **state)
 	assert_int_equal(feed_probe(&parser_http2, TO_SERVER, c.p, 23), PROBE_MORE);
 	assert_int_equal(feed_probe(&parser_http2, TO_CLIENT, s.p, 9), PROBE_YES);
 	assert_int_equal(feed_probe(&parser_http2, TO_CLIENT, BYTES("\0\0\0\1\0\0\0\0\0")), PROBE_NO);
+	buf_free(&c);
+	buf_free(&s);
+}
+
+/* Who logs in, what a response is to be kept as; by either side. */
+static void test_logins_and_names(void **state)
+{
+	(void)state;
+	struct buf block = {0}, c = {0}, s = {0};
+	buf_add(&c, PREFACE, 24);
+	frame(&c, 4, 0, 0, "", 0);
+	request_block(&block);
+	field(&block, 0, "authorization", "Basic YW5uOnB3");
+	field(&block, 0, "proxy-authorization", "NTLM " NTLM_ANN);
+	frame(&c, 1, 0x5, 1, block.p, block.n);
+	block.n = 0;
+	buf_add(&block, "\x88", 1);
+	field(&block, 0, "content-disposition", "attachment; filename=e.exe");
+	frame(&s, 4, 0, 0, "", 0);
+	frame(&s, 1, 0x4, 1, block.p, block.n);
+	frame(&s, 0, 1, 1, "hello", 5);
+	const struct message m[] = {{TO_SERVER, c.p, c.n}, {TO_CLIENT, s.p, s.n}};
+	const char *want = "http.host a.example\nhttp.url http://a.example:81/x?y\nhttp.user_agent ua\n"
+			   "http.user ann\nntlm.user ann\nhttp.filename e.exe\n"
+			   "file.md5 5d41402abc4b2a76b9719d911017c592\nfile.sha1 " HELLO_SHA1 "\n"
+			   "file.sha256 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\n";
+	feed_every_split(&parser_http2, m, 2, want);
+	feed_every_prefix(&parser_http2, m, 2);
+	feed_turned(&parser_http2, m, 2, want);
+	buf_free(&block);
 	buf_free(&c);
 	buf_free(&s);
 }
@@ -256,13 +290,10 @@ static void test_gap_in_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_conversation),
-	    cmocka_unit_test(test_response_alone),
-	    cmocka_unit_test(test_streams_are_bounded),
-	    cmocka_unit_test(test_reset_cuts),
-	    cmocka_unit_test(test_ranges),
-	    cmocka_unit_test(test_broken),
-	    cmocka_unit_test(test_gap_in_data),
+	    cmocka_unit_test(test_conversation),   cmocka_unit_test(test_logins_and_names),
+	    cmocka_unit_test(test_response_alone), cmocka_unit_test(test_streams_are_bounded),
+	    cmocka_unit_test(test_reset_cuts),     cmocka_unit_test(test_ranges),
+	    cmocka_unit_test(test_broken),         cmocka_unit_test(test_gap_in_data),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

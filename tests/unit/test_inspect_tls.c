@@ -89,6 +89,25 @@ static void whole_handshake_however_cut(void **state)
 	talk_1_2(&t, 16384);
 	feed_every_split(&parser_tls, t.message, 4, CLIENT_LINES SERVER_LINES EXAMPLE_CHAIN_LINES);
 	feed_every_prefix(&parser_tls, t.message, 4);
+	feed_turned(&parser_tls, t.message, 4, CLIENT_LINES SERVER_LINES EXAMPLE_CHAIN_LINES);
+	talk_free(&t);
+}
+
+/* A client that has a certificate, too. */
+static void client_certificate(void **state)
+{
+	struct talk t;
+	struct buf flight = {0}, records = {0};
+	(void)state;
+	talk_1_2(&t, 16384);
+	chain_message(&flight);
+	put_records(&records, 22, flight.p, flight.n, 500);
+	buf_add(&records, t.client_end.p, t.client_end.n);
+	t.message[2].p = records.p;
+	t.message[2].n = records.n;
+	feed_every_split(&parser_tls, t.message, 4, CLIENT_LINES SERVER_LINES EXAMPLE_CHAIN_LINES EXAMPLE_CHAIN_LINES);
+	buf_free(&flight);
+	buf_free(&records);
 	talk_free(&t);
 }
 
@@ -309,17 +328,12 @@ static void probes_are_strict(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(whole_handshake_however_cut),
-	    cmocka_unit_test(messages_over_small_records),
-	    cmocka_unit_test(both_encrypted_is_done),
-	    cmocka_unit_test(second_hello_behind_a_ccs),
-	    cmocka_unit_test(one_side_alone),
-	    cmocka_unit_test(goes_on_after_a_gap),
-	    cmocka_unit_test(message_size_is_limited),
-	    cmocka_unit_test(chain_length_is_limited),
-	    cmocka_unit_test(tells_the_handshake),
-	    cmocka_unit_test(ssl2_hello_then_tls),
-	    cmocka_unit_test(probes_are_strict),
+	    cmocka_unit_test(client_certificate),          cmocka_unit_test(whole_handshake_however_cut),
+	    cmocka_unit_test(messages_over_small_records), cmocka_unit_test(both_encrypted_is_done),
+	    cmocka_unit_test(second_hello_behind_a_ccs),   cmocka_unit_test(one_side_alone),
+	    cmocka_unit_test(goes_on_after_a_gap),         cmocka_unit_test(message_size_is_limited),
+	    cmocka_unit_test(chain_length_is_limited),     cmocka_unit_test(tells_the_handshake),
+	    cmocka_unit_test(ssl2_hello_then_tls),         cmocka_unit_test(probes_are_strict),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,9 +128,12 @@ static void test_probe(void **s)
 	SEEN_HEAD "mail.attachment e.exe\nfile.md5 900150983cd24fb0d6963f7d28e17f72\n"                                 \
 		  "file.sha1 a9993e364706816aba3e25717850c26c9cd0d89d\n"                                               \
 		  "file.sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
-#define DOTTED HEAD "\r\n..\r\n...\r\n.x\r\n"
+#define TO_CC      "From: a@b.example\r\nTo: t@b.example\r\nCc: c@b.example\r\n\r\n\r\n"
+#define SEEN_TO_CC "mail.from a@b.example\nmail.to t@b.example\nmail.cc c@b.example\n"
+#define DOTTED     HEAD "\r\n..\r\n...\r\n.x\r\n"
 
-_Static_assert(sizeof(HEAD) - 1 == 32 && sizeof(MAIL) - 1 == 145, "the literals below say so");
+_Static_assert(sizeof(HEAD) - 1 == 32 && sizeof(TO_CC) - 1 == 57 && sizeof(MAIL) - 1 == 145,
+	       "the literals below say so");
 
 static void test_mails(void **s)
 {
@@ -151,6 +154,9 @@ static void test_mails(void **s)
 	     "* 1 FETCH (BODY[1.2] {145}\r\n" MAIL ")\r\n* 2 FETCH (BODY[] {0}\r\n)\r\n", ""},
 	    {&parser_imap, "a FETCH 1 BODY[]<0.9>\r\n",
 	     "* 1 FETCH (BODY[]<0> {32}\r\n" HEAD ")\r\n* 1 FETCH (BODY[]<40> {3}\r\nabc)\r\n", SEEN_HEAD},
+	    {&parser_pop3, "RETR 1\n", "+OK\n" TO_CC ".\n", SEEN_TO_CC},
+	    {&parser_imap, "a FETCH 1 BODY[]\r\n", "* 1 FETCH (BODY[] {57}\r\n" TO_CC ")\r\n", SEEN_TO_CC},
+	    {&parser_imap, "a APPEND \"Sent\" {57}\r\n" TO_CC "\r\n", "+ go\r\n", SEEN_TO_CC},
 	    {&parser_imap, "a APPEND \"Sent\" (\\Seen) {145}\r\n" MAIL "\r\nb LOGIN ann x\r\n", "+ go\r\na OK\r\n",
 	     SEEN "login.user ann\n"},
 	};

@@ -42,10 +42,13 @@ static const struct {
     {"a header too short", 1, 3, BYTES("\x44\0\0\x3d\0\0\0\0\x40\x11\0\0\xc0\0\2\1\xc6\x33\x64\7"), ""},
 };
 
+/* The flow of the error has no parser of its own. */
+static const struct parser icmp = {.name = "icmp"};
+
 static void look(struct observed *o, uint8_t proto, uint8_t type, const void *p, size_t n)
 {
 	struct layer l = {.proto = proto, .icmp_type = type, .payload = p, .payload_n = (uint32_t)n};
-	observed_begin(o, &parser_snmp);
+	observed_begin(o, &icmp);
 	quoted_packet(&o->in, &l);
 }
 

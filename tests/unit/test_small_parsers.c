@@ -10,15 +10,17 @@
 
 #include "sensor/parsers.h"
 
-/* One datagram must give exactly these lines; every prefix of it must not crash. */
+/* One datagram must give exactly these lines from either side; every prefix of it must not crash. */
 static void expect_datagram(const struct parser *p, const void *data, size_t n, const char *want)
 {
 	struct observed o;
-	observed_begin(&o, p);
-	if (p->probe(&o.in, TO_SERVER, data, n) == PROBE_YES)
-		feed_datagram(&o, TO_SERVER, data, n);
-	assert_string_equal(observed_text(&o), want);
-	observed_end(&o);
+	for (int side = 0; side < 2; side++) {
+		observed_begin(&o, p);
+		if (p->probe(&o.in, (enum side)side, data, n) == PROBE_YES)
+			feed_datagram(&o, (enum side)side, data, n);
+		assert_string_equal(observed_text(&o), want);
+		observed_end(&o);
+	}
 	for (size_t cut = 1; cut < n; cut++) {
 		observed_begin(&o, p);
 		feed_datagram(&o, TO_SERVER, data, cut);
@@ -135,6 +137,7 @@ static void test_rdp(void **s)
 	(void)s;
 	static const struct message talk[] = {{TO_SERVER, BYTES(RDP_REQUEST)}};
 	feed_every_split(&parser_rdp, talk, 1, "rdp.cookie mstshash=eve\n");
+	feed_turned(&parser_rdp, talk, 1, "rdp.cookie mstshash=eve\n");
 	feed_every_prefix(&parser_rdp, talk, 1);
 	struct observed o;
 	observed_begin(&o, &parser_rdp);
@@ -162,6 +165,7 @@ static void test_mqtt(void **s)
 	const char
 	    *want = "mqtt.topic will\nmqtt.user bob\nmqtt.topic a/b\nmqtt.topic c/#\nmqtt.topic d\nmqtt.topic t\n";
 	feed_every_split(&parser_mqtt, mqtt_talk, 4, want);
+	feed_turned(&parser_mqtt, mqtt_talk, 4, want);
 	feed_every_prefix(&parser_mqtt, mqtt_talk, 4);
 	static const struct message five[] = {
 	    {TO_SERVER, BYTES("\x10\x12\0\4MQTT\5\2\0\x3c\3\x21\0\x14\0\2id")},
@@ -205,6 +209,7 @@ static void proxy_header(const void *p, size_t n, const char *want)
 	struct observed o;
 	assert_int_equal(feed_probe(&parser_proxy, TO_SERVER, p, n), PROBE_YES);
 	feed_every_split(&parser_proxy, talk, 1, want);
+	feed_turned(&parser_proxy, talk, 1, want);
 	feed_every_prefix(&parser_proxy, talk, 1);
 	uint8_t *more = malloc(n + 3);
 	memcpy(more, p, n);

@@ -204,6 +204,7 @@ static void talk_check(struct talk *t, const char *expect)
 {
 	talk_end(t);
 	feed_every_split(&parser_smb, t->msg, t->n, expect);
+	feed_turned(&parser_smb, t->msg, t->n, expect);
 	feed_every_prefix(&parser_smb, t->msg, t->n);
 	for (size_t i = 0; i < t->n; i++)
 		buf_free(&t->piece[i]);
