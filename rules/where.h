@@ -57,7 +57,6 @@
 	X(TLS_CERT_SUBJECT, "tls.cert.subject", T(CERT_SUBJECT))                                                       \
 	X(TLS_CERT_ISSUER, "tls.cert.issuer", T(CERT_ISSUER))                                                          \
 	X(TLS_CERT_SERIAL, "tls.cert.serial", T(CERT_SERIAL))                                                          \
-	X(TLS_CERT_NAME, "tls.cert.name", T_NAME)                                                                      \
 	X(QUIC_SNI, "quic.sni", T_NAME)                                                                                \
 	X(QUIC_JA3, "quic.ja3", T(JA3))                                                                                \
 	X(QUIC_JA3S, "quic.ja3s", T(JA3S))                                                                             \
@@ -73,7 +72,6 @@
 	X(MAIL_TO, "mail.to", T(EMAIL))                                                                                \
 	X(MAIL_CC, "mail.cc", T(EMAIL))                                                                                \
 	X(MAIL_SUBJECT, "mail.subject", T(EMAIL_SUBJECT))                                                              \
-	X(MAIL_URL, "mail.url", T(URL))                                                                                \
 	X(MAIL_ATTACHMENT, "mail.attachment", T(FILENAME))                                                             \
 	X(FTP_USER, "ftp.user", T(USERNAME))                                                                           \
 	X(FTP_FILE, "ftp.file", T(FILENAME))                                                                           \
@@ -83,7 +81,6 @@
 	X(NFS_FILE, "nfs.file", T(FILENAME))                                                                           \
 	X(NTLM_USER, "ntlm.user", T(USERNAME))                                                                         \
 	X(KRB5_USER, "krb5.cname", T(USERNAME))                                                                        \
-	X(KRB5_SERVICE, "krb5.sname", T(USERNAME))                                                                     \
 	X(SSH_BANNER, "ssh.banner", T(SSH_BANNER))                                                                     \
 	X(SSH_HASSH, "ssh.hassh", T(HASSH))                                                                            \
 	X(SSH_HASSH_SERVER, "ssh.hassh_server", T(HASSH_SERVER))                                                       \
