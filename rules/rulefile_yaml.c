@@ -584,6 +584,8 @@ static void add_override(struct reader *r, struct full_entry *f, enum override_v
 	struct err why = {""};
 	if (f->source && !(o.has_source = prefix_parse(f->source, strlen(f->source), &o.source)))
 		entry_error(r->s, &f->e, at, "bad-source", "source: \"%s\" is no address and no prefix", f->source);
+	if (f->id && !*f->id)
+		entry_error(r->s, &f->e, at, "bad-value", "id: expected the id of an indicator, found nothing");
 	if (!f->id && !f->e.bad && !canon_rule(f->e.i.type, f->value, strlen(f->value), &c, &why))
 		entry_error(r->s, &f->e, f->e.value_at, "bad-value", "%s", why.text);
 	if (f->e.bad || !r->s->overrides)

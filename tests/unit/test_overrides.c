@@ -153,6 +153,7 @@ static void mistakes_are_told(void **state)
 					  "suppress: [{domain: a.example, source: 10.0.0.0/33}]",
 					  "suppress: [{domain: a.example, sauce: 10.0.0.0/8}]",
 					  "suppress: [{domain: a.example, expires: soon}]",
+					  "disable: [{id: , reason: x}]",
 					  "disable: [{type: domian, value: a.example}]"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
