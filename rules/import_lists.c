@@ -137,7 +137,7 @@ static bool base64(struct bytes in, struct buf *out)
 			buf_u8(out, (uint8_t)(bits >> have));
 		}
 	}
-	return in.n % 4 != 1;
+	return in.n && in.n % 4 != 1;
 }
 
 static bool plain_in_datasets(enum indicator_type t)
