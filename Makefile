@@ -165,7 +165,9 @@ lint:
 unit-built: $(ARCHIVES) $(UNIT) $(FUZZ)
 
 unit: $(ARCHIVES) $(UNIT)
-	$(Q)tests/run-unit.sh $(UNIT)
+	$(Q)rm -f $(BUILD)/observed
+	$(Q)OBSERVED=$(abspath $(BUILD))/observed tests/run-unit.sh $(UNIT)
+	$(Q)tests/protocols.py $(abspath $(BUILD))/observed
 
 fuzz-replay: $(FUZZ)
 	$(Q)set -e; for f in $(FUZZ); do "$$f" tests/fuzz/corpus/$${f##*/fuzz_}; done

@@ -1,5 +1,6 @@
 /* Every transaction parser. A new one: a row here, a row in parsers.c, its
- * places in rules/where.h, a unit test cut at every length, a fuzz target. */
+ * places in rules/where.h, a unit test cut at every length, a fuzz target, and a row in
+ * deploy/protocols.md. */
 #ifndef SENSOR_PARSERS_H
 #define SENSOR_PARSERS_H
 

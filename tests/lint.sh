@@ -75,6 +75,10 @@ $found"
 found=$(tests/limits.sh) || fail "deploy/limits.md is not what sensor/ does:
 $found"
 
+# What is read of each protocol is told and tested.
+found=$(tests/protocols.py) || fail "deploy/protocols.md is not what sensor/ and tests/ do:
+$found"
+
 # Headers compile alone.
 if command -v cc >/dev/null; then
 	flags=$(pkg-config --cflags libpcap libndpi hiredis jansson libxxhash 2>/dev/null || true)
