@@ -4,7 +4,7 @@
  * number of patches the checksum is made to fit: a damaged set is then written, and opened as a
  * good one is; with two patches it is opened with filters that are worth a copy. The input itself
  * is opened as a file, too.
- * For: rules/ruleset_file.c rules/ruleset_record.c rules/ruleset.c */
+ * For: rules/ruleset_file.c rules/ruleset_record.c rules/ruleset.c rules/ruleset_delta.c */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,9 +88,9 @@ static void match_text(const struct ruleset *r, enum where w, const char *text)
 static void read_out(const struct indicator *i)
 {
 	const char *text[] = {i->value, i->id, i->labels, i->note, i->ref, i->where, i->file};
-	volatile size_t sum = 0;
+	static volatile size_t told;
 	for (size_t k = 0; k < sizeof(text) / sizeof(*text); k++)
-		sum += text[k] ? strlen(text[k]) : 0;
+		told += text[k] ? strlen(text[k]) : 0;
 }
 
 static void ask_observables(const struct ruleset *r)
@@ -154,17 +154,46 @@ static void ask(const struct ruleset *r)
 		(void)ruleset_count(r, t);
 }
 
-/* What a sensor does with a set that a delta comes for. */
-static void patch(const struct ruleset *r)
+/* One set of few indicators. */
+static struct ruleset *few(const struct indicator *of, size_t n)
 {
-	static const struct indicator more = {.type = INDICATOR_DOMAIN, .value = "new.example"};
-	struct indicator_set head = {.id = "demo", .version = 4};
+	struct indicator_set s = {.id = "demo"};
+	struct ruleset_builder *b = ruleset_builder_new();
+	ruleset_add_set(b, &s);
+	for (size_t i = 0; i < n; i++)
+		ruleset_add(b, 0, &of[i], NULL);
+	struct ruleset *r = ruleset_build(b, NULL);
+	ruleset_builder_free(b);
+	return r;
+}
+
+/* What a sensor does with a set that a delta comes for: rows that go and come, one by one or as
+ * they are distributed, or the whole set anew. */
+static void patch(const struct ruleset *r, size_t how)
+{
+	static const struct indicator more[] = {{.type = INDICATOR_DOMAIN, .value = "new.example"},
+						{.type = INDICATOR_IP, .value = "198.51.100.7", .note = "again"},
+						{.type = INDICATOR_URL, .value = "http://bad.example/a"},
+						{.type = INDICATOR_CIDR, .value = "2001:db8::/48"}};
+	static struct ruleset *gone, *come;
+	struct indicator_set head = {.id = how % 4 == 3 ? "third" : "demo", .version = 4};
+	struct err e;
 	struct ruleset_delta *d = ruleset_delta_new(r);
 	uint32_t set = ruleset_delta_set(d, &head);
-	ruleset_delta_remove(d, set, INDICATOR_DOMAIN, "bad.example", NULL, NULL);
-	ruleset_delta_remove(d, set, INDICATOR_CIDR, "198.51.100.0/24", NULL, NULL);
-	ruleset_delta_add(d, set, &more, NULL);
-	struct ruleset *next = ruleset_delta_apply(d, NULL);
+	gone = gone ? gone : few(list + 4, 8);
+	come = come ? come : few(more, 1);
+	bool good = true;
+	if (how % 4 == 0)
+		ruleset_delta_drop(d, set);
+	if (how % 4 == 1) {
+		good = ruleset_delta_remove_all(d, set, gone, &e) && ruleset_delta_add_all(d, set, come, &e);
+	} else {
+		ruleset_delta_remove(d, set, INDICATOR_DOMAIN, "bad.example", NULL, NULL);
+		ruleset_delta_remove(d, set, INDICATOR_CIDR, "198.51.100.0/24", NULL, NULL);
+		for (size_t i = 1; i < sizeof(more) / sizeof(*more); i++)
+			ruleset_delta_add(d, set, &more[i], NULL);
+	}
+	struct ruleset *next = good ? ruleset_delta_apply(d, NULL) : NULL;
 	ruleset_delta_free(d);
 	if (!next)
 		return;
@@ -274,7 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct ruleset *r = ruleset_adopt(copy, good->bytes, "input", &e);
 	if (r) {
 		ask(r);
-		patch(r);
+		patch(r, patches);
 		write_and_open(r);
 		if (patches == 2)
 			open_large(r);
