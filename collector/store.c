@@ -178,11 +178,6 @@ const char *store_trouble(const struct store *s, bool *unfit)
 	return store_state(s) == STORE_READY ? "" : n->trouble;
 }
 
-const char *store_summary(const struct store *s)
-{
-	return worst(s)->summary;
-}
-
 const struct store_stats *store_stats(const struct store *s)
 {
 	return &s->stats;

@@ -53,8 +53,6 @@ enum store_state store_state(const struct store *s);
 /* Why Redis is not used: text for people; "" when it is. *unfit: it was reached
  * and is not fit (evicting policy, wrong schema), so waiting does not help. */
 const char *store_trouble(const struct store *s, bool *unfit);
-/* "Redis 7.0.15, noeviction, append-only file on" once it is known. */
-const char *store_summary(const struct store *s);
 const struct store_stats *store_stats(const struct store *s);
 /* How many groups a script call takes now: so many that Redis is busy with it for
  * a few milliseconds, by its own clock. */

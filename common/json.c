@@ -127,11 +127,6 @@ struct json *json_clone(const struct json *v)
 	return made(json_deep_copy(in_const(v)));
 }
 
-void json_remove(struct json *map, const char *key)
-{
-	json_object_del(in(map), key);
-}
-
 struct json *json_below(struct json *map, const char *key)
 {
 	return (struct json *)(void *)json_object_get(in(map), key);

@@ -45,7 +45,6 @@ void json_put_bool(struct json *in, const char *key, bool v);
 void json_put_null(struct json *in, const char *key);
 
 struct json *json_clone(const struct json *v); /* whole: a root of its own */
-void json_remove(struct json *map, const char *key);
 
 /* The member of a map that is being built, to put more into it; NULL if none. */
 struct json *json_below(struct json *map, const char *key);

@@ -207,11 +207,6 @@ void trust_free(struct trust *t)
 	free(t);
 }
 
-size_t trust_count(const struct trust *t)
-{
-	return t ? t->n : 0;
-}
-
 /* ---- judging ---- */
 
 bool trust_in_scope(const char *pattern, const char *set)

@@ -22,7 +22,6 @@ struct trust;
 /* Reads the file; NULL when something in it is wrong: findings are in d. */
 struct trust *trust_read(const char *path, struct diags *d);
 void trust_free(struct trust *t);
-size_t trust_count(const struct trust *t);
 
 /* Whether the signature over the manifest holds, by a key that may speak for
  * this set at now_us. False: e says why. *who (may be NULL) is the key's id,

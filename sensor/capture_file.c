@@ -60,7 +60,6 @@ struct capture_file {
 	struct err why; /* of the end, when it is not a plain one */
 	/* classic */
 	int link_type;
-	uint32_t snaplen;
 	bool nanoseconds, swapped_lengths, maybe_swapped;
 	bool plain; /* none of these, in this machine's byte order */
 	size_t record_head;
@@ -105,8 +104,7 @@ static bool open_classic(struct capture_file *f, uint32_t magic, struct err *e)
 	struct cursor c = window(f);
 	cursor_skip(&c, 4);
 	uint16_t major = get16(f, &c), minor = get16(f, &c);
-	cursor_skip(&c, 8);
-	f->snaplen = get32(f, &c);
+	cursor_skip(&c, 12);
 	f->link_type = (int)(get32(f, &c) & 0x03ffffff);
 	if (!cursor_ok(&c))
 		return err_set(e, "cannot read \"%s\": it ends within the header of a capture file", f->name);
@@ -535,11 +533,6 @@ bool capture_file_cut(const struct capture_file *f)
 int capture_file_link_type(const struct capture_file *f)
 {
 	return f->link_type;
-}
-
-uint32_t capture_file_snaplen(const struct capture_file *f)
-{
-	return f->snaplen;
 }
 
 const char *capture_file_format(const struct capture_file *f)

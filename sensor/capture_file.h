@@ -17,7 +17,6 @@ bool capture_file_cut(const struct capture_file *f);
 
 /* Of a classic file; -1 for pcapng, where each packet has its own. */
 int capture_file_link_type(const struct capture_file *f);
-uint32_t capture_file_snaplen(const struct capture_file *f);   /* 0 = not known */
 const char *capture_file_format(const struct capture_file *f); /* "pcapng, gzip" */
 
 #endif
