@@ -82,5 +82,6 @@ bool confine_gateway(const struct gateway_conf *c, const char *file, struct err 
 	for (size_t i = 0; i < c->inbound_warninglists.n; i++)
 		sandbox_read_beside(&box, c->inbound_warninglists.v[i]);
 	grant_listeners(&box, &c->taxii_listen);
+	grant_listener(&box, c->metrics);
 	return sandbox_enter(&box, e);
 }

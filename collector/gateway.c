@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
+#include "collector/gateway_metrics.h"
 #include "collector/objects.h"
 #include "collector/partners.h"
 #include "collector/redis_link.h"
@@ -13,21 +14,24 @@
 #include "collector/taxii_client.h"
 #include "common/buf.h"
 #include "common/log.h"
+#include "common/metrics.h"
 
 #define TICK_US 100000
 
 struct gateway {
 	const struct gateway_conf *conf;
 	struct event_base *base;
-	struct event *hup, *term, *quit, *tick, *watchdog;
+	struct event *hup, *term, *quit, *tick, *watchdog, *asked;
 	struct redis_link *redis;
 	struct objects *objects;
 	struct partners *partners;
 	struct taxii *taxii;
 	struct taxii_client *feeds;
+	struct gateway_figures figures;
+	struct metrics *metrics;
 	bool (*again)(void *arg);
 	void *arg;
-	bool unfit;
+	bool unfit, reload;
 	struct err why;
 };
 
@@ -39,24 +43,34 @@ static void on_redis_ready(void *arg)
 		taxii_redis_ready(g->taxii);
 }
 
+/* As soon as nothing under way holds a policy any more: a tick or two. */
+static void load_again(struct gateway *g)
+{
+	struct err e;
+	if (!partners_rest(g->partners))
+		return;
+	g->reload = false;
+	taxii_cut(g->taxii);
+	taxii_client_cut(g->feeds);
+	if (!partners_reload(g->partners, &e))
+		log_warnx("%s: the partners stay as they were", e.text);
+	else if (!taxii_reload(g->taxii, &e))
+		log_warnx("%s: TAXII stays as it was", e.text);
+	else
+		log_info("configuration loaded again");
+	sd_notify(0, "READY=1");
+}
+
 static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
 	struct gateway *g = arg;
 	(void)fd;
 	(void)what;
+	if (!g->again(g->arg))
+		return;
 	sd_notify(0, "RELOADING=1");
-	if (g->again(g->arg)) {
-		struct err e;
-		taxii_cut(g->taxii); /* nothing under way may hold a policy any more */
-		taxii_client_cut(g->feeds);
-		if (!partners_reload(g->partners, &e))
-			log_warnx("%s: the partners stay as they were", e.text);
-		else if (!taxii_reload(g->taxii, &e))
-			log_warnx("%s: TAXII stays as it was", e.text);
-		else
-			log_info("configuration loaded again");
-	}
-	sd_notify(0, "READY=1");
+	g->reload = true;
+	load_again(g);
 }
 
 static void on_stop(evutil_socket_t fd, short what, void *arg)
@@ -81,6 +95,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct gateway *g = arg;
 	(void)fd;
 	(void)what;
+	if (g->reload)
+		load_again(g);
 	const char *trouble = redis_link_trouble(g->redis, &g->unfit);
 	if (g->unfit) {
 		err_set(&g->why, "%s", trouble);
@@ -129,6 +145,30 @@ static bool open_store(struct gateway *g, struct err *e)
 	return true;
 }
 
+static void on_asked(evutil_socket_t fd, short what, void *arg)
+{
+	struct gateway *g = arg;
+	(void)fd;
+	(void)what;
+	metrics_work(g->metrics);
+}
+
+static bool open_metrics(struct gateway *g, struct err *e)
+{
+	const char *address = g->conf->metrics;
+	if (!address || !*address)
+		return true;
+	g->figures = (struct gateway_figures){g->redis, g->partners, g->taxii, g->feeds};
+	g->metrics = metrics_open(address, gateway_metrics, &g->figures, e);
+	if (!g->metrics)
+		return false;
+	g->asked = event_new(g->base, metrics_fd(g->metrics), EV_READ | EV_PERSIST, on_asked, g);
+	if (!g->asked || event_add(g->asked, NULL) != 0)
+		return err_set(e, "no memory for the event loop");
+	log_info("metrics at http://%s/metrics", address);
+	return true;
+}
+
 static bool open_taxii(struct gateway *g, const char *seed, struct err *e)
 {
 	struct taxii_parts parts = {
@@ -143,7 +183,7 @@ struct gateway *gateway_new(const struct gateway_conf *c, const char *seed, stru
 	struct gateway *g = xcalloc(1, sizeof(*g));
 	g->conf = c;
 	if (open_store(g, e) && (g->partners = partners_new(c, g->base, g->redis, g->objects, e)) &&
-	    open_taxii(g, seed, e))
+	    open_taxii(g, seed, e) && open_metrics(g, e))
 		return g;
 	gateway_free(g);
 	return NULL;
@@ -153,10 +193,11 @@ void gateway_free(struct gateway *g)
 {
 	if (!g)
 		return;
-	struct event *events[] = {g->hup, g->term, g->quit, g->tick, g->watchdog};
+	struct event *events[] = {g->hup, g->term, g->quit, g->tick, g->watchdog, g->asked};
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		if (events[i])
 			event_free(events[i]);
+	metrics_close(g->metrics);
 	redis_link_free(g->redis); /* whoever waits for it is told */
 	taxii_client_free(g->feeds);
 	taxii_free(g->taxii);
@@ -171,6 +212,8 @@ bool gateway_run(struct gateway *g, bool (*again)(void *arg), void *arg, struct 
 {
 	g->again = again;
 	g->arg = arg;
+	if (!metrics_serve(g->metrics, e))
+		return false;
 	watch_signals(g);
 	sd_notify(0, "READY=1");
 	event_base_dispatch(g->base);

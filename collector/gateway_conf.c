@@ -78,6 +78,9 @@ const struct conf_key gateway_keys[] = {
      .help = "Versions of one object; beyond that the oldest are forgotten."},
     {"retention.status", CONF_DURATION_MS, AT(status_ms), MINUTE, 365 * DAY, "1d", .reload = true,
      .help = "How long the outcome of a POST can be asked for."},
+    {"metrics.listen", CONF_STRING, AT(metrics),
+     .help = "Figures for Prometheus at http://ADDRESS/metrics: host:port, [v6]:port, unix:/path; empty: none. Plain "
+	     "HTTP for whoever can connect: loopback, or a network of its own."},
     {"sandbox.on", CONF_BOOL, AT(sandbox), .fallback = "true",
      .help =
 	 "Give up capabilities, most system calls (seccomp) and access to other files (Landlock) once the listeners "
@@ -146,6 +149,14 @@ static void check_partners(const struct gateway_conf *c, struct diag_place at, s
 	policies_free(&p);
 }
 
+static void check_metrics(const struct gateway_conf *c, struct diag_place at, struct diags *d)
+{
+	struct listen_address a;
+	struct err e;
+	if (*given(c->metrics) && !listen_parse(c->metrics, &a, &e))
+		diag_add(d, DIAG_ERROR, at, "metrics", "metrics.listen: %s", e.text);
+}
+
 static bool is_name(const char *text)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -198,6 +209,7 @@ bool gateway_conf_finish(struct gateway_conf *c, const char *file, struct diags 
 	check_taxii(c, at, d);
 	check_folders(c, d);
 	check_partners(c, at, d);
+	check_metrics(c, at, d);
 	c->store.use = STORE_OBJECTS;
 	redis_conf_finish(&c->redis, &c->store, file, d);
 	if (!is_name(given(c->name)))

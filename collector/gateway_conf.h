@@ -31,6 +31,7 @@ struct gateway_conf {
 	int64_t logins, login_cache_ms;
 	struct redis_conf redis;
 	int64_t objects_max, versions_max, status_ms;
+	char *metrics;
 	bool sandbox;
 	struct store_conf store; /* where Redis is; filled by gateway_conf_finish() */
 };

@@ -253,7 +253,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	for (size_t i = p->links_n; i-- > 0;)
 		if (i < p->links_n) /* one may have taken another's place */
 			link_work(p->links[i], false, p->now_us);
-	if (!redis_link_ready(p->redis))
+	if (p->sets)
+		set_maker_work(p->sets);
+	if (!redis_link_ready(p->redis) || p->resting)
 		return;
 	if (!p->counted && !p->counting)
 		count_all(p);
@@ -436,12 +438,11 @@ static void drop_links(struct partners *p)
 		dial_free(p->list[i].dial);
 }
 
-static void drop_list(struct partners *p)
+static void drop_list(struct partner *list, size_t n)
 {
-	for (size_t i = 0; p->list && i < p->policies.n; i++)
-		free(p->list[i].sets);
-	free(p->list);
-	p->list = NULL;
+	for (size_t i = 0; list && i < n; i++)
+		free(list[i].sets);
+	free(list);
 }
 
 void partners_free(struct partners *p)
@@ -463,7 +464,7 @@ void partners_free(struct partners *p)
 	sightings_free(p->sightings);
 	negatives_free(p->negatives);
 	inbound_free(p->inbound);
-	drop_list(p);
+	drop_list(p->list, p->policies.n);
 	if (p->policies.list)
 		policies_free(&p->policies);
 	intake_free(p->poison);
@@ -487,27 +488,51 @@ struct audit *partners_audit(const struct partners *p)
 	return p->audit;
 }
 
+bool partners_rest(struct partners *p)
+{
+	p->resting = true;
+	return !p->counting && !p->asking_flags && !(p->sightings && sightings_busy(p->sightings)) && !p->commands &&
+	       !p->making;
+}
+
+/* What people decided is in force at once, and figures go on. */
+static void carry_over(struct partners *p, const struct partner *was, const struct policies *were)
+{
+	for (size_t i = 0; i < p->policies.n; i++)
+		for (size_t k = 0; k < were->n; k++)
+			if (strcmp(p->policies.list[i].id, were->list[k].id) == 0) {
+				p->list[i].paused_in = was[k].paused_in;
+				p->list[i].paused_out = was[k].paused_out;
+				p->list[i].withdrawn = was[k].withdrawn;
+				p->list[i].before = was[k].before;
+			}
+}
+
 bool partners_reload(struct partners *p, struct err *e)
 {
 	struct policies fresh = {0};
+	p->resting = false;
 	if (!p->tick)
 		return true;
-	if (p->counting || p->asking_flags || (p->sightings && sightings_busy(p->sightings)) || p->commands ||
-	    p->making)
-		return err_set(e, "partners: busy; try again in a moment");
 	if (!read_policies(p->conf, &fresh, e) ||
 	    (p->server && (!tls_reload(p->server, e) || !tls_reload(p->client, e)))) {
 		policies_free(&fresh);
 		return false;
 	}
+	for (size_t i = 0; i < p->policies.n; i++)
+		p->list[i].before = partner_stats(&p->list[i]);
 	drop_links(p);
 	inbound_free(p->inbound);
 	p->inbound = NULL;
 	sightings_free(p->sightings);
 	negatives_free(p->negatives);
-	drop_list(p);
-	policies_free(&p->policies);
+	struct partner *was = p->list;
+	struct policies were = p->policies;
 	p->policies = fresh;
 	use_policies(p);
+	carry_over(p, was, &were);
+	drop_list(was, were.n);
+	policies_free(&were);
+	p->flags_at_us = 0;
 	return true;
 }

@@ -26,6 +26,7 @@
 struct audit;
 struct event_base;
 struct inbound;
+struct link_stats;
 struct policies;
 struct partners;
 
@@ -47,6 +48,18 @@ const struct policies *partners_policies(const struct partners *p);
 struct inbound *partners_inbound(const struct partners *p);
 struct audit *partners_audit(const struct partners *p);
 
+/* What happened with each since the start. */
+struct partner_figures {
+	const char *id; /* until partners_reload() */
+	bool up, paused_in, paused_out, withdrawn;
+	size_t indicators[2]; /* of its sets for sensors: bulk, flash */
+	const struct link_stats *stats; /* until the call returns */
+};
+void partners_each_figures(const struct partners *p, void (*each)(void *arg, const struct partner_figures *f),
+			   void *arg);
+
+/* Begins nothing any more until partners_reload(), which may come when this is true: what was begun knows the policies. */
+bool partners_rest(struct partners *p);
 /* Policies, certificates and lists anew; links are opened again. False: all stays as it was. */
 bool partners_reload(struct partners *p, struct err *e);
 

@@ -71,6 +71,7 @@ struct partners {
 	struct event *tick;
 	int64_t last_row, now_us, flags_at_us, status_at_us;
 	bool asking_last, asking_commands;
+	bool resting; /* until partners_reload(): nothing is begun */
 	size_t asking_flags, counting, commands, making; /* answers, walks that are on their way */
 	bool counted, count_failed;
 	char last_command[32];
@@ -83,6 +84,8 @@ struct link *partner_link_of(const struct partner *p); /* NULL: there is none th
 /* partners_status.c: figures to Redis, flags from it. */
 void partners_tell(struct partners *p);
 void partners_ask_flags(struct partners *p);
+/* Of its links that are gone, and of the one that is up, if there is one. */
+struct link_stats partner_stats(const struct partner *p);
 void stats_add(struct link_stats *sum, const struct link_stats *with);
 
 /* partners_set.c: what changed goes to the sensors. */

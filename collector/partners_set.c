@@ -117,10 +117,7 @@ static void make_one(struct set_job *j)
 
 void partners_make_sets(struct partners *p)
 {
-	if (!p->sets)
-		return;
-	set_maker_work(p->sets);
-	for (size_t i = 0; i < p->policies.n; i++)
+	for (size_t i = 0; p->sets && i < p->policies.n; i++)
 		for (size_t k = 0; k < p->list[i].sets_n; k++)
 			make_one(&p->list[i].sets[k]);
 }

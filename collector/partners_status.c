@@ -82,11 +82,20 @@ static void put_stats(struct fields *f, const struct link_stats *s)
 		put_coded(f, "refused", s->got.codes[i].code, s->got.codes[i].n);
 }
 
+struct link_stats partner_stats(const struct partner *p)
+{
+	const struct link *l = partner_link_of(p);
+	struct link_stats sum = p->before;
+	if (l)
+		stats_add(&sum, link_stats(l));
+	return sum;
+}
+
 static void tell_one(struct partners *p, struct partner *of)
 {
 	const struct policy *policy = partner_policy(of);
 	struct link *l = partner_link_of(of);
-	struct link_stats sum = of->before;
+	struct link_stats sum = partner_stats(of);
 	struct fields *f = xcalloc(1, sizeof(*f));
 	char key[128], now[CLOCK_TEXT_LEN];
 	size_t len[2 + 2 * FIELDS_MAX];
@@ -99,8 +108,6 @@ static void tell_one(struct partners *p, struct partner *of)
 	put(f, "mode", inbound_mode_names[policy->inbound.mode]);
 	put(f, "tlp_max", tlp_names[policy->release.tlp_max]);
 	put(f, "seen", now);
-	if (l)
-		stats_add(&sum, link_stats(l));
 	put_stats(f, &sum);
 	put_number(f, "set_indicators", of->sets[LANE_BULK].indicators);
 	put_number(f, "set_ms", (uint64_t)of->sets[LANE_BULK].took_us / 1000);
@@ -121,6 +128,26 @@ void partners_tell(struct partners *p)
 {
 	for (size_t i = 0; i < p->policies.n; i++)
 		tell_one(p, &p->list[i]);
+}
+
+void partners_each_figures(const struct partners *p, void (*each)(void *arg, const struct partner_figures *f),
+			   void *arg)
+{
+	for (size_t i = 0; i < p->policies.n; i++) {
+		const struct partner *of = &p->list[i];
+		const struct link *l = partner_link_of(of);
+		struct link_stats sum = partner_stats(of);
+		struct partner_figures f = {
+		    .id = p->policies.list[i].id,
+		    .up = l,
+		    .paused_in = of->paused_in,
+		    .paused_out = of->paused_out,
+		    .withdrawn = of->withdrawn,
+		    .indicators = {of->sets[LANE_BULK].indicators, of->sets[LANE_FLASH].indicators},
+		    .stats = &sum,
+		};
+		each(arg, &f);
+	}
 }
 
 /* ---- flags ---- */

@@ -376,3 +376,8 @@ const struct taxii_stats *taxii_stats(const struct taxii *t)
 {
 	return &t->stats;
 }
+
+const struct release_stats *taxii_released(const struct taxii *t)
+{
+	return release_stats(t->release);
+}

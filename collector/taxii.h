@@ -33,6 +33,7 @@ struct taxii_parts {
 	struct partners *partners; /* policies, judgement of what comes, audit */
 };
 
+struct release_stats;
 struct taxii_stats {
 	uint64_t requests, refused, unauthorized, given, taken, turned_away;
 };
@@ -49,5 +50,6 @@ void taxii_cut(struct taxii *t);
 bool taxii_reload(struct taxii *t, struct err *e);
 void taxii_redis_ready(struct taxii *t);
 const struct taxii_stats *taxii_stats(const struct taxii *t);
+const struct release_stats *taxii_released(const struct taxii *t);
 
 #endif

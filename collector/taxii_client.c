@@ -72,6 +72,7 @@ struct feed {
 	bool more;
 	struct filter filter;
 	struct log_once say;
+	struct feed_stats stats;
 };
 
 struct taxii_client {
@@ -82,7 +83,6 @@ struct taxii_client {
 	struct feed *feeds;
 	size_t feeds_n;
 	bool cut; /* nothing of policies may be touched by what is under way */
-	struct feed_stats stats;
 };
 
 static const struct policy *policy_of(const struct feed *f)
@@ -230,7 +230,7 @@ static void trouble(struct feed *f, int64_t retry_after_s, const char *what, con
 {
 	unsigned long skipped;
 	char clean[300], key[128];
-	f->client->stats.failures++;
+	f->stats.failures++;
 	text_clean(clean, sizeof(clean), why, strlen(why));
 	if (log_again(&f->say, &skipped))
 		log_warnx("feed %s: %s: %s", f->name, what, clean);
@@ -352,7 +352,7 @@ static void failed(struct feed *f, const char *what, const struct http_answer *a
 static void on_taken(void *arg, const struct taken *t)
 {
 	struct feed *f = arg;
-	struct feed_stats *s = &f->client->stats;
+	struct feed_stats *s = &f->stats;
 	if (t->lost) {
 		trouble(f, 1, "what was fetched could not be kept", "the store does not answer");
 		return;
@@ -453,7 +453,7 @@ static void fetch(struct feed *f)
 static void next_push(struct feed *f)
 {
 	f->pushed = f->pushing;
-	f->client->stats.pushed += f->push_n;
+	f->stats.pushed += f->push_n;
 	f->more = false;
 	f->polls = 0;
 	save(f); /* which comes back to push(), until nothing is left */
@@ -636,7 +636,13 @@ void taxii_client_cut(struct taxii_client *c)
 		release_forget(c->release);
 }
 
-void taxii_client_stats(const struct taxii_client *c, struct feed_stats *sum)
+void taxii_client_each(const struct taxii_client *c, void (*each)(void *arg, const struct feed_figures *f), void *arg)
 {
-	*sum = c->stats;
+	for (size_t i = 0; i < c->feeds_n; i++)
+		each(arg, &(struct feed_figures){c->feeds[i].name, c->feeds[i].conf.partner, c->feeds[i].stats});
+}
+
+const struct release_stats *taxii_client_released(const struct taxii_client *c)
+{
+	return release_stats(c->release);
 }

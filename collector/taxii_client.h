@@ -24,7 +24,13 @@ struct feed_stats {
 struct taxii_client *taxii_client_new(const struct taxii_parts *parts, struct err *e);
 void taxii_client_free(struct taxii_client *c);
 void taxii_client_cut(struct taxii_client *c); /* as taxii_cut() */
-void taxii_client_stats(const struct taxii_client *c, struct feed_stats *sum);
+
+struct feed_figures {
+	const char *name, *partner; /* until taxii_client_free() */
+	struct feed_stats stats;
+};
+void taxii_client_each(const struct taxii_client *c, void (*each)(void *arg, const struct feed_figures *f), void *arg);
+const struct release_stats *taxii_client_released(const struct taxii_client *c);
 
 /* Only reads and checks the files. */
 bool taxii_client_check(const char *folder, struct diags *d);

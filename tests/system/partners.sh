@@ -48,6 +48,13 @@ gateway_stop() {
 	while kill -0 "$(cat "$partners_dir/$1/gateway.pid")" 2>/dev/null; do sleep 0.05; done
 }
 
+# Its configuration and policies anew.
+gateway_reload() {
+	loaded=$(grep -c 'configuration loaded again' "$partners_dir/$1/gateway.log" || true)
+	kill -HUP "$(cat "$partners_dir/$1/gateway.pid")"
+	wait_for 10 sh -c "[ \"\$(grep -c 'configuration loaded again' '$partners_dir/$1/gateway.log')\" -gt $loaded ]"
+}
+
 partners_leave() {
 	for pid in $pids; do kill "$pid" 2>/dev/null || true; done
 	[ -z "${partners_dir:-}" ] || partners_stop
@@ -101,6 +108,7 @@ partners_start() {
 			partners: {dir: $partners_dir/$org/partners}
 			links: {cert: $partners_dir/tls/gw-$org.crt, key: $partners_dir/tls/gw-$org.key, ca: $partners_dir/tls/partner-ca.crt$listen}
 			redis: {address: "unix:$partners_dir/$org/redis.sock"}
+			metrics: {listen: "unix:$partners_dir/$org/metrics.sock"}
 			$sets
 		CONF
 	done

@@ -91,6 +91,9 @@ contains "--set beats the environment" "$dir/out" 'max: 32MB'
 gives "environment, wrong" 3 env PICKET_SPOOL__MAX=lots "$build/picket-sensor" -T -R "$dir/rules"
 contains "environment, wrong" "$dir/err" PICKET_SPOOL__MAX
 
+gives "the keys of a policy" 0 "$build/picket" partner keys
+for key in tlp_max unaddressed mode rate; do contains "the keys of a policy" "$dir/out" "  $key:"; done
+
 # The pages on configuration say what the programs' tables say.
 for p in picket-sensor picket-collector picket-gateway; do
 	"$build/$p" --dump-config 2>/dev/null | deploy/man/conf-man.sh $p | cmp -s - deploy/man/$p.yaml.5 ||

@@ -77,6 +77,11 @@ check "all hits in Redis" $((2 * hits)) "$(sum n)"
 check "the day's total" $((2 * hits)) "$(redis_cli HGET "picket:{p0}:day:$(($(date +%s) / 86400))" total)"
 
 "$build/picket" alerts list --json --redis "$REDIS" >"$dir/list.jsonl" || wrong "picket alerts list fails"
+for since in "2000-01-01T00:00:00Z $(wc -l <"$dir/list.jsonl")" "1h 0" "2099-01-01T00:00:00Z 0"; do
+	"$build/picket" alerts list --json --since "${since% *}" --redis "$REDIS" >"$dir/since.jsonl" || wrong "--since ${since% *} fails"
+	check "groups since ${since% *}" "${since#* }" "$(wc -l <"$dir/since.jsonl")"
+done
+gives "a time that is none" 2 "$build/picket" alerts list --since yesterday --redis "$REDIS"
 check "groups listed" "$(redis_cli ZCARD 'picket:{p0}:open')" "$(wc -l <"$dir/list.jsonl")"
 contains "list" "$dir/list.jsonl" '"value":"bad.example"'
 gives "sensors list" 0 "$build/picket" sensors list --redis "$REDIS"

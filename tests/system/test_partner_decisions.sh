@@ -16,8 +16,7 @@ is_in() { [ "$(state "$1")" = "$2" ]; }
 policy() { # bravo's for alpha, from now on
 	partner_policy bravo alpha "" "release: {tlp_max: amber, groups: [coalition], profile: picket}
 inbound: {$1}"
-	gateway_stop bravo
-	gateway_start bravo
+	gateway_reload bravo || fail "the policy is not loaded again"
 }
 rules() { # ID N
 	echo "set: {id: $1, version: 1, producer: alpha, tlp: amber, releasable_to: [coalition], valid_until: 2099-01-01T00:00:00Z}"

@@ -66,6 +66,28 @@ on bravo partner review alpha | grep -q 000000000002 && fail "it still waits"
 on alpha partner revoke indicator--01234567-0123-4123-8123-000000000002 >/dev/null
 wait_for 10 sh -c "redis-cli -s $dir/bravo/redis.sock hvals 'picket:{x}:rows' | grep -q revoked.:true" || fail "the revocation did not come"
 
+# reject: what waits is put away, and the figures say all this
+id=$(on bravo partner review alpha | sed -n 's/^review .*\(indicator--[0-9a-f-]*\).*/\1/p' | head -n 1)
+on bravo partner reject alpha "$id" --reason 'not ours' >"$dir/out" || fail "reject: $(cat "$dir/out")"
+[ "$(on bravo partner review alpha | grep -c '^review ')" = 1 ] || fail "after reject: $(on bravo partner review alpha)"
+for org in alpha bravo; do
+	tests/system/promtext.py "unix:$dir/$org/metrics.sock" >"$dir/$org.figures" || fail "the figures of $org are not as the format says"
+done
+for figure in 'alpha link_up{partner=bravo} 1' 'alpha objects_given_total{outcome=acknowledged,partner=bravo} 4' \
+	'alpha objects_denied_total{partner=bravo,reason=not-addressed} 4' 'alpha objects_denied_total{partner=bravo,reason=exercise} 1' \
+	'bravo objects_taken_total{outcome=stored,partner=alpha} 4' 'bravo objects_taken_total{outcome=review,partner=alpha} 3' \
+	'bravo partner_stopped{partner=alpha,what=in} 0' 'bravo redis_ready{} 1'; do
+	grep -qxF "picket_gateway_${figure#* }" "$dir/${figure%% *}.figures" ||
+		fail "no $figure: $(grep "^picket_gateway_$(echo "${figure#* }" | cut -d'{' -f1)" "$dir/${figure%% *}.figures")"
+done
+# a policy that is no policy changes nothing; one that is comes into force without a new start
+sed -i.was 's/mode: review/mode: nonsense/' "$dir/bravo/partners/alpha.yaml"
+kill -HUP "$(cat "$dir/bravo/gateway.pid")"
+wait_for 10 grep -q 'the new configuration has errors: the old one stays' "$dir/bravo/gateway.log" || fail "a wrong policy is not refused"
+mv "$dir/bravo/partners/alpha.yaml.was" "$dir/bravo/partners/alpha.yaml"
+gateway_reload bravo || fail "a policy is not loaded again"
+wait_for 10 sh -c "tests/system/promtext.py 'unix:$dir/bravo/metrics.sock' | grep -qxF 'picket_gateway_link_up{partner=alpha} 1'" || fail "no link after HUP"
+
 # 5. pause: nothing comes; resume: it comes
 on bravo partner pause alpha --in --reason test >/dev/null
 sleep 1

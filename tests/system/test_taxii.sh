@@ -59,7 +59,7 @@ gateway() { # LOG PORT
 		--set tls.cert="$tls/server.crt" --set tls.key="$tls/server.key" --set tls.ca="$tls/partner-ca.crt" \
 		--set tls.crl="$tls/partner-ca.crl" --set taxii.passwords="$dir/passwords" --set taxii.collections="$dir/collections" \
 		--set partners.dir="$dir/partners" --set limits.logins=6 --set limits.page=500 --set limits.body=4MB \
-		--set limits.object=64kB --set limits.request=3s --set redis.timeout=2s >"$dir/$1.out" 2>"$dir/$1" </dev/null &
+		--set metrics.listen="unix:$dir/$1.metrics" --set limits.object=64kB --set limits.request=3s --set redis.timeout=2s >"$dir/$1.out" 2>"$dir/$1" </dev/null &
 	echo $! >"$dir/$1.pid"
 	started="$started $!"
 }
@@ -84,6 +84,25 @@ python3 tests/system/stix_check.py "$tls/given.json" >"$dir/out" || {
 }
 run escaped
 run hostile
+
+figures() { tests/system/promtext.py "unix:$dir/$1.metrics" >"$dir/figures" || wrong "the figures of $1 are not as the format says"; }
+counts() { # FIGURE AT-LEAST
+	found=$(awk -v name="picket_gateway_$1" '$1 == name { print $2 }' "$dir/figures")
+	[ "${found:-0}" -ge "$2" ] || wrong "$1: expected $2 or more, found \"$found\""
+}
+figures gw1
+counts 'taxii_requests_total{}' 100
+counts 'taxii_unauthorized_total{}' 5
+counts 'taxii_refused_total{}' 20
+counts 'taxii_objects_given_total{}' 20
+counts 'taxii_objects_taken_total{}' 20
+counts 'taxii_objects_failed_total{}' 1
+counts 'http_objects_total{outcome=denied,way=taxii}' 1
+# What follows begins anew and is killed; its figures and those of a plain end are not lost with it.
+kill "$(cat "$dir/gw1.pid")" && wait "$(cat "$dir/gw1.pid")"
+check "a gateway leaves on TERM" 0 $?
+gateway gw1 "$port"
+until_ok 10 grep -q 'Redis is ready' "$dir/gw1"
 
 # A reader goes on from its cursor after both gateways and Redis were killed.
 run fill
@@ -130,7 +149,8 @@ YAML
 feeds() { # LOG
 	"$build/picket-gateway" --set gateway.org=reader --set redis.address="unix:$b/redis.sock" --set partners.dir="$b/partners" \
 		--set taxii.feeds="$b/feeds" --set taxii.collections="$b/collections" --set taxii.passwords="$dir/passwords" \
-		--set taxii.address="127.0.0.1:$((port + 1))" --set taxii.plaintext=true >"$dir/$1.out" 2>"$dir/$1" </dev/null &
+		--set metrics.listen="unix:$dir/$1.metrics" --set taxii.address="127.0.0.1:$((port + 1))" \
+		--set taxii.plaintext=true >"$dir/$1.out" 2>"$dir/$1" </dev/null &
 	feeds=$!
 	started="$started $feeds"
 }
@@ -163,6 +183,11 @@ until_ok 10 grep -q 'Redis is ready' "$dir/gw5"
 run more_posts
 until_ok 30 all_held $((mine + 50)) || cat "$dir/b2" >&2
 
+figures b2
+counts 'feed_pages_total{feed=in,partner=us}' 1
+counts 'feed_objects_taken_total{feed=in,partner=us}' 50
+counts 'feed_objects_pushed_total{feed=out,partner=us}' 1
+counts 'feed_failures_total{feed=in,partner=us}' 1 # while the server was away
 [ "$(redis-cli -s "$dir/redis.sock" xlen 'picket:{x}:audit')" -gt 0 ] || wrong "nothing stands in the audit"
 # What is told of and not given stands there, too: as many lines as the manifest and the versions have entries.
 audited() { PICKET_REDIS="unix:$dir/redis.sock" "$build/picket" partner audit | grep -c " reader $1 "; }
