@@ -124,7 +124,7 @@ static void on_port(const struct inspect *in, struct ftp *f, struct bytes arg)
 }
 
 /* The name is matched as given and without its directory. */
-static void on_transfer(struct inspect *in, struct ftp *f, struct bytes name)
+static void on_name(struct inspect *in, struct ftp *f, struct bytes name)
 {
 	size_t from = name.n;
 	while (from && name.p[from - 1] != '/' && name.p[from - 1] != '\\')
@@ -139,7 +139,6 @@ static void on_transfer(struct inspect *in, struct ftp *f, struct bytes name)
 		observe(in, WHERE_FTP_FILE, name.p, name.n);
 	if (base.n && base.n < name.n)
 		observe(in, WHERE_FTP_FILE, base.p, base.n);
-	expect_data(in, f);
 }
 
 static void on_user(struct inspect *in, struct ftp *f, struct bytes user)
@@ -164,8 +163,12 @@ static void on_command(struct inspect *in, struct ftp *f, struct bytes line)
 	else if (words_same(word, "EPRT"))
 		on_eprt(in, f, arg);
 	else if (words_same(word, "RETR") || words_same(word, "STOR") || words_same(word, "APPE") ||
-		 words_same(word, "STOU"))
-		on_transfer(in, f, arg);
+		 words_same(word, "STOU")) {
+		on_name(in, f, arg);
+		expect_data(in, f);
+	} else if (words_same(word, "DELE") || words_same(word, "RNFR") || words_same(word, "RNTO")) {
+		on_name(in, f, arg);
+	}
 }
 
 static void on_227(const struct inspect *in, struct ftp *f, struct bytes line)

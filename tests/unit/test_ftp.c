@@ -25,6 +25,20 @@ static void test_passive(void **state)
 	feed_every_prefix(&parser_ftp, passive, 5);
 }
 
+/* Renamed and deleted: the names, and nothing is announced. */
+static void test_names(void **state)
+{
+	(void)state;
+	static const struct message talk[] = {
+	    {TO_SERVER, BYTES("PORT 192,0,2,1,4,1\r\nRNFR d/a\r\nrnto b\r\nDELE c\r\nSIZE e\r\nMKD f\r\n")}};
+	struct observed o;
+	feed_every_split(&parser_ftp, talk, 1, "ftp.file d/a\nftp.file a\nftp.file b\nftp.file c\n");
+	observed_begin(&o, &parser_ftp);
+	feed_pieces(&o, talk, 1, 0, SIZE_MAX, false);
+	assert_string_equal((const char *)o.expected.p, "");
+	observed_end(&o);
+}
+
 static const struct {
 	const char *label;
 	struct message message[3];
@@ -263,9 +277,9 @@ static void test_tftp_transfers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_passive), cmocka_unit_test(test_announced),      cmocka_unit_test(test_auth_tls),
-	    cmocka_unit_test(test_data),    cmocka_unit_test(test_line_limit),     cmocka_unit_test(test_probe),
-	    cmocka_unit_test(test_tftp),    cmocka_unit_test(test_tftp_transfers),
+	    cmocka_unit_test(test_names),    cmocka_unit_test(test_passive), cmocka_unit_test(test_announced),
+	    cmocka_unit_test(test_auth_tls), cmocka_unit_test(test_data),    cmocka_unit_test(test_line_limit),
+	    cmocka_unit_test(test_probe),    cmocka_unit_test(test_tftp),    cmocka_unit_test(test_tftp_transfers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
