@@ -9,9 +9,7 @@
  *         S: * 7 FETCH (BODY[] {99}CRLF mail)      C: RETR 7        S: +OK CRLF mail CRLF.CRLF
  *         C: a APPEND box {99}CRLF mail            C: TOP 7 0
  *
- * Tokens are base64: PLAIN (RFC 4616) is authority NUL name NUL password, LOGIN is
- * the name and then the password, NTLM is in ntlm.c; they come with the command
- * or as the next line.
+ * Tokens are in sasl.c; they come with the command or as the next line.
  *
  * Mails are in mailbox_mail.c. A POP3 answer belongs to the oldest command that was
  * not answered; those that wait are remembered, PENDING_MAX of them. COMPRESS (RFC 4978)
@@ -20,24 +18,20 @@
 
 #include "common/text.h"
 #include "sensor/mailbox_mail.h"
-#include "sensor/mime_field.h"
-#include "sensor/ntlm.h"
 #include "sensor/parsers.h"
+#include "sensor/sasl.h"
 #include "sensor/words.h"
 
 #define LINE_BYTES 8192 /* longer lines are stepped over; tokens are the longest */
-#define NAME_BYTES 512
 #define TAG_BYTES  32
 
 #define PENDING_MAX 64 /* POP3 commands without an answer; more end inspection */
 
-enum await { AWAIT_NOTHING = 0, AWAIT_PLAIN, AWAIT_NAME, AWAIT_PASSWORD, AWAIT_NTLM, AWAIT_LITERAL };
-
 struct mailbox {
 	struct carry line[2];
 	bool skip[2]; /* to the end of the line */
-	enum await await;
-	size_t literal;         /* AWAIT_LITERAL: the name's length */
+	enum sasl sasl;
+	size_t literal;         /* the next line begins with a name of this length; 0: it does not */
 	bool tls;               /* asked for, not yet answered */
 	uint8_t tag[TAG_BYTES]; /* of the IMAP command that asked */
 	size_t tag_n;
@@ -71,61 +65,6 @@ static struct bytes next_word(struct bytes *line)
 	return word;
 }
 
-static void user(struct inspect *in, struct bytes name)
-{
-	if (name.n > NAME_BYTES)
-		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
-	else if (name.n)
-		observe(in, WHERE_LOGIN_USER, name.p, name.n);
-}
-
-/* ---- tokens ---- */
-
-static void plain_token(struct inspect *in, struct bytes token)
-{
-	const uint8_t *first = token.n ? memchr(token.p, 0, token.n) : NULL;
-	if (!first)
-		return;
-	struct bytes name = {first + 1, token.n - (size_t)(first + 1 - token.p)};
-	const uint8_t *second = name.n ? memchr(name.p, 0, name.n) : NULL;
-	if (second)
-		user(in, (struct bytes){name.p, (size_t)(second - name.p)});
-}
-
-/* What the mechanism's name, or the line before, says of this line. */
-static void token(struct inspect *in, struct mailbox *m, struct bytes line)
-{
-	uint8_t text[LINE_BYTES];
-	struct base64 state = {0};
-	enum await await = m->await;
-	struct bytes b = {text, base64_decode(&state, line.p, line.n, text)};
-	m->await = AWAIT_NOTHING;
-	if (words_same(line, "*")) /* the client gives up, RFC 4422 3.5 */
-		return;
-	if (await == AWAIT_PLAIN) {
-		plain_token(in, b);
-	} else if (await == AWAIT_NAME) {
-		user(in, b);
-		m->await = AWAIT_PASSWORD;
-	} else if (await == AWAIT_NTLM) {
-		ntlm_user(in, b.p, b.n);
-		m->await = AWAIT_NTLM; /* the first token asks, the second says */
-	}
-}
-
-static void authenticate(struct inspect *in, struct mailbox *m, struct bytes line)
-{
-	struct bytes mechanism = next_word(&line), initial = next_word(&line);
-	if (words_same(mechanism, "PLAIN"))
-		m->await = AWAIT_PLAIN;
-	else if (words_same(mechanism, "LOGIN"))
-		m->await = AWAIT_NAME;
-	else if (words_same(mechanism, "NTLM"))
-		m->await = AWAIT_NTLM;
-	if (m->await != AWAIT_NOTHING && initial.n)
-		token(in, m, initial);
-}
-
 /* ---- IMAP ---- */
 
 /* "{12}" or "{12+}" at the end of the line: the name comes with the next one. */
@@ -134,27 +73,27 @@ static bool literal(const struct inspect *in, struct mailbox *m, struct bytes wo
 	size_t n = 0, i = 1;
 	if (word.n < 3 || word.p[0] != '{')
 		return false;
-	for (; i < word.n && word.p[i] >= '0' && word.p[i] <= '9' && n <= NAME_BYTES; i++)
+	for (; i < word.n && word.p[i] >= '0' && word.p[i] <= '9' && n <= SASL_USER_MAX; i++)
 		n = n * 10 + (size_t)(word.p[i] - '0');
 	if (i == 1 || !n)
 		return false;
-	if (n > NAME_BYTES) {
+	if (n > SASL_USER_MAX) {
 		ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
 		return true;
 	}
 	m->literal = n;
-	m->await = AWAIT_LITERAL;
+	m->sasl = SASL_NOTHING;
 	return true;
 }
 
 /* "a\"b\\c": without the quotes, the backslashes taken away. */
 static void quoted(struct inspect *in, struct bytes line)
 {
-	uint8_t name[NAME_BYTES + 1]; /* one more: user() counts it */
+	uint8_t name[SASL_USER_MAX + 1]; /* one more: sasl_user() counts it */
 	size_t n = 0;
 	for (size_t i = 1; i < line.n; i++) {
 		if (line.p[i] == '"') {
-			user(in, (struct bytes){name, n});
+			sasl_user(in, (struct bytes){name, n});
 			return;
 		}
 		if (line.p[i] == '\\' && ++i == line.n)
@@ -170,7 +109,7 @@ static void imap_login(struct inspect *in, struct mailbox *m, struct bytes line)
 	if (word.n && word.p[0] == '"')
 		quoted(in, (struct bytes){word.p, word.n + rest.n});
 	else if (!literal(in, m, word))
-		user(in, word);
+		sasl_user(in, word);
 }
 
 static enum verdict imap_command(struct inspect *in, struct mailbox *m, struct bytes line)
@@ -180,7 +119,7 @@ static enum verdict imap_command(struct inspect *in, struct mailbox *m, struct b
 	if (words_same(verb, "LOGIN"))
 		imap_login(in, m, line);
 	else if (words_same(verb, "AUTHENTICATE"))
-		authenticate(in, m, line);
+		sasl_begin(in, &m->sasl, line);
 	else if (words_same(verb, "COMPRESS"))
 		return INSPECT_DONE;
 	else if (words_same(verb, "APPEND"))
@@ -213,17 +152,17 @@ static enum verdict imap_line(struct inspect *in, enum side side, struct bytes l
 		mail_imap_literal(in, &m->mail[TO_CLIENT], line, false);
 		return imap_answer(m, line);
 	}
-	if (m->await == AWAIT_LITERAL) {
-		m->await = AWAIT_NOTHING;
+	if (m->literal) {
 		if (line.n >= m->literal)
-			user(in, (struct bytes){line.p, m->literal});
+			sasl_user(in, (struct bytes){line.p, m->literal});
+		m->literal = 0;
 		return INSPECT_MORE;
 	}
-	if (m->await != AWAIT_NOTHING && !memchr(line.p, ' ', line.n)) {
-		token(in, m, line);
+	if (m->sasl != SASL_NOTHING && !memchr(line.p, ' ', line.n)) {
+		sasl_token(in, &m->sasl, line);
 		return INSPECT_MORE;
 	}
-	m->await = AWAIT_NOTHING;
+	m->sasl = SASL_NOTHING;
 	return imap_command(in, m, line);
 }
 
@@ -247,9 +186,9 @@ static enum verdict pop3_command(struct inspect *in, struct mailbox *m, struct b
 	bool listing = (one_of(verb, listings) && !argument.n) || words_same(verb, "CAPA");
 	m->tls = words_same(verb, "STLS");
 	if (words_same(verb, "USER") || words_same(verb, "APOP"))
-		user(in, next_word(&line));
+		sasl_user(in, next_word(&line));
 	else if (words_same(verb, "AUTH"))
-		authenticate(in, m, line);
+		sasl_begin(in, &m->sasl, line);
 	if (expect_answer(m, one_of(verb, mails), listing))
 		return INSPECT_MORE;
 	ledger_count(in->ledger, LEDGER_PARSER_LIMIT);
@@ -278,16 +217,16 @@ static enum verdict pop3_line(struct inspect *in, enum side side, struct bytes l
 		bool refused = line.n >= 4 && memcmp(line.p, "-ERR", 4) == 0;
 		m->tls = false;
 		if (refused)
-			m->await = AWAIT_NOTHING;
+			m->sasl = SASL_NOTHING;
 		if (ok || refused)
 			pop3_answer(in, m, ok);
 		return tls && ok ? INSPECT_AGAIN : INSPECT_MORE;
 	}
-	if (m->await != AWAIT_NOTHING && !memchr(line.p, ' ', line.n)) {
-		token(in, m, line);
+	if (m->sasl != SASL_NOTHING && !memchr(line.p, ' ', line.n)) {
+		sasl_token(in, &m->sasl, line);
 		return INSPECT_MORE;
 	}
-	m->await = AWAIT_NOTHING;
+	m->sasl = SASL_NOTHING;
 	return pop3_command(in, m, line);
 }
 
@@ -362,8 +301,10 @@ static enum verdict mailbox_gap(struct inspect *in, enum side side, size_t lost)
 		return INSPECT_MORE;
 	carry_free(in->mem, &m->line[side]);
 	m->skip[side] = true;
-	if (side == TO_SERVER)
-		m->await = AWAIT_NOTHING;
+	if (side == TO_SERVER) {
+		m->sasl = SASL_NOTHING;
+		m->literal = 0;
+	}
 	return INSPECT_MORE;
 }
 

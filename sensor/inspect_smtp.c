@@ -2,6 +2,7 @@
  * LHLO, too. Several mails per session; the mail itself is read by mime.c.
  *
  *   C: EHLO name            S: 250-…            C: DATA       S: 354
+ *   C: AUTH PLAIN [token]   S: 334, 235         (RFC 4954, sasl.c)
  *   C: MAIL FROM:<a@b> …    S: 250              C: mail, a leading '.' doubled, ended by CRLF.CRLF
  *   C: RCPT TO:<c@d> …      S: 250              C: BDAT n [LAST] CRLF n bytes
  *
@@ -18,6 +19,7 @@
 
 #include "common/text.h"
 #include "sensor/mime.h"
+#include "sensor/sasl.h"
 #include "sensor/words.h"
 
 #define LINE_MAX_BYTES 4096 /* command or reply line; RFC 5321 4.5.3.1 allows 512 */
@@ -50,6 +52,7 @@ struct smtp {
 	unsigned pending;
 	uint64_t chunk_left;
 	struct carry line[2];
+	enum sasl sasl;
 	struct mime *mime;
 	struct keep helo, from, to;
 };
@@ -136,6 +139,11 @@ static void on_bdat(struct inspect *in, struct smtp *s, struct bytes arg)
 static void on_command(struct inspect *in, struct smtp *s, struct bytes line, bool lf_only)
 {
 	s->starttls = false;
+	/* It may be a command all the same: the login was refused, unseen. */
+	if (s->sasl != SASL_NOTHING && !memchr(line.p, ' ', line.n))
+		sasl_token(in, &s->sasl, line);
+	else
+		s->sasl = SASL_NOTHING;
 	if (s->pending < PENDING_MAX)
 		s->pending++;
 	else
@@ -146,6 +154,8 @@ static void on_command(struct inspect *in, struct smtp *s, struct bytes line, bo
 		on_path(in, &s->from, WHERE_SMTP_FROM, words_behind(line, 10));
 	} else if (begins(line, "RCPT TO:")) {
 		on_path(in, &s->to, WHERE_SMTP_TO, words_behind(line, 8));
+	} else if (begins(line, "AUTH ")) {
+		sasl_begin(in, &s->sasl, words_behind(line, 5));
 	} else if (begins(line, "BDAT ")) {
 		on_bdat(in, s, words_behind(line, 5));
 	} else if (begins(line, "DATA") && words_first(line).n == 4) {
@@ -176,6 +186,8 @@ static enum verdict on_reply(struct inspect *in, struct smtp *s, struct bytes li
 	bool was_last = s->pending <= 1;
 	if (s->pending)
 		s->pending--;
+	if (was_last && !begins(line, "334"))
+		s->sasl = SASL_NOTHING;
 	if (begins(line, "220") && s->starttls && was_last)
 		return INSPECT_AGAIN;
 	if (s->phase == PHASE_WAIT && begins(line, "354"))
@@ -361,6 +373,8 @@ static enum verdict smtp_gap(struct inspect *in, enum side side, size_t lost)
 {
 	struct smtp *s = in->state;
 	carry_free(in->mem, &s->line[side]);
+	if (side == TO_SERVER)
+		s->sasl = SASL_NOTHING;
 	if (side == TO_CLIENT || s->phase == PHASE_COMMAND || s->phase == PHASE_WAIT) {
 		s->skip[side] = true;
 		s->pending = 0;

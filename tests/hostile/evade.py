@@ -8,6 +8,7 @@ decides, which observables must come of it, which must not, and which counter te
 
 A case's alerts are compared as a whole: what is not listed must not be there.
 """
+import base64
 import gzip
 import itertools
 import json
@@ -852,6 +853,16 @@ def dns_operation_unknown():
 @case("An operation that is not known, and no question either: nothing is matched.", [], {"inspect.dns_opcode": 1})
 def dns_operation_rubbish():
     return [to_dns(dns(6, "fine.example")), to_dns(operation(11, dns(7, "www.bad.example"))[:20])]
+
+
+# ---- mail ----
+
+
+@case("A login that was refused, unseen, hides no mail.", [("login.user", "evil-user"), FILE])
+def smtp_login_refused():
+    token = base64.b64encode(b"\0evil-user\0pw")
+    mail = b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nYWJj\r\n.\r\n"
+    return stream(b"EHLO a\r\nAUTH PLAIN " + token + b"\r\nAUTH LOGIN\r\nDATA\r\n" + mail + b"QUIT\r\n")
 
 
 # ---- SCTP ----

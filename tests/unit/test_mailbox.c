@@ -10,6 +10,10 @@
 #include "tests/unit/observed.h"
 
 #include "sensor/parsers.h"
+#include "sensor/sasl.h"
+
+/* An AUTHENTICATE with a name of the OEM character set. */
+#define NTLM_ANN "TlRMTVNTUAADAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAwADAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGFubg=="
 
 static void test_logins(void **s)
 {
@@ -29,6 +33,10 @@ static void test_logins(void **s)
 	    {&parser_imap, BYTES("a AUTHENTICATE PLAIN AGFubgBwdw==\r\n"), "login.user ann\n"},
 	    {&parser_imap, BYTES("a AUTHENTICATE PLAIN\r\n*\r\nb LOGIN bob x\n"), "login.user bob\n"},
 	    {&parser_imap, BYTES("a SELECT INBOX\r\nb LOGIN bob x\r\n"), "login.user bob\n"},
+	    {&parser_imap, BYTES("a AUTHENTICATE NTLM\r\n" NTLM_ANN "\r\n"), "ntlm.user ann\n"},
+	    {&parser_imap, BYTES("a AUTHENTICATE CRAM-MD5\r\nYW5uIGIgODc0YQ==\r\nb LOGIN bob x\n"),
+	     "login.user ann b\nlogin.user bob\n"},
+	    {&parser_pop3, BYTES("AUTH NTLM\r\n" NTLM_ANN "\r\n"), "ntlm.user ann\n"},
 	    {&parser_pop3, BYTES("USER ann\r\nPASS x\r\nUSER bob\r\n"), "login.user ann\nlogin.user bob\n"},
 	    {&parser_pop3, BYTES("APOP ann c4c9334bac560ecc979e58001b3e22fb\r\n"), "login.user ann\n"},
 	    {&parser_pop3, BYTES("AUTH LOGIN\r\nYW5u\r\ncHc=\r\nSTAT\r\nUSER bob\r\n"),
@@ -90,6 +98,23 @@ static void test_long_lines(void **s)
 	assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], 2);
 	assert_int_equal(o.count, 1);
 	observed_end(&o);
+}
+
+/* A line that is one byte too long for a token; the next one is none. */
+static void test_long_token(void **s)
+{
+	(void)s;
+	static char line[SASL_TOKEN_MAX + 1];
+	memset(line, 'A', sizeof(line));
+	for (size_t n = SASL_TOKEN_MAX; n <= SASL_TOKEN_MAX + 1; n++) {
+		struct observed o;
+		enum sasl sasl = SASL_NAME;
+		observed_begin(&o, &parser_smtp);
+		sasl_token(&o.in, &sasl, (struct bytes){(const uint8_t *)line, n});
+		assert_int_equal(o.ledger.v[LEDGER_PARSER_LIMIT], 1); /* so long a name is none, either */
+		assert_int_equal(sasl, n == SASL_TOKEN_MAX ? SASL_PASSWORD : SASL_NOTHING);
+		observed_end(&o);
+	}
 }
 
 static void test_probe(void **s)
@@ -230,7 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_logins),     cmocka_unit_test(test_mails),       cmocka_unit_test(test_mail_in_parts),
 	    cmocka_unit_test(test_mail_gap),   cmocka_unit_test(test_mail_limits), cmocka_unit_test(test_tls),
-	    cmocka_unit_test(test_long_lines), cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_long_token), cmocka_unit_test(test_long_lines),  cmocka_unit_test(test_probe),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,9 @@
 
 #define WANT                                                                                                           \
 	(INDICATOR_BIT(INDICATOR_FILE_SHA1) | INDICATOR_BIT(INDICATOR_FILENAME) | INDICATOR_BIT(INDICATOR_EMAIL) |     \
-	 INDICATOR_BIT(INDICATOR_EMAIL_SUBJECT) | INDICATOR_BIT(INDICATOR_DOMAIN))
+	 INDICATOR_BIT(INDICATOR_EMAIL_SUBJECT) | INDICATOR_BIT(INDICATOR_DOMAIN) | INDICATOR_BIT(INDICATOR_USERNAME))
 #define HELLO_SHA1 "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"
-#define MESSAGES   6
+#define MESSAGES   8
 
 struct session {
 	const char *label;
@@ -42,6 +42,29 @@ static const struct session sessions[] = {
      "smtp.helo h.example\nsmtp.mail_from A@b.example\nsmtp.rcpt_to c@d.example\nmail.from E@f.example\n"
      "mail.to a@b.example\nmail.to c@d.example\nmail.cc h@i.example\nmail.subject a b\nsmtp.mail_from second@b\n",
      INSPECT_MORE},
+    {"logins, each way",
+     {C("AUTH PLAIN AGFubgBwdw==\r\n"), S("235 x\r\n"), C("auth login\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("Ym9i\r\n"),
+      S("334 UGFzc3dvcmQ6\r\n"), C("cHc=\r\nAUTH CRAM-MD5\r\n"), S("235 x\r\n334 PDE+\r\n")},
+     "login.user ann\nlogin.user bob\n",
+     INSPECT_MORE},
+    {"answers to challenges",
+     {C("AUTH CRAM-MD5\r\n"), S("334 PDE+\r\n"), C("Y2F0aHkgODc0YQ==\r\n"), S("235 x\r\n"), C("AUTH NTLM\r\n"),
+      S("334 x\r\n"),
+      C("TlRMTVNTUAABAAAA\r\n"
+	"TlRMTVNTUAADAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAwADAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGFubg=="
+	"\r\nMAIL FROM:<a@b>\r\n")},
+     "login.user cathy\nntlm.user ann\nsmtp.mail_from a@b\n",
+     INSPECT_MORE},
+    {"a login that is refused, and a mail",
+     {C("AUTH LOGIN\r\n"), S("504 x\r\n"), C("DATA\r\n"), S("354 x\r\n"), C("Subject: x\r\n\r\n.\r\n")},
+     "mail.subject x\n",
+     INSPECT_MORE},
+    {"a refusal unseen, and a mail",
+     {C("AUTH PLAIN\r\nDATA\r\nSubject: x\r\n\r\n.\r\n")},
+     "mail.subject x\n",
+     INSPECT_MORE},
+    {"a login that is given up", {C("AUTH PLAIN\r\n*\r\nAGFubgBwdw==\r\n")}, "", INSPECT_MORE},
+    {"a way that is not known", {C("AUTH GSSAPI\r\nAGFubgBwdw==\r\n")}, "", INSPECT_MORE},
     {"DATA refused, pipelined",
      {C("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"), S("553 x\r\n503 x\r\n503 x\r\n"), C("RSET\r\n"),
       S("250 x\r\n"), C("MAIL FROM:<e@f>\r\n")},
