@@ -19,7 +19,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -27,6 +26,7 @@
 #include "common/sandbox.h"
 #include "sensor/dpi.h"
 #include "sensor/inspect_ndpi.h"
+#include "tests/unit/pace.h"
 
 enum deed {
 	NOTHING = 'A',
@@ -291,22 +291,6 @@ struct flood {
 	unsigned judged, innocent, kept;
 	int64_t gap_us;
 };
-
-static int64_t own_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
-
-/* How many times longer than on a machine of our own something takes here now. */
-static double slowness(void)
-{
-	int64_t began_us = clock_mono_us(), used_us = own_us(), spent_us;
-	while ((spent_us = own_us() - used_us) < 50000)
-		;
-	return (double)(clock_mono_us() - began_us) / (double)spent_us;
-}
 
 /* Live: nothing is waited for. Every 1,000th packet kills. */
 static struct dpi *flood(struct flood *f, struct ledger *g)
