@@ -3,8 +3,8 @@
  *   0 u8 type: 0 DATA, 64 I-DATA | u8 flags: 1 the last fragment, 2 the first, 4 unordered | u16 length
  *   4 u32 transmission number | u16 stream
  *     DATA     10 u16 number in the stream, 12 u32 what it is for, 16 data
- *     I-DATA   10 2 bytes, 12 u32 number in the stream, 16 u32 what it is for (first) or number of the fragment, 20
- * data
+ *     I-DATA   10 2 bytes, 12 u32 number in the stream,
+ *              16 u32 what it is for (first) or number of the fragment, 20 data
  *
  * Fragments of a message have successive transmission numbers in DATA (6.9), numbers of their own in I-DATA.
  * They may come in any order. Of a fragment that comes again the first copy counts. An association over
