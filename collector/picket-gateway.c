@@ -19,7 +19,8 @@ static const char usage[] = "picket-gateway [-c FILE] [options]\n"
 			    "  -v, --verbose        say more; -q, --quiet: warnings and errors only\n"
 			    "      --version, --help\n"
 			    "\n"
-			    "Signals: HUP loads limits, collections, passwords and certificates again, TERM leaves.\n"
+			    "Signals: HUP loads limits, partners' policies, collections, passwords and certificates\n"
+			    "again, as soon as nothing under way needs the old ones; TERM leaves.\n"
 			    "Exit: 0 ok, 2 usage, 3 configuration invalid, 4 environment.\n";
 
 static int serve(struct daemon *d, void *conf)
