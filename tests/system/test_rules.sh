@@ -289,5 +289,20 @@ expect "report hits: without alerts" 2 "expected --alerts" "$picket" rules repor
 expect "report of nothing" 2 "no report" "$picket" rules report x old.yaml
 expect changelog 0 "## s, p, version 1 to 2" "$picket" rules changelog old.yaml new.yaml
 expect "changelog: each change" 0 '* changed ip `93.184.216.34`: severity "medium" -\> "high"' "$picket" rules changelog old.yaml new.yaml
+# What options say is done, and what is no value is told.
+chmod 600 k1.pem
+expect "sign: another version" 0 "version      7" "$picket" rules sign old.yaml --key k1.pem -o seven.pset --set-version 7
+expect "sign: no version" 2 "--set-version" "$picket" rules sign old.yaml --key k1.pem -o seven.pset --set-version seven
+echo tlp.example >tlp.txt
+expect "import: a marking" 0 "1 indicators written" "$picket" rules import --from plain --tlp amber+strict tlp.txt -o tlp.yaml
+expect "import: the marking is there" 0 "tlp: amber+strict" cat tlp.yaml
+expect "import: no marking" 2 'there is no TLP "blue"' "$picket" rules import --from plain --tlp blue tlp.txt -o tlp.yaml
+expect "lint: few are printed" 1 "4 findings are not shown" "$picket" rules lint --limit 1 old.yaml new.yaml
+expect "lint: no limit" 2 "--limit" "$picket" rules lint --limit none old.yaml
+expect "report: few lines" 0 "and 3 more" "$picket" rules report expiry --limit 1 old.yaml
+expect "report: no limit" 2 "--limit" "$picket" rules report expiry --limit -1 decided.yaml
+awk 'BEGIN { for (i = 0; i < 400000; i++) print "name-" i ".of-a-long-list.example" }' >long.txt
+expect "import: more than is held" 0 "400000 indicators written" "$picket" rules import --from plain long.txt -o long.yaml
+expect "import: all of it is there" 0 "indicators  400000" "$picket" rules compile long.yaml -o long.prs
 [ "$failed" -eq 0 ] && echo "rules: ok"
 exit "$failed"
