@@ -98,11 +98,29 @@ counts 'taxii_objects_given_total{}' 20
 counts 'taxii_objects_taken_total{}' 20
 counts 'taxii_objects_failed_total{}' 1
 counts 'http_objects_total{outcome=denied,way=taxii}' 1
-# What follows begins anew and is killed; its figures and those of a plain end are not lost with it.
+# One that starts anew has forgotten the wrong passwords of the parts before.
 kill "$(cat "$dir/gw1.pid")" && wait "$(cat "$dir/gw1.pid")"
 check "a gateway leaves on TERM" 0 $?
 gateway gw1 "$port"
 until_ok 10 grep -q 'Redis is ready' "$dir/gw1"
+
+# A password that is changed: the old one is refused from HUP on, although it was remembered; so is a collection that is gone.
+as() { curl -s -m 10 -o /dev/null -w '%{http_code}' --cacert "$tls/collector-ca.crt" -u "reader:$1" -H 'Accept: application/taxii+json;version=2.1' "https://127.0.0.1:$port/shared/collections/$collection/"; }
+check "a password" 200 "$(as 'secret of reader')"
+cp "$dir/passwords" "$dir/passwords.was" && mkdir "$dir/aside"
+sed "s|^reader:.*|reader:$(openssl passwd -6 'another secret of reader')|" "$dir/passwords.was" >"$dir/passwords"
+loaded() { [ "$(grep -c 'configuration loaded again' "$dir/gw1")" = "$1" ]; }
+kill -HUP "$(cat "$dir/gw1.pid")"
+until_ok 10 loaded 1
+check "the password before" 401 "$(as 'secret of reader')"
+check "the password now" 200 "$(as 'another secret of reader')"
+mv "$dir"/collections/* "$dir/aside"
+kill -HUP "$(cat "$dir/gw1.pid")"
+until_ok 10 loaded 2
+check "a collection that is gone" 404 "$(as 'another secret of reader')"
+mv "$dir"/aside/* "$dir/collections" && mv "$dir/passwords.was" "$dir/passwords"
+kill -HUP "$(cat "$dir/gw1.pid")"
+until_ok 10 loaded 3
 
 # A reader goes on from its cursor after both gateways and Redis were killed.
 run fill
