@@ -40,7 +40,7 @@ pid1=$started
 start_one 2 --replicaof 127.0.0.1 $((base + 1))
 pid2=$started
 for i in 3 4 5; do
-	printf 'port %d\nbind 127.0.0.1\ndir %s\nlogfile %s\nsentinel monitor picket 127.0.0.1 %d 2\nsentinel down-after-milliseconds picket 700\nsentinel failover-timeout picket 3000\n' \
+	printf 'port %d\nbind 127.0.0.1\ndir %s\nlogfile %s\nsentinel monitor picket 127.0.0.1 %d 2\nsentinel down-after-milliseconds picket 2000\nsentinel failover-timeout picket 6000\n' \
 		$((base + i)) "$dir" "$dir/s$i.log" $((base + 1)) >"$dir/s$i.conf"
 	redis-server "$dir/s$i.conf" --sentinel &
 	pids="$pids $!"
