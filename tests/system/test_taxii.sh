@@ -55,6 +55,7 @@ redis() {
 	until_ok 10 redis-cli -s "$dir/redis.sock" ping
 }
 gateway() { # LOG PORT
+	: >"$dir/$1" # what one before it said there must not be taken for its own
 	"$build/picket-gateway" --set gateway.org=us --set redis.address="unix:$dir/redis.sock" --set taxii.address="127.0.0.1:$2" \
 		--set tls.cert="$tls/server.crt" --set tls.key="$tls/server.key" --set tls.ca="$tls/partner-ca.crt" \
 		--set tls.crl="$tls/partner-ca.crl" --set taxii.passwords="$dir/passwords" --set taxii.collections="$dir/collections" \
