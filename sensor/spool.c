@@ -221,6 +221,8 @@ static void drop_acked(struct spool *s, int64_t now_us, bool all)
 }
 
 /* Exact also for a segment that is acknowledged in part. */
+static uint32_t read_from(struct spool *s, uint64_t from, size_t max_bytes, struct buf *out);
+
 static uint64_t alerts_from(struct spool *s, const struct segment *g, uint64_t from)
 {
 	if (from <= g->first)
@@ -229,7 +231,7 @@ static uint64_t alerts_from(struct spool *s, const struct segment *g, uint64_t f
 	struct buf b = {0};
 	for (uint64_t at = from; at < end;) {
 		b.n = 0;
-		uint32_t n = spool_read(s, at, READ_CHUNK, &b);
+		uint32_t n = read_from(s, at, READ_CHUNK, &b);
 		struct cursor c = cursor_over(b.p, b.n);
 		for (uint32_t i = 0; i < n && at + i < end; i++) {
 			struct bytes r = cursor_bytes(&c, cursor_u32(&c));
@@ -265,8 +267,12 @@ static bool drop_oldest(struct spool *s, int64_t now_us)
 	if (i + 1 >= s->n)
 		return false;
 	struct segment g = s->seg[i], hole = {.kind = KIND_HOLE, .reason = HOLE_BOUND, .made_us = clock_wall_us()};
-	hole.first = g.first > s->acked ? g.first : s->acked + 1;
-	if (hole.first >= segment_end(&g)) { /* empty, or broken off where the acknowledged part ends */
+	/* What is on its way may arrive, so it is not lost yet; when it is asked for again it is missing. */
+	uint64_t sent = s->handed > s->acked ? s->handed : s->acked;
+	hole.first = g.first > sent ? g.first : sent + 1;
+	if (hole.first >= segment_end(&g)) { /* nothing else, or broken off where the acknowledged part ends */
+		if (s->reader.segment == g.first)
+			segment_reader_close(&s->reader);
 		segment_unlink(s, i);
 		return true;
 	}
@@ -480,7 +486,7 @@ static void segment_broke(struct spool *s, size_t at, uint64_t from)
 	dig_missing(s, from, end);
 }
 
-uint32_t spool_read(struct spool *s, uint64_t from, size_t max_bytes, struct buf *out)
+static uint32_t read_from(struct spool *s, uint64_t from, size_t max_bytes, struct buf *out)
 {
 	assert(from > 0);
 	while (from <= spool_ready(s)) {
@@ -507,6 +513,19 @@ uint32_t spool_read(struct spool *s, uint64_t from, size_t max_bytes, struct buf
 uint64_t spool_epoch(const struct spool *s)
 {
 	return s->epoch;
+}
+
+uint32_t spool_read(struct spool *s, uint64_t from, size_t max_bytes, struct buf *out)
+{
+	uint32_t n = read_from(s, from, max_bytes, out);
+	if (n)
+		s->handed = from + n - 1;
+	return n;
+}
+
+void spool_reread(struct spool *s)
+{
+	s->handed = 0;
 }
 
 uint64_t spool_ready(const struct spool *s)
@@ -557,7 +576,7 @@ static bool copy_unsent(struct spool *s, struct spool *fresh, uint64_t from, int
 {
 	struct buf b = {0};
 	bool ok = true;
-	for (uint32_t n; ok && from <= s->tail && (n = spool_read(s, from, READ_CHUNK, &b)) > 0; from += n, b.n = 0) {
+	for (uint32_t n; ok && from <= s->tail && (n = read_from(s, from, READ_CHUNK, &b)) > 0; from += n, b.n = 0) {
 		struct cursor c = cursor_over(b.p, b.n);
 		for (uint32_t i = 0; i < n; i++) {
 			struct bytes r = cursor_bytes(&c, cursor_u32(&c));

@@ -78,6 +78,8 @@ void spool_ack(struct spool *s, uint64_t seq, int64_t now_us);
  * cannot be read now, try later. A lost run of
  * numbers gives a loss record and then empty ones. Returns how many numbers. */
 uint32_t spool_read(struct spool *s, uint64_t from, size_t max_bytes, struct buf *out);
+/* The connection is gone: what was read and is not acknowledged will be read again. */
+void spool_reread(struct spool *s);
 
 void spool_stats(const struct spool *s, struct spool_stats *out);
 

@@ -69,6 +69,7 @@ struct spool {
 	int64_t retry_us, sync_us;
 	struct log_once said_disk, said_lost;
 	struct reader reader;
+	uint64_t handed;  /* 0: none; else the last number that spool_read() gave, which may be on its way */
 	size_t memory_at; /* reading from memory: the place of memory_next in waiting */
 	uint64_t memory_next;
 };

@@ -257,6 +257,7 @@ static void fail(struct uplink *u, int64_t now_us, const struct err *why)
 	if (u->state == STATE_STREAMING && now_us - u->state_us > GOOD_SESSION_US)
 		u->backoff_us = BACKOFF_FIRST_US;
 	hang_up(u);
+	spool_reread(u->spool);
 	u->at = (u->at + 1) % u->targets;
 	bool all_failed = ++u->failures % u->targets == 0;
 	u->retry_us = now_us + jittered(u->backoff_us / (all_failed ? 1 : 4));
@@ -492,6 +493,7 @@ static void forget_window(struct uplink *u, uint64_t upto)
 static bool hello_again(struct uplink *u, int64_t now_us)
 {
 	hang_up(u);
+	spool_reread(u->spool);
 	enter(u, STATE_IDLE, now_us);
 	u->retry_us = now_us;
 	return false;
